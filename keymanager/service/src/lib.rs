@@ -1,0 +1,1 @@
+//! keymanager-service
