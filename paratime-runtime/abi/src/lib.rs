@@ -1,1 +1,371 @@
-//! paralith-abi
+//! The contract between a ParaTime's WebAssembly module (the guest) and its host, version 1.
+//!
+//! A guest is a core WebAssembly module. It exports its `memory`, [`EXPORT_ALLOC`] and every name
+//! in [`EXPORTS`]; it imports nothing but the functions named in [`IMPORTS`], all from
+//! [`IMPORT_MODULE`].
+//!
+//! * **Calls.** Each export takes `(ptr: i32, len: i32)`, the place of a protobuf request which the
+//!   host wrote into memory that it got from [`EXPORT_ALLOC`]`(len: i32) -> ptr: i32`, and returns
+//!   an `i64`: `ptr << 32 | len` of an encoded [`Outcome`] ([`pack`], [`unpack`]).
+//! * **Instances.** The host makes a fresh instance for every call. Nothing survives in memory.
+//! * **Imports.** Byte strings go in as `(ptr, len)`. A byte string comes out as a packed `i64`
+//!   in memory that the host took from [`EXPORT_ALLOC`], or as [`ABSENT`].
+//! * **Effects.** `authenticate` and `execute` of one transaction run on overlays of their own: a
+//!   trap or an error in `execute` undoes it and keeps what `authenticate` wrote. `check`, `query`
+//!   and `reveal` may read state and must not write: a write traps.
+//!
+//! | export | request | when | success value |
+//! |---|---|---|---|
+//! | `init` | [`InitRequest`] | once, in the first normal round | empty |
+//! | `begin_block` | [`BeginBlockRequest`] | each round, first | empty |
+//! | `authenticate` | [`TransactionRequest`] without `call` | before each `execute` | empty |
+//! | `execute` | [`TransactionRequest`] | each transaction | the transaction's result |
+//! | `end_block` | [`BlockRequest`] | each round, last | empty |
+//! | `check` | [`TransactionRequest`] without `call` | admission to the pool | empty |
+//! | `query` | [`QueryRequest`] | on a final root | the answer |
+//! | `reveal` | [`RevealRequest`] | on the final root of the round that asked | the bytes |
+//! | `migrate` | [`BlockRequest`] | once, in the first round under new code | empty |
+//!
+//! | import | signature | meaning |
+//! |---|---|---|
+//! | `state_get` | `(key, len) -> i64` | the value, or [`ABSENT`] |
+//! | `state_set` | `(key, len, value, len)` | writes |
+//! | `state_remove` | `(key, len)` | removes |
+//! | `random` | `(out, len)` | bytes from the round's seed, the same on every replica |
+//! | `derive_key` | `(purpose, len, out32)` | a secret of this runtime; traps if it is public |
+//! | `emit_message` | `(message, len) -> i32` | queues a [`ConsensusMessage`]; its index, or -1 if full |
+//! | `emit_event` | `(topic, len, data, len)` | a **public** event of this transaction or block |
+//! | `request_reveal` | `(handle, len)` | asks that `reveal(handle)` be answered once this round is final |
+//! | `log` | `(text, len)` | a line for a developer; dropped in confidential runtimes |
+//! | `sha256` | `(data, len, out32)` | hash |
+//! | `ed25519_verify` | `(key32, signature64, message, len) -> i32` | 1 if valid by ZIP-215, else 0 |
+//!
+//! Limits are the host's: [`MAX_KEY_BYTES`], [`MAX_VALUE_BYTES`], fuel, memory pages and call depth.
+
+/// The version of this contract. A guest's descriptor names it.
+pub const ABI_VERSION: u32 = 1;
+
+/// The one module that a guest may import from.
+pub const IMPORT_MODULE: &str = "paralith_v1";
+
+/// The guest's allocator: `(len: i32) -> ptr: i32`.
+pub const EXPORT_ALLOC: &str = "paralith_alloc";
+
+/// The guest's linear memory.
+pub const EXPORT_MEMORY: &str = "memory";
+
+/// Every entry point that a guest must export, as `(i32, i32) -> i64`.
+pub const EXPORTS: [&str; 9] = [
+    "init",
+    "begin_block",
+    "authenticate",
+    "execute",
+    "end_block",
+    "check",
+    "query",
+    "reveal",
+    "migrate",
+];
+
+/// Every function that a guest may import.
+pub const IMPORTS: [&str; 11] = [
+    "state_get",
+    "state_set",
+    "state_remove",
+    "random",
+    "derive_key",
+    "emit_message",
+    "emit_event",
+    "request_reveal",
+    "log",
+    "sha256",
+    "ed25519_verify",
+];
+
+/// What an import returns for "not there".
+pub const ABSENT: i64 = -1;
+
+/// Longest key of the state.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// Longest value of the state.
+pub const MAX_VALUE_BYTES: usize = 256 * 1024;
+
+/// The state key under which `request_reveal` records its intent: prefix, then the handle. The
+/// value is the round, eight bytes big-endian. Guests cannot write keys that start with 0xff.
+pub const REVEAL_INTENT_PREFIX: &[u8] = b"\xffreveal/";
+
+/// First byte of the keys that only the host writes.
+pub const HOST_KEY_PREFIX: u8 = 0xff;
+
+/// Packs a place in guest memory into an export's result.
+#[must_use]
+pub const fn pack(ptr: u32, len: u32) -> i64 {
+    (((ptr as u64) << 32) | len as u64) as i64
+}
+
+/// The inverse of [`pack`].
+#[must_use]
+pub const fn unpack(packed: i64) -> (u32, u32) {
+    ((packed as u64 >> 32) as u32, packed as u64 as u32)
+}
+
+/// Where and when a call runs. The same on every replica of a round.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Context {
+    /// The runtime's id, 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub runtime_id: Vec<u8>,
+    /// The chain's context, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub chain_context: Vec<u8>,
+    /// The round being executed; in `query`, `check` and `reveal` the round of the root read.
+    #[prost(uint64, tag = "3")]
+    pub round: u64,
+    /// The epoch at the proposal's consensus height.
+    #[prost(uint64, tag = "4")]
+    pub epoch: u64,
+    /// The consensus height that the proposal pins.
+    #[prost(uint64, tag = "5")]
+    pub consensus_height: u64,
+    /// Whether the state is encrypted.
+    #[prost(bool, tag = "6")]
+    pub confidential: bool,
+    /// The runtime's own consensus address, 21 bytes.
+    #[prost(bytes = "vec", tag = "7")]
+    pub runtime_address: Vec<u8>,
+}
+
+/// Request of `init`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct InitRequest {
+    /// Where and when.
+    #[prost(message, required, tag = "1")]
+    pub context: Context,
+    /// What the runtime's descriptor gives to `init`; the runtime defines its meaning.
+    #[prost(bytes = "vec", tag = "2")]
+    pub argument: Vec<u8>,
+}
+
+/// Request of `begin_block`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct BeginBlockRequest {
+    /// Where and when.
+    #[prost(message, required, tag = "1")]
+    pub context: Context,
+    /// Messages from consensus, in the order of their queue. Their tokens are in the runtime's
+    /// account already.
+    #[prost(message, repeated, tag = "2")]
+    pub incoming: Vec<IncomingMessage>,
+    /// Results of the messages that the previous normal round emitted, by index.
+    #[prost(message, repeated, tag = "3")]
+    pub message_results: Vec<MessageResult>,
+}
+
+/// A message from a consensus account to the runtime.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct IncomingMessage {
+    /// Its number in the runtime's queue.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Address of the account that sent it, 21 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub caller: Vec<u8>,
+    /// The sender's own tag.
+    #[prost(uint64, tag = "3")]
+    pub tag: u64,
+    /// Base units paid as fee, minimal big-endian.
+    #[prost(bytes = "vec", tag = "4")]
+    pub fee: Vec<u8>,
+    /// Base units deposited, minimal big-endian.
+    #[prost(bytes = "vec", tag = "5")]
+    pub tokens: Vec<u8>,
+    /// Free data.
+    #[prost(bytes = "vec", tag = "6")]
+    pub data: Vec<u8>,
+}
+
+/// What became of a message to consensus.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct MessageResult {
+    /// The index that `emit_message` gave.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// The consensus module that failed, or empty.
+    #[prost(string, tag = "2")]
+    pub module: String,
+    /// Its error code; 0 is success.
+    #[prost(uint32, tag = "3")]
+    pub code: u32,
+}
+
+/// A message that a runtime sends to consensus, which executes it as the runtime's account.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ConsensusMessage {
+    /// The one kind of message.
+    #[prost(oneof = "ConsensusMessageKind", tags = "1")]
+    pub kind: Option<ConsensusMessageKind>,
+}
+
+/// The kinds of messages to consensus.
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub enum ConsensusMessageKind {
+    /// Transfers from the runtime's account: a withdrawal.
+    #[prost(message, tag = "1")]
+    Transfer(TransferMessage),
+}
+
+/// A transfer out of the runtime's consensus account.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct TransferMessage {
+    /// To which address, 21 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub to: Vec<u8>,
+    /// Base units, minimal big-endian.
+    #[prost(bytes = "vec", tag = "2")]
+    pub amount: Vec<u8>,
+}
+
+/// Request of `end_block` and `migrate`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct BlockRequest {
+    /// Where and when.
+    #[prost(message, required, tag = "1")]
+    pub context: Context,
+}
+
+/// A transaction whose signature the host has verified.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Transaction {
+    /// Hash of the signed transaction, 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub hash: Vec<u8>,
+    /// The signer's Ed25519 key, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub sender: Vec<u8>,
+    /// The signer's consensus address, 21 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub sender_address: Vec<u8>,
+    /// The signer's nonce in this runtime.
+    #[prost(uint64, tag = "4")]
+    pub nonce: u64,
+    /// Offered fee in the runtime's own units, minimal big-endian.
+    #[prost(bytes = "vec", tag = "5")]
+    pub fee: Vec<u8>,
+    /// Gas limit.
+    #[prost(uint64, tag = "6")]
+    pub gas_limit: u64,
+    /// Whether the call came in an envelope.
+    #[prost(bool, tag = "7")]
+    pub encrypted: bool,
+}
+
+/// What a transaction or a query calls.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Call {
+    /// Name of the method.
+    #[prost(string, tag = "1")]
+    pub method: String,
+    /// Its arguments, as the runtime encodes them.
+    #[prost(bytes = "vec", tag = "2")]
+    pub args: Vec<u8>,
+}
+
+/// Request of `authenticate`, `execute` and `check`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct TransactionRequest {
+    /// Where and when.
+    #[prost(message, required, tag = "1")]
+    pub context: Context,
+    /// Who sent it.
+    #[prost(message, required, tag = "2")]
+    pub transaction: Transaction,
+    /// What it calls; only in `execute`.
+    #[prost(message, optional, tag = "3")]
+    pub call: Option<Call>,
+}
+
+/// Request of `query`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct QueryRequest {
+    /// Where and when.
+    #[prost(message, required, tag = "1")]
+    pub context: Context,
+    /// What it asks.
+    #[prost(message, required, tag = "2")]
+    pub call: Call,
+    /// The asking account's address if the query was signed, else empty.
+    #[prost(bytes = "vec", tag = "3")]
+    pub caller: Vec<u8>,
+}
+
+/// Request of `reveal`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct RevealRequest {
+    /// Where and when.
+    #[prost(message, required, tag = "1")]
+    pub context: Context,
+    /// What to reveal.
+    #[prost(bytes = "vec", tag = "2")]
+    pub handle: Vec<u8>,
+}
+
+/// What every export returns.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Outcome {
+    /// Success or failure.
+    #[prost(oneof = "OutcomeResult", tags = "1, 2")]
+    pub result: Option<OutcomeResult>,
+}
+
+/// Success or failure of a call.
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub enum OutcomeResult {
+    /// The value, which may be empty.
+    #[prost(bytes, tag = "1")]
+    Ok(Vec<u8>),
+    /// The runtime refused.
+    #[prost(message, tag = "2")]
+    Error(GuestError),
+}
+
+/// A runtime's refusal. Codes below 100 of module `sdk` belong to the SDK.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct GuestError {
+    /// Which part of the runtime refused.
+    #[prost(string, tag = "1")]
+    pub module: String,
+    /// Its stable code, not 0.
+    #[prost(uint32, tag = "2")]
+    pub code: u32,
+    /// What, why, what to do.
+    #[prost(string, tag = "3")]
+    pub message: String,
+}
+
+impl Outcome {
+    /// A success.
+    #[must_use]
+    pub fn ok(value: Vec<u8>) -> Self {
+        Self { result: Some(OutcomeResult::Ok(value)) }
+    }
+
+    /// A refusal.
+    #[must_use]
+    pub fn error(module: &str, code: u32, message: &str) -> Self {
+        let error = GuestError { module: module.into(), code, message: message.into() };
+        Self { result: Some(OutcomeResult::Error(error)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_parses_back_at_the_edges() {
+        for place in [(0, 0), (1, 2), (u32::MAX, 0), (0x8000_0000, u32::MAX)] {
+            assert_eq!(unpack(pack(place.0, place.1)), place);
+        }
+    }
+}
