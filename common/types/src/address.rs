@@ -73,6 +73,8 @@ impl fmt::Debug for Address {
     }
 }
 
+crate::serde_as_text!(Address);
+
 #[cfg(test)]
 mod tests {
     use super::*;

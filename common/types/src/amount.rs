@@ -114,6 +114,8 @@ impl fmt::Display for Amount {
     }
 }
 
+crate::serde_as_text!(Amount);
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -58,6 +58,8 @@ macro_rules! fixed_bytes {
                 write!(f, "{}({})", stringify!($name), hex::encode(self.0))
             }
         }
+
+        crate::serde_as_text!($name);
     };
 }
 

@@ -3,6 +3,8 @@
 //! Nothing here knows the chain. Each type has exactly one byte form and one text form; both
 //! parse back to the same value or to an [`Invalid`] that says what was wrong.
 
+mod text;
+
 mod address;
 mod amount;
 mod bytes;
@@ -11,6 +13,7 @@ mod time;
 pub use address::{Address, ADDRESS_HRP};
 pub use amount::{Amount, AmountError};
 pub use bytes::{ChainContext, CodeId, Hash, PublicKey, RuntimeId, Signature, X25519PublicKey};
+pub use text::hex_bytes;
 pub use time::{Epoch, Height, Round};
 
 /// A value that is not in its type's one valid form. The fault is the sender's.

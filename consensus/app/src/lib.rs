@@ -1,1 +1,24 @@
-//! consensus-app
+//! The replicated state machine of the consensus layer.
+//!
+//! Pure: it has no clock, no randomness, no sockets and no threads. Blocks come as values and go
+//! as values; the same blocks give the same app hash on every machine. [`App`] shows the order of
+//! all modules in every phase; each module has the same files: `mod` (its rules and hooks), `state`
+//! (the only place that touches its keys), `execute` (a function a transaction), `epoch`, `query`.
+
+mod app;
+mod block;
+mod check;
+mod context;
+mod dispatch;
+mod fees;
+
+pub mod beacon;
+pub mod keymanager;
+pub mod registry;
+pub mod roothash;
+pub mod scheduler;
+pub mod staking;
+
+pub use app::{App, AppError};
+pub use block::{BlockInput, BlockOutput, Info, Misbehaviour, Proven, TxOutcome, ValidatorUpdate};
+pub use context::{Context, GasMeter, Signer};

@@ -1,1 +1,3 @@
-//! paralith-host
+//! The trusted side of a ParaTime: runs its WebAssembly on its state.
+
+pub mod wasm;

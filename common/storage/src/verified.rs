@@ -1,0 +1,191 @@
+//! The tree for somebody who trusts a root and nobody's disk: an enclave and its host.
+//!
+//! Every node is checked against the hash that its parent gives for it, from the root down, and
+//! every value against its leaf. A source can refuse to answer, but whatever it answers, a value
+//! that comes out is the one under the root, "absent" is the truth, and [`VerifiedTree::root_after`]
+//! gives the root that honest replicas get.
+
+use std::fmt;
+
+use paralith_types::Hash;
+
+use crate::cache::PageCache;
+use crate::hash::{EMPTY_ROOT, key_hash, nibble, value_hash};
+use crate::page::{MAX_DEPTH, MAX_NODE_BYTES, NodeId, Page, Pages, Slot};
+use crate::update::{Update, update};
+use crate::{Changes, StorageError};
+
+/// Where nodes and values come from. What it says is not believed.
+pub trait NodeSource {
+    /// The node with this id: eight bytes name a version's root, twelve a page. The bytes are as
+    /// the tree stores them, at most [`crate::MAX_NODE_BYTES`].
+    fn node(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// The value of a key at the version that is read.
+    fn value(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
+}
+
+/// One version of a tree, read through a source that is not believed.
+pub struct VerifiedTree<S> {
+    source: S,
+    version: u64,
+    root: Hash,
+    /// The root's node, once it was verified.
+    root_slot: Option<Slot>,
+    /// The root that the last changes lead to, and the version they were for.
+    computed: Option<(u64, Slot)>,
+    cache: PageCache,
+}
+
+impl<S: NodeSource> VerifiedTree<S> {
+    /// Reads under this root, which the caller knows to be the version's.
+    pub fn new(source: S, version: u64, root: Hash) -> Self {
+        Self::with_cache(source, version, root, CACHED_PAGES)
+    }
+
+    /// The same with room for another number of pages (of at most about a kilobyte) in the cache.
+    pub fn with_cache(source: S, version: u64, root: Hash, pages_max: usize) -> Self {
+        let cache = PageCache::new(pages_max);
+        Self { source, version, root, root_slot: None, computed: None, cache }
+    }
+
+    /// The version that is read.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The root that everything is checked against.
+    pub fn root(&self) -> Hash {
+        self.root
+    }
+
+    /// The source, to tell it which version is read.
+    pub fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// Goes on to another version, whose root the caller knows. Verified pages stay verified.
+    pub fn advance(&mut self, version: u64, root: Hash) {
+        self.root_slot = self
+            .computed
+            .take()
+            .filter(|(at, slot)| *at == version && slot.hash() == root)
+            .map(|(_, slot)| slot);
+        (self.version, self.root) = (version, root);
+    }
+
+    /// The value of a key.
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        let hashed = key_hash(key);
+        let mut slot = self.verified_root()?;
+        for depth in 0..MAX_DEPTH {
+            let Slot::Page { hash, id } = slot else { break };
+            let page = self.pages().page(&hash, id, &hashed, depth)?;
+            slot = page.slots.get(nibble(&hashed, depth)).copied().unwrap_or(Slot::Empty);
+        }
+        match slot {
+            Slot::Leaf { key: found, value } if found == hashed => {
+                let bytes =
+                    self.source.value(key)?.ok_or(StorageError::Missing { what: "a value" })?;
+                if value_hash(&bytes) != value {
+                    return Err(StorageError::Unverifiable { what: "value" });
+                }
+                Ok(Some(bytes))
+            }
+            Slot::Empty | Slot::Leaf { .. } => Ok(None),
+            Slot::Page { .. } => Err(StorageError::Unverifiable { what: "path" }),
+        }
+    }
+
+    /// The root that these changes lead to: the one of [`crate::Tree::prepare`].
+    pub fn root_after(
+        &mut self,
+        next_version: u64,
+        changes: &Changes,
+    ) -> Result<Hash, StorageError> {
+        if next_version <= self.version && self.root != EMPTY_ROOT {
+            return Err(StorageError::NotAfter { version: next_version, latest: self.version });
+        }
+        let root = self.verified_root()?;
+        let Update { root, written, .. } = update(&mut self.pages(), root, next_version, changes)?;
+        for (hash, page) in written {
+            self.cache.insert(hash, page);
+        }
+        self.computed = Some((next_version, root));
+        Ok(root.hash())
+    }
+
+    fn verified_root(&mut self) -> Result<Slot, StorageError> {
+        if self.root == EMPTY_ROOT {
+            return Ok(Slot::Empty);
+        }
+        if let Some(slot) = self.root_slot {
+            return Ok(slot);
+        }
+        let bytes = self
+            .source
+            .node(&self.version.to_be_bytes())?
+            .ok_or(StorageError::Missing { what: "a root" })?;
+        let slot = Slot::from_bytes(&bytes)
+            .filter(|slot| slot.hash() == self.root)
+            .ok_or(StorageError::Unverifiable { what: "root" })?;
+        self.root_slot = Some(slot);
+        Ok(slot)
+    }
+
+    fn pages(&mut self) -> VerifiedPages<'_, S> {
+        VerifiedPages { source: &mut self.source, cache: &mut self.cache }
+    }
+}
+
+impl<S> fmt::Debug for VerifiedTree<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedTree")
+            .field("version", &self.version)
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
+}
+
+struct VerifiedPages<'a, S> {
+    source: &'a mut S,
+    cache: &'a mut PageCache,
+}
+
+impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
+    fn page(
+        &mut self,
+        hash: &Hash,
+        id: NodeId,
+        path: &Hash,
+        depth: usize,
+    ) -> Result<Page, StorageError> {
+        if let Some(page) = self.cache.page(hash) {
+            return Ok(page.clone());
+        }
+        let bytes =
+            self.source.node(&id.to_bytes())?.ok_or(StorageError::Missing { what: "a page" })?;
+        if bytes.len() > MAX_NODE_BYTES {
+            return Err(StorageError::Unverifiable { what: "page" });
+        }
+        // The hash binds what the leaves are, and the path binds where they have to be.
+        let page = Page::from_bytes(&bytes)
+            .filter(|page| depth < MAX_DEPTH && page.hash() == *hash && page.is_on_path(path, depth))
+            .ok_or(StorageError::Unverifiable { what: "page" })?;
+        self.cache.insert(*hash, page.clone());
+        Ok(page)
+    }
+
+    fn confirm_page(
+        &mut self,
+        hash: &Hash,
+        id: NodeId,
+        path: &Hash,
+        depth: usize,
+    ) -> Result<(), StorageError> {
+        self.page(hash, id, path, depth).map(|_| ())
+    }
+}
+
+/// Sixteen megabytes at most.
+const CACHED_PAGES: usize = 16_384;

@@ -1,0 +1,51 @@
+//! Transactions of the registry.
+
+use paralith_crypto::hash::Domain;
+use paralith_proto::pb;
+use paralith_types::{Hash, Signature};
+
+use super::types::{Entity, Node, Runtime};
+use crate::message::message;
+
+/// Domain of [`RegisterNode::consensus_signature`].
+pub const CONSENSUS_KEY_DOMAIN: Domain = Domain::new("paralith/registry/consensus-key/v1");
+
+message! {
+    /// Registers the signer as an entity, or changes its nodes.
+    RegisterEntity = pb::registry::v1::RegisterEntity {
+    }
+    nested {
+        /// The entity; its id is the signer.
+        entity: Entity,
+    }
+}
+
+message! {
+    /// Registers the signer as a node, or renews it.
+    RegisterNode = pb::registry::v1::RegisterNode {
+        /// The consensus key's signature over the encoded node.
+        consensus_signature: Signature,
+    }
+    nested {
+        /// The node; its id is the signer.
+        node: Node,
+    }
+}
+
+message! {
+    /// Registers a runtime of the signer's entity, or changes it.
+    RegisterRuntime = pb::registry::v1::RegisterRuntime {
+    }
+    nested {
+        /// The runtime.
+        runtime: Runtime,
+    }
+}
+
+message! {
+    /// Has a node's random blob included, so that its enclave learns that it sees the living chain.
+    ProveFreshness = pb::registry::v1::ProveFreshness {
+        /// The blob.
+        blob: Hash,
+    }
+}

@@ -1,0 +1,227 @@
+//! What state holds of those who take part.
+
+use paralith_proto::pb;
+use paralith_types::{
+    Amount, CodeId, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey,
+};
+
+use crate::message::{message, message_enum};
+
+/// Bit of [`Node::roles`]: executes rounds of runtimes.
+pub const ROLE_COMPUTE: u32 = 1;
+/// Bit of [`Node::roles`]: holds master secrets.
+pub const ROLE_KEYMANAGER: u32 = 4;
+/// Bit of [`Node::roles`]: may be elected validator.
+pub const ROLE_VALIDATOR: u32 = 8;
+
+message! {
+    /// Who answers for nodes and runtimes with stake.
+    Entity = pb::registry::v1::Entity {
+        /// Its key; its account is the key's.
+        id: PublicKey,
+        /// Keys of the nodes it answers for, sorted.
+        nodes: Vec<PublicKey>,
+    }
+}
+
+message! {
+    /// Keys inside a node's enclave and the proof that they are there.
+    CapabilityTee = pb::registry::v1::CapabilityTee {
+        /// Runtime attestation key: signs results.
+        rak: PublicKey,
+        /// Runtime encryption key: receives secrets.
+        rek: X25519PublicKey,
+        /// Attestation evidence that binds both to node, runtime, code and chain.
+        #[serde(with = "paralith_types::hex_bytes")]
+        evidence: Vec<u8>,
+    }
+}
+
+message! {
+    /// A runtime that a node runs.
+    NodeRuntime = pb::registry::v1::NodeRuntime {
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// None for public runtimes.
+        tee: Option<CapabilityTee>,
+        /// Of key managers: a signed init response, encoded. Else empty.
+        #[serde(with = "paralith_types::hex_bytes")]
+        extra_info: Vec<u8>,
+    }
+}
+
+message! {
+    /// A node and what it offers.
+    Node = pb::registry::v1::Node {
+        /// Its key: signs commitments, and is the key of its TLS links.
+        id: PublicKey,
+        /// Who answers for it.
+        entity_id: PublicKey,
+        /// The last epoch in which it counts.
+        expiration: Epoch,
+        /// Bits of `ROLE_*`.
+        roles: u32,
+        /// Its validator key in CometBFT, unique among nodes.
+        consensus_key: PublicKey,
+        /// "host:port" of its service for other nodes.
+        addresses: Vec<String>,
+        /// The runtimes that it runs, sorted by id.
+        runtimes: Vec<NodeRuntime>,
+        /// Free text.
+        software_version: String,
+    }
+}
+
+impl Node {
+    /// Whether it offers the role.
+    pub fn has_role(&self, role: u32) -> bool {
+        self.roles & role != 0
+    }
+
+    /// What it registered for the runtime.
+    pub fn runtime(&self, id: &RuntimeId) -> Option<&NodeRuntime> {
+        self.runtimes.iter().find(|runtime| runtime.runtime_id == *id)
+    }
+}
+
+message! {
+    /// What the chain notes about a node.
+    #[derive(Default)]
+    NodeStatus = pb::registry::v1::NodeStatus {
+        /// Its expiry has been announced.
+        expiration_processed: bool,
+        /// Electable in epochs after this one; none until the first epoch after registration.
+        election_eligible_after: Option<u64>,
+    }
+}
+
+message_enum! {
+    /// What a runtime is for.
+    RuntimeKind {
+        /// Executes transactions of users.
+        Compute = 1,
+        /// Holds secrets of other runtimes.
+        KeyManager = 2,
+    }
+}
+
+message! {
+    /// The module that a runtime's replicas execute.
+    Code = pb::registry::v1::Code {
+        /// Hash of the module.
+        id: CodeId,
+        /// Its length.
+        size_bytes: u32,
+        /// The contract with the host that it is written for.
+        abi_version: u32,
+        /// The gas table under which all replicas meter it.
+        gas_schedule_version: u32,
+    }
+}
+
+message! {
+    /// Which enclaves may hold a runtime's keys.
+    TeePolicy = pb::registry::v1::TeePolicy {
+        /// Enclave identities, sorted.
+        measurements: Vec<Hash>,
+        /// How old an attestation may be.
+        max_age_blocks: u64,
+    }
+}
+
+message! {
+    /// Rules of a runtime's rounds.
+    Executor = pb::registry::v1::Executor {
+        /// Size of the committee.
+        workers: u32,
+        /// Size of the backup committee.
+        backups: u32,
+        /// Votes that may be missing or failures.
+        allowed_stragglers: u32,
+        /// How long votes are waited for.
+        round_timeout_blocks: u64,
+        /// Most messages to consensus in a round.
+        max_messages: u32,
+        /// Most messages from consensus in a round.
+        max_in_messages: u32,
+        /// Failed rounds of one scheduler in one epoch before it is skipped.
+        max_failed_rounds: u32,
+    }
+}
+
+message! {
+    /// When a scheduler closes a batch.
+    Batching = pb::registry::v1::Batching {
+        /// Most transactions.
+        max_batch_size: u32,
+        /// Most bytes of all transactions.
+        max_batch_bytes: u32,
+        /// How long the first transaction waits for company.
+        flush_timeout_ms: u32,
+        /// How long the next scheduler in rank waits for a proposal.
+        propose_timeout_ms: u32,
+        /// Most gas of all transactions' limits.
+        max_batch_gas: u64,
+    }
+}
+
+message! {
+    /// What misbehaviour costs and who is paid.
+    RuntimeStaking = pb::registry::v1::RuntimeStaking {
+        /// What each entity loses whose result differs from the truth.
+        slash_incorrect_results: Amount,
+        /// What an equivocator's entity loses.
+        slash_equivocation: Amount,
+        /// Share of the first that goes to the runtime's account; the rest to the right ones.
+        reward_incorrect_results_percent: u32,
+        /// Share of the second that goes to the runtime's account; the rest to the submitter.
+        reward_equivocation_percent: u32,
+        /// Least fee of a message to the runtime.
+        min_in_message_fee: Amount,
+    }
+}
+
+message! {
+    /// A runtime: a ParaTime, or a key manager.
+    Runtime = pb::registry::v1::Runtime {
+        /// Its id.
+        id: RuntimeId,
+        /// Who registered it and may change it.
+        entity_id: PublicKey,
+        /// What it is for.
+        kind: RuntimeKind,
+        /// A short name for people; not unique.
+        name: String,
+        /// What it executes; none for key managers.
+        code: Option<Code>,
+        /// Whether its state is encrypted.
+        confidential: bool,
+        /// Whether a confidential runtime takes calls in plain too.
+        allow_plain_calls: bool,
+        /// Who holds its keys; none if it is public or itself a key manager.
+        key_manager: Option<RuntimeId>,
+        /// Which enclaves may run it; none if it is public.
+        tee: Option<TeePolicy>,
+        /// Given to the guest's `init`.
+        #[serde(with = "paralith_types::hex_bytes")]
+        init_argument: Vec<u8>,
+    }
+    nested {
+        /// Rules of its rounds.
+        executor: Executor,
+        /// Rules of its batches.
+        batching: Batching,
+        /// What misbehaviour costs.
+        staking: RuntimeStaking,
+    }
+}
+
+message! {
+    /// The newest blob that a node had included.
+    Freshness = pb::registry::v1::Freshness {
+        /// The blob.
+        blob: Hash,
+        /// The block.
+        height: Height,
+    }
+}

@@ -1,0 +1,76 @@
+//! State keys of ParaTimes.
+
+use paralith_types::{Hash, PublicKey, Round, RuntimeId};
+
+use crate::key::key;
+
+/// [`RuntimeState`](super::RuntimeState).
+pub fn runtime_state(runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/state/", &[runtime.as_bytes()])
+}
+
+/// [`PendingResult`](super::PendingResult) of the running round, by the hash of its results.
+pub fn pending(runtime: &RuntimeId, result: &Hash) -> Vec<u8> {
+    key("roothash/pending/", &[runtime.as_bytes(), result.as_bytes()])
+}
+
+/// All pending results of a runtime.
+pub fn pending_of(runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/pending/", &[runtime.as_bytes()])
+}
+
+/// [`RoundRoots`](super::RoundRoots) of a normal round.
+pub fn round_roots(runtime: &RuntimeId, round: Round) -> Vec<u8> {
+    key("roothash/roots/", &[runtime.as_bytes(), &round.0.to_be_bytes()])
+}
+
+/// [`Header`](super::Header) of a round, as long as its roots are kept.
+pub fn header(runtime: &RuntimeId, round: Round) -> Vec<u8> {
+    key("roothash/header/", &[runtime.as_bytes(), &round.0.to_be_bytes()])
+}
+
+/// [`MessageResults`](super::MessageResults) of the last normal round.
+pub fn message_results(runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/message-results/", &[runtime.as_bytes()])
+}
+
+/// [`IncomingQueue`](super::IncomingQueue).
+pub fn incoming_queue(runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/in-queue/", &[runtime.as_bytes()])
+}
+
+/// [`IncomingMessage`](super::IncomingMessage) by number.
+pub fn incoming(runtime: &RuntimeId, id: u64) -> Vec<u8> {
+    key("roothash/in-message/", &[runtime.as_bytes(), &id.to_be_bytes()])
+}
+
+/// All waiting messages of a runtime, in order.
+pub fn incoming_of(runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/in-message/", &[runtime.as_bytes()])
+}
+
+/// Present once a node was slashed for equivocation in a round.
+pub fn evidence(runtime: &RuntimeId, round: Round, node: &PublicKey) -> Vec<u8> {
+    let round = round.0.to_be_bytes();
+    key("roothash/evidence/", &[runtime.as_bytes(), &round, node.as_bytes()])
+}
+
+/// All evidence of a runtime, by round.
+pub fn evidence_of(runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/evidence/", &[runtime.as_bytes()])
+}
+
+/// Present while a runtime's timer is armed for a height.
+pub fn timer(height: u64, runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/timer/", &[&height.to_be_bytes(), runtime.as_bytes()])
+}
+
+/// All timers of a height.
+pub fn timers_at(height: u64) -> Vec<u8> {
+    key("roothash/timer/", &[&height.to_be_bytes()])
+}
+
+/// [`Params`](super::Params).
+pub fn params() -> Vec<u8> {
+    key("roothash/params", &[])
+}

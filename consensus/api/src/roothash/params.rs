@@ -1,0 +1,27 @@
+//! Parameters of ParaTimes.
+
+use paralith_proto::pb;
+
+use crate::message::message;
+
+message! {
+    /// Parameters of ParaTimes.
+    Params = pb::roothash::v1::Params {
+        /// Most messages that a runtime's descriptor may allow in a round.
+        max_runtime_messages: u32,
+        /// Most messages that may wait for a runtime.
+        max_in_runtime_messages: u32,
+        /// How many rounds back evidence is taken.
+        max_evidence_age_rounds: u64,
+        /// How many rounds' roots are kept.
+        max_past_roots: u64,
+        /// Gas of an executor commit.
+        gas_executor_commit: u64,
+        /// Gas of each vote in it.
+        gas_vote: u64,
+        /// Gas of evidence.
+        gas_evidence: u64,
+        /// Gas of a message to a runtime.
+        gas_submit_message: u64,
+    }
+}

@@ -1,0 +1,190 @@
+//! What state holds of ParaTimes.
+
+use paralith_crypto::hash::{Domain, hash};
+use paralith_proto::{Canonical, pb};
+use paralith_types::{Address, Amount, Hash, Height, PublicKey, Round, RuntimeId};
+
+use super::pool::Pool;
+use super::tx::{Message, ProposalHeader, ResultsHeader};
+use crate::message::{message, message_enum};
+
+const HEADER_DOMAIN: Domain = Domain::new("paralith/roothash/header/v1");
+
+message_enum! {
+    /// Why a ParaTime block was made.
+    HeaderType {
+        /// A round's result.
+        Normal = 1,
+        /// A round failed; the state is the one before.
+        RoundFailed = 2,
+        /// A new committee took over; the state is the one before.
+        EpochTransition = 3,
+        /// No committee could be elected; the state is the one before.
+        Suspended = 4,
+    }
+}
+
+message! {
+    /// A ParaTime block.
+    Header = pb::roothash::v1::Header {
+        /// 1.
+        version: u32,
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// Its number.
+        round: Round,
+        /// Time of the consensus block that made it, seconds since 1970.
+        timestamp: u64,
+        /// Why it was made.
+        header_type: HeaderType,
+        /// Hash of the block before.
+        previous_hash: Hash,
+        /// Root of the round's inputs and outputs.
+        io_root: Hash,
+        /// Root of the state after the round.
+        state_root: Hash,
+        /// Hash of the messages to consensus.
+        messages_hash: Hash,
+        /// Hash of the messages from consensus.
+        in_messages_hash: Hash,
+        /// The height that the proposal pinned; of the consensus block itself without results.
+        consensus_height: Height,
+        /// The proposal's batch; zero without results.
+        batch_hash: Hash,
+    }
+}
+
+impl Header {
+    /// The block's hash.
+    pub fn hash(&self) -> Hash {
+        hash(HEADER_DOMAIN, &[&self.encode()])
+    }
+}
+
+message! {
+    /// Where a runtime stands.
+    RuntimeState = pb::roothash::v1::RuntimeState {
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// It has no committee.
+        suspended: bool,
+        /// The consensus block that made `last_block`.
+        last_block_height: Height,
+        /// The newest round with results.
+        last_normal_round: Round,
+        /// The consensus block that made it.
+        last_normal_height: Height,
+        /// Votes of the round after `last_block`; none while suspended.
+        pool: Option<Pool>,
+        /// Schedulers barred until the epoch ends, sorted. Those of the running round are fixed in
+        /// it; who is added meanwhile is skipped from the next round on.
+        skipped: Vec<PublicKey>,
+        /// Failed rounds in this epoch, sorted by node.
+        failed: Vec<FailedRounds>,
+        /// I/O root of `last_normal_round`.
+        io_root: Hash,
+        /// The height at which a timer fires.
+        wakeup: Option<u64>,
+        /// Equivocators of the running round that lost stake already, sorted.
+        slashed: Vec<PublicKey>,
+    }
+    nested {
+        /// The newest block.
+        last_block: Header,
+    }
+}
+
+message! {
+    /// How often a scheduler's rounds failed in this epoch.
+    FailedRounds = pb::roothash::v1::FailedRounds {
+        /// The scheduler.
+        node: PublicKey,
+        /// How often.
+        count: u32,
+    }
+}
+
+message! {
+    /// A result that votes refer to, kept until its round ends.
+    PendingResult = pb::roothash::v1::PendingResult {
+        /// Its messages, which hash to the results' `messages_hash`. The scheduler's vote brings
+        /// them.
+        messages: Vec<Message>,
+    }
+    nested {
+        /// The results.
+        results: ResultsHeader,
+        /// The proposal they are of.
+        proposal: ProposalHeader,
+    }
+}
+
+message! {
+    /// Roots of a normal round.
+    RoundRoots = pb::roothash::v1::RoundRoots {
+        /// Of the state.
+        state_root: Hash,
+        /// Of inputs and outputs.
+        io_root: Hash,
+    }
+}
+
+message! {
+    /// What became of one message to consensus.
+    MessageResult = pb::roothash::v1::MessageResult {
+        /// Its place in the round's messages.
+        index: u32,
+        /// The module that refused, or empty.
+        module: String,
+        /// Its code; 0 is success.
+        code: u32,
+    }
+}
+
+message! {
+    /// What became of the messages of a normal round; the next round reads it.
+    MessageResults = pb::roothash::v1::MessageResults {
+        /// The round that emitted them.
+        round: Round,
+        /// In their order.
+        results: Vec<MessageResult>,
+    }
+}
+
+message! {
+    /// A message to a runtime, waiting or being processed.
+    IncomingMessage = pb::roothash::v1::IncomingMessage {
+        /// Its number in the runtime's queue, from 0.
+        id: u64,
+        /// Who sent it.
+        caller: Address,
+        /// The sender's own tag.
+        tag: u64,
+        /// Paid to the runtime's account as fee.
+        fee: Amount,
+        /// Paid to the runtime's account as deposit.
+        tokens: Amount,
+        /// Free data.
+        #[serde(with = "paralith_types::hex_bytes")]
+        data: Vec<u8>,
+    }
+}
+
+message! {
+    /// A list of messages, for hashing.
+    IncomingMessages = pb::roothash::v1::IncomingMessages {
+        /// In the order of the queue.
+        messages: Vec<IncomingMessage>,
+    }
+}
+
+message! {
+    /// State of a runtime's queue of incoming messages.
+    #[derive(Default)]
+    IncomingQueue = pb::roothash::v1::IncomingQueue {
+        /// How many wait.
+        size: u32,
+        /// The number of the next.
+        next_id: u64,
+    }
+}

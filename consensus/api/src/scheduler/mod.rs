@@ -1,0 +1,12 @@
+//! Elections: validators by stake, committees of runtimes by lot.
+
+mod error;
+mod event;
+pub mod keys;
+mod params;
+mod types;
+
+pub use error::Error;
+pub use event::{CommitteeElected, ValidatorsElected};
+pub use params::Params;
+pub use types::{Committee, Validator, Validators};

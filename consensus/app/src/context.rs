@@ -1,0 +1,236 @@
+//! The one thing that handlers get: state, block, signer, gas and the sink of events.
+//!
+//! Reads and writes go to an overlay; [`Context::isolated`] undoes all of a failed step, its events
+//! included. Missing or damaged state is [`consensus::Error::StateUnavailable`]: the node's fault,
+//! never the result of a transaction.
+
+use consensus_api::event::{Event, EventKind};
+use consensus_api::{Error, beacon, consensus};
+use paralith_proto::Canonical;
+use paralith_storage::{Changes, Overlay, StateRead, StorageError};
+use paralith_types::{Address, ChainContext, Epoch, Height, PublicKey};
+
+/// Values of state are written by the application itself; this only bounds damage.
+const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Entries that one scan may give: more than any list of state can have by its limits.
+const MAX_SCAN: usize = 1 << 20;
+
+/// Who signed the transaction that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The key.
+    pub key: PublicKey,
+    /// The key's account.
+    pub address: Address,
+    /// The transaction's index in its block.
+    pub tx_index: u32,
+}
+
+/// Counts the gas of one transaction, or of nothing where gas is not charged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GasMeter {
+    limit: u64,
+    used: u64,
+}
+
+impl GasMeter {
+    /// A meter that stops at `limit`.
+    pub fn new(limit: u64) -> Self {
+        Self { limit, used: 0 }
+    }
+
+    /// Gas used so far.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Charges, or refuses and leaves the meter at its limit.
+    pub fn charge(&mut self, gas: u64) -> Result<(), consensus::Error> {
+        let needed = self.used.saturating_add(gas);
+        if needed > self.limit {
+            self.used = self.limit;
+            return Err(consensus::Error::OutOfGas { needed, limit: self.limit });
+        }
+        self.used = needed;
+        Ok(())
+    }
+}
+
+/// State, block, signer, gas and events of what runs.
+#[derive(Debug)]
+pub struct Context<'a> {
+    state: Overlay<'a>,
+    events: Vec<Event>,
+    chain_context: ChainContext,
+    height: Height,
+    time_seconds: u64,
+    signer: Option<Signer>,
+    gas: GasMeter,
+}
+
+impl<'a> Context<'a> {
+    /// A context over committed state for the block at `height`.
+    pub fn new(
+        base: &'a dyn StateRead,
+        chain_context: ChainContext,
+        height: Height,
+        time_seconds: u64,
+    ) -> Self {
+        Self {
+            state: Overlay::new(base),
+            events: Vec::new(),
+            chain_context,
+            height,
+            time_seconds,
+            signer: None,
+            gas: GasMeter::new(u64::MAX),
+        }
+    }
+
+    /// The chain.
+    pub fn chain_context(&self) -> &ChainContext {
+        &self.chain_context
+    }
+
+    /// The block's height.
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
+    /// The block's time, seconds since 1970.
+    pub fn time_seconds(&self) -> u64 {
+        self.time_seconds
+    }
+
+    /// The epoch that runs.
+    pub fn epoch(&self) -> Result<Epoch, Error> {
+        Ok(self.require::<beacon::EpochState>(&beacon::keys::epoch())?.epoch)
+    }
+
+    /// Whether the epoch began in this block.
+    pub fn epoch_began(&self) -> Result<bool, Error> {
+        let state = self.require::<beacon::EpochState>(&beacon::keys::epoch())?;
+        Ok(state.height == self.height)
+    }
+
+    /// Who signed the running transaction. A handler that runs has one.
+    pub fn signer(&self) -> Result<&Signer, Error> {
+        let reason = "a handler ran outside a transaction".to_string();
+        self.signer.as_ref().ok_or(consensus::Error::StateUnavailable { reason }.into())
+    }
+
+    /// Charges gas to the running transaction.
+    pub fn charge(&mut self, gas: u64) -> Result<(), Error> {
+        Ok(self.gas.charge(gas)?)
+    }
+
+    /// The value under a key.
+    pub fn get<T: Canonical>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        match self.get_raw(key)? {
+            None => Ok(None),
+            Some(bytes) => match T::decode(&bytes, MAX_VALUE_BYTES) {
+                Ok(value) => Ok(Some(value)),
+                Err(e) => Err(damaged(key, &e.to_string())),
+            },
+        }
+    }
+
+    /// The value under a key that genesis or an earlier step has written.
+    pub fn require<T: Canonical>(&self, key: &[u8]) -> Result<T, Error> {
+        self.get(key)?.ok_or_else(|| damaged(key, "it is missing"))
+    }
+
+    /// The bytes under a key.
+    pub fn get_raw(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.state.get(key).map_err(unavailable)
+    }
+
+    /// All keys with a prefix and their values, in order.
+    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+        self.state.scan(prefix, None, MAX_SCAN).map_err(unavailable)
+    }
+
+    /// All values under a prefix, in the order of their keys.
+    pub fn list<T: Canonical>(&self, prefix: &[u8]) -> Result<Vec<T>, Error> {
+        self.scan(prefix)?
+            .into_iter()
+            .map(|(key, bytes)| {
+                T::decode(&bytes, MAX_VALUE_BYTES).map_err(|e| damaged(&key, &e.to_string()))
+            })
+            .collect()
+    }
+
+    /// Writes a value.
+    pub fn set<T: Canonical>(&mut self, key: Vec<u8>, value: &T) {
+        self.state.set(key, value.encode());
+    }
+
+    /// Writes bytes.
+    pub fn set_raw(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.state.set(key, value);
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: Vec<u8>) {
+        self.state.remove(key);
+    }
+
+    /// Tells of a change.
+    pub fn emit(&mut self, event: impl Into<EventKind>) {
+        let tx_index = self.signer.as_ref().map(|signer| signer.tx_index);
+        self.events.push(event.into().to_event(tx_index));
+    }
+
+    /// Runs a step of which either all or nothing happens.
+    pub fn isolated<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let checkpoint = self.state.checkpoint();
+        let events = self.events.len();
+        match step(self) {
+            Ok(value) => {
+                self.state.commit(checkpoint);
+                Ok(value)
+            }
+            Err(error) => {
+                self.state.rollback(checkpoint);
+                self.events.truncate(events);
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a transaction: from here on events carry its index and gas is counted.
+    pub(crate) fn begin_tx(&mut self, signer: Signer, gas_limit: u64) {
+        self.signer = Some(signer);
+        self.gas = GasMeter::new(gas_limit);
+    }
+
+    /// Ends the transaction and gives its gas and events.
+    pub(crate) fn end_tx(&mut self) -> (u64, Vec<Event>) {
+        self.signer = None;
+        let gas = std::mem::replace(&mut self.gas, GasMeter::new(u64::MAX));
+        (gas.used(), std::mem::take(&mut self.events))
+    }
+
+    /// The events since the last call.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// All changes, to be committed.
+    pub(crate) fn into_changes(self) -> Changes {
+        self.state.into_changes()
+    }
+}
+
+fn unavailable(error: StorageError) -> Error {
+    consensus::Error::StateUnavailable { reason: error.to_string() }.into()
+}
+
+fn damaged(key: &[u8], reason: &str) -> Error {
+    let key = String::from_utf8_lossy(key);
+    consensus::Error::StateUnavailable { reason: format!("{key}: {reason}") }.into()
+}

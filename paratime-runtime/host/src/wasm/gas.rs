@@ -1,0 +1,305 @@
+//! The gas schedule: what everything costs a guest.
+//!
+//! One gas is about a tenth of a nanosecond on the machine that it was measured on. Operators are
+//! priced by [`operators`], which the compiler weaves into the code as fuel; host functions, bytes
+//! that cross the border, memory pages and the instance itself by the constants here.
+//!
+//! **Rule.** Changing any number changes results. It takes a new [`GAS_SCHEDULE_VERSION`], which a
+//! runtime's descriptor names on chain, and a golden test fails until someone says so.
+//!
+//! **Exactness.** The compiled code keeps its fuel counter in a register and writes it back at
+//! calls, returns and `unreachable`. After any other trap of the guest's own code the counter is
+//! old, so such a trap costs the whole limit; a loop could otherwise run for free and divide by
+//! zero. Out of gas also costs the whole limit. Everything else costs what it used.
+
+use wasmtime::{OperatorCost, VariableOperatorCost};
+
+/// Version of every number in this module.
+pub const GAS_SCHEDULE_VERSION: u32 = 1;
+
+/// Highest gas limit; a higher one counts as this.
+pub const MAX_GAS_LIMIT: u64 = 1 << 60;
+
+/// A call: a fresh instance and its end.
+pub const CALL: u64 = 40_000;
+
+/// A page of memory beyond [`FREE_PAGES`]: sixteen page faults and their cleaning up.
+pub const MEMORY_PAGE: u64 = 40_000;
+
+/// Pages of a module's initial memory that [`CALL`] pays for.
+pub const FREE_PAGES: u64 = 32;
+
+/// Any host function.
+pub const HOST_CALL: u64 = 400;
+
+/// A byte that is copied between guest and host.
+pub const COPIED_BYTE: u64 = 2;
+
+/// Reading a key, there or not.
+pub const STATE_READ: u64 = 10_000;
+
+/// A byte of a key or value that is read.
+pub const STATE_READ_BYTE: u64 = 20;
+
+/// Writing or removing a key.
+pub const STATE_WRITE: u64 = 30_000;
+
+/// A byte of a key or value that is written.
+pub const STATE_WRITE_BYTE: u64 = 50;
+
+/// A block of 64 bytes that is hashed.
+pub const HASH_BLOCK: u64 = 2_500;
+
+/// Verifying a signature, beside hashing.
+pub const VERIFY_SIGNATURE: u64 = 500_000;
+
+/// A message, an event or a request to reveal.
+pub const EFFECT: u64 = 10_000;
+
+/// A byte of one.
+pub const EFFECT_BYTE: u64 = 50;
+
+/// Hashing `bytes` bytes with SHA-256, padding included.
+#[must_use]
+pub fn hashing(bytes: usize) -> u64 {
+    (bytes as u64 / 64).saturating_add(2).saturating_mul(HASH_BLOCK)
+}
+
+/// The price of a module's initial memory.
+#[must_use]
+pub fn initial_memory(pages: u64) -> u64 {
+    pages.saturating_sub(FREE_PAGES).saturating_mul(MEMORY_PAGE)
+}
+
+/// The price of every operator. Operators that guests must not use keep the engine's default.
+#[must_use]
+pub fn operators() -> OperatorCost {
+    let base = integers(OperatorCost::new());
+    let base = memory(control(base));
+    floats(base)
+}
+
+/// Control flow, locals and constants.
+fn control(base: OperatorCost) -> OperatorCost {
+    OperatorCost {
+        Loop: 1,
+        If: 5,
+        Br: 3,
+        BrIf: 5,
+        BrTable: 20,
+        Call: 30,
+        CallIndirect: 60,
+        Select: 4,
+        LocalGet: 1,
+        LocalSet: 1,
+        LocalTee: 1,
+        GlobalGet: 4,
+        GlobalSet: 4,
+        I32Const: 1,
+        I64Const: 1,
+        F32Const: 2,
+        F64Const: 2,
+        ..base
+    }
+}
+
+/// Integer arithmetic. What is not named costs as much as an addition.
+fn integers(base: OperatorCost) -> OperatorCost {
+    const ALU: u8 = 2;
+    const MUL: u8 = 8;
+    const DIV: u8 = 40;
+    OperatorCost {
+        I32Eqz: ALU,
+        I32Eq: ALU,
+        I32Ne: ALU,
+        I32LtS: ALU,
+        I32LtU: ALU,
+        I32GtS: ALU,
+        I32GtU: ALU,
+        I32LeS: ALU,
+        I32LeU: ALU,
+        I32GeS: ALU,
+        I32GeU: ALU,
+        I64Eqz: ALU,
+        I64Eq: ALU,
+        I64Ne: ALU,
+        I64LtS: ALU,
+        I64LtU: ALU,
+        I64GtS: ALU,
+        I64GtU: ALU,
+        I64LeS: ALU,
+        I64LeU: ALU,
+        I64GeS: ALU,
+        I64GeU: ALU,
+        I32Clz: 4,
+        I32Ctz: 4,
+        I32Popcnt: 4,
+        I32Add: ALU,
+        I32Sub: ALU,
+        I32Mul: MUL,
+        I32DivS: DIV,
+        I32DivU: DIV,
+        I32RemS: DIV,
+        I32RemU: DIV,
+        I32And: ALU,
+        I32Or: ALU,
+        I32Xor: ALU,
+        I32Shl: ALU,
+        I32ShrS: ALU,
+        I32ShrU: ALU,
+        I32Rotl: ALU,
+        I32Rotr: ALU,
+        I64Clz: 4,
+        I64Ctz: 4,
+        I64Popcnt: 4,
+        I64Add: ALU,
+        I64Sub: ALU,
+        I64Mul: MUL,
+        I64DivS: DIV,
+        I64DivU: DIV,
+        I64RemS: DIV,
+        I64RemU: DIV,
+        I64And: ALU,
+        I64Or: ALU,
+        I64Xor: ALU,
+        I64Shl: ALU,
+        I64ShrS: ALU,
+        I64ShrU: ALU,
+        I64Rotl: ALU,
+        I64Rotr: ALU,
+        ..base
+    }
+}
+
+/// Loads, stores, bulk operations and growth.
+fn memory(base: OperatorCost) -> OperatorCost {
+    const LOAD: u8 = 6;
+    const STORE: u8 = 6;
+    const BULK: u8 = 100;
+    OperatorCost {
+        I32Load: LOAD,
+        I64Load: LOAD,
+        F32Load: LOAD,
+        F64Load: LOAD,
+        I32Load8S: LOAD,
+        I32Load8U: LOAD,
+        I32Load16S: LOAD,
+        I32Load16U: LOAD,
+        I64Load8S: LOAD,
+        I64Load8U: LOAD,
+        I64Load16S: LOAD,
+        I64Load16U: LOAD,
+        I64Load32S: LOAD,
+        I64Load32U: LOAD,
+        I32Store: STORE,
+        I64Store: STORE,
+        F32Store: STORE,
+        F64Store: STORE,
+        I32Store8: STORE,
+        I32Store16: STORE,
+        I64Store8: STORE,
+        I64Store16: STORE,
+        I64Store32: STORE,
+        MemorySize: 4,
+        // Plus MEMORY_PAGE for each page that it gets.
+        MemoryGrow: 255,
+        MemoryInit: BULK,
+        MemoryCopy: BULK,
+        MemoryFill: BULK,
+        DataDrop: BULK,
+        TableInit: BULK,
+        TableCopy: BULK,
+        ElemDrop: BULK,
+        variable: VariableOperatorCost {
+            memory_copy_per_byte: 1,
+            memory_fill_per_byte: 1,
+            memory_init_per_byte: 1,
+            memory_grow_per_page: 255,
+            table_copy_per_element: 50,
+            table_init_per_element: 100,
+            ..VariableOperatorCost::new()
+        },
+        ..base
+    }
+}
+
+/// Floats, whose NaNs are made canonical after each operation.
+fn floats(base: OperatorCost) -> OperatorCost {
+    const FAST: u8 = 8;
+    const FLOAT: u8 = 25;
+    const DIV: u8 = 50;
+    const SQRT: u8 = 60;
+    OperatorCost {
+        F32Eq: FAST,
+        F32Ne: FAST,
+        F32Lt: FAST,
+        F32Gt: FAST,
+        F32Le: FAST,
+        F32Ge: FAST,
+        F64Eq: FAST,
+        F64Ne: FAST,
+        F64Lt: FAST,
+        F64Gt: FAST,
+        F64Le: FAST,
+        F64Ge: FAST,
+        F32Abs: FAST,
+        F32Neg: FAST,
+        F32Copysign: FAST,
+        F64Abs: FAST,
+        F64Neg: FAST,
+        F64Copysign: FAST,
+        F32Ceil: FLOAT,
+        F32Floor: FLOAT,
+        F32Trunc: FLOAT,
+        F32Nearest: FLOAT,
+        F32Add: FLOAT,
+        F32Sub: FLOAT,
+        F32Mul: FLOAT,
+        F32Min: FLOAT,
+        F32Max: FLOAT,
+        F64Ceil: FLOAT,
+        F64Floor: FLOAT,
+        F64Trunc: FLOAT,
+        F64Nearest: FLOAT,
+        F64Add: FLOAT,
+        F64Sub: FLOAT,
+        F64Mul: FLOAT,
+        F64Min: FLOAT,
+        F64Max: FLOAT,
+        F32Div: DIV,
+        F64Div: DIV,
+        F32Sqrt: SQRT,
+        F64Sqrt: SQRT,
+        I32TruncF32S: FLOAT,
+        I32TruncF32U: FLOAT,
+        I32TruncF64S: FLOAT,
+        I32TruncF64U: FLOAT,
+        I64TruncF32S: FLOAT,
+        I64TruncF32U: FLOAT,
+        I64TruncF64S: FLOAT,
+        I64TruncF64U: FLOAT,
+        I32TruncSatF32S: FLOAT,
+        I32TruncSatF32U: FLOAT,
+        I32TruncSatF64S: FLOAT,
+        I32TruncSatF64U: FLOAT,
+        I64TruncSatF32S: FLOAT,
+        I64TruncSatF32U: FLOAT,
+        I64TruncSatF64S: FLOAT,
+        I64TruncSatF64U: FLOAT,
+        F32ConvertI32S: FLOAT,
+        F32ConvertI32U: FLOAT,
+        F32ConvertI64S: FLOAT,
+        F32ConvertI64U: FLOAT,
+        F64ConvertI32S: FLOAT,
+        F64ConvertI32U: FLOAT,
+        F64ConvertI64S: FLOAT,
+        F64ConvertI64U: FLOAT,
+        F32DemoteF64: FLOAT,
+        F64PromoteF32: FLOAT,
+        I32ReinterpretF32: FAST,
+        I64ReinterpretF64: FAST,
+        F32ReinterpretI32: FAST,
+        F64ReinterpretI64: FAST,
+        ..base
+    }
+}

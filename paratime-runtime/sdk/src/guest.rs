@@ -1,0 +1,125 @@
+//! The border between the module's memory and the host: the one place with `unsafe` code.
+//!
+//! The host is trusted to keep the contract: it writes only into memory that it took from
+//! `paralith_alloc`, and hands each such place over once.
+#![allow(unsafe_code)]
+
+use paralith_abi::{ABSENT, pack, unpack};
+
+use crate::host::Host;
+use crate::{Export, Runtime, entry};
+
+/// Runs one entry point over the request at `(ptr, len)` and gives the place of the outcome.
+pub fn run<R: Runtime>(export: Export, ptr: i32, len: i32) -> i64 {
+    // A panic ends in a trap. This tells the developer why, where logs are kept.
+    std::panic::set_hook(Box::new(|info| Imports.log(info.to_string().as_bytes())));
+    let request = take(ptr as u32, len as u32);
+    let outcome = entry::run::<R>(export, Box::new(Imports), &request);
+    let len = outcome.len() as u32;
+    pack(Box::leak(outcome.into_boxed_slice()).as_ptr() as u32, len)
+}
+
+/// Memory for the host to write into. Too much traps.
+pub fn alloc(len: i32) -> i32 {
+    let bytes = vec![0u8; len as u32 as usize].into_boxed_slice();
+    Box::leak(bytes).as_mut_ptr() as i32
+}
+
+/// Takes over what the host wrote.
+fn take(ptr: u32, len: u32) -> Vec<u8> {
+    // The host need not ask for memory to hand over nothing.
+    if len == 0 {
+        return Vec::new();
+    }
+    let place = std::ptr::slice_from_raw_parts_mut(ptr as *mut u8, len as usize);
+    // SAFETY: by the contract the place came from `alloc(len)`, which leaked a boxed slice of just
+    // this length, and the host hands it over once.
+    unsafe { Box::from_raw(place) }.into_vec()
+}
+
+/// The contract's imports.
+struct Imports;
+
+impl Host for Imports {
+    fn state_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        // SAFETY: the host reads `key` during the call and keeps no pointer to it.
+        let packed = unsafe { state_get(key.as_ptr(), key.len()) };
+        if packed == ABSENT {
+            return None;
+        }
+        let (ptr, len) = unpack(packed);
+        Some(take(ptr, len))
+    }
+
+    fn state_set(&mut self, key: &[u8], value: &[u8]) {
+        // SAFETY: the host reads both during the call and keeps no pointer to them.
+        unsafe { state_set(key.as_ptr(), key.len(), value.as_ptr(), value.len()) }
+    }
+
+    fn state_remove(&mut self, key: &[u8]) {
+        // SAFETY: the host reads `key` during the call and keeps no pointer to it.
+        unsafe { state_remove(key.as_ptr(), key.len()) }
+    }
+
+    fn random(&mut self, out: &mut [u8]) {
+        // SAFETY: the host writes `out.len()` bytes into `out`, which is borrowed for the call.
+        unsafe { random(out.as_mut_ptr(), out.len()) }
+    }
+
+    fn derive_key(&self, purpose: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        // SAFETY: the host reads `purpose` and writes 32 bytes into `out` during the call.
+        unsafe { derive_key(purpose.as_ptr(), purpose.len(), out.as_mut_ptr()) }
+        out
+    }
+
+    fn emit_message(&mut self, message: &[u8]) -> Option<u32> {
+        // SAFETY: the host reads `message` during the call and keeps no pointer to it.
+        let index = unsafe { emit_message(message.as_ptr(), message.len()) };
+        u32::try_from(index).ok()
+    }
+
+    fn emit_event(&mut self, topic: &[u8], data: &[u8]) {
+        // SAFETY: the host reads both during the call and keeps no pointer to them.
+        unsafe { emit_event(topic.as_ptr(), topic.len(), data.as_ptr(), data.len()) }
+    }
+
+    fn request_reveal(&mut self, handle: &[u8]) {
+        // SAFETY: the host reads `handle` during the call and keeps no pointer to it.
+        unsafe { request_reveal(handle.as_ptr(), handle.len()) }
+    }
+
+    fn log(&self, text: &[u8]) {
+        // SAFETY: the host reads `text` during the call and keeps no pointer to it.
+        unsafe { log(text.as_ptr(), text.len()) }
+    }
+
+    fn sha256(&self, data: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        // SAFETY: the host reads `data` and writes 32 bytes into `out` during the call.
+        unsafe { sha256(data.as_ptr(), data.len(), out.as_mut_ptr()) }
+        out
+    }
+
+    fn ed25519_verify(&self, key: &[u8; 32], signature: &[u8; 64], message: &[u8]) -> bool {
+        let (key, signature) = (key.as_ptr(), signature.as_ptr());
+        // SAFETY: the host reads 32, 64 and `message.len()` bytes during the call.
+        unsafe { ed25519_verify(key, signature, message.as_ptr(), message.len()) == 1 }
+    }
+}
+
+// `paralith_abi::IMPORT_MODULE`; the attribute takes no constant.
+#[link(wasm_import_module = "paralith_v1")]
+unsafe extern "C" {
+    fn state_get(key: *const u8, len: usize) -> i64;
+    fn state_set(key: *const u8, len: usize, value: *const u8, value_len: usize);
+    fn state_remove(key: *const u8, len: usize);
+    fn random(out: *mut u8, len: usize);
+    fn derive_key(purpose: *const u8, len: usize, out: *mut u8);
+    fn emit_message(message: *const u8, len: usize) -> i32;
+    fn emit_event(topic: *const u8, len: usize, data: *const u8, data_len: usize);
+    fn request_reveal(handle: *const u8, len: usize);
+    fn log(text: *const u8, len: usize);
+    fn sha256(data: *const u8, len: usize, out: *mut u8);
+    fn ed25519_verify(key: *const u8, signature: *const u8, message: *const u8, len: usize) -> i32;
+}

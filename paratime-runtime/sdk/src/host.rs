@@ -1,0 +1,20 @@
+//! The seam to the host: the imports of the contract, as a trait.
+//!
+//! The WebAssembly border and the in-memory chain for tests stand behind it.
+
+/// The imports. Whatever breaks the contract (a key that is too long, a write while reading)
+/// traps: the call does not come back.
+pub(crate) trait Host {
+    fn state_get(&self, key: &[u8]) -> Option<Vec<u8>>;
+    fn state_set(&mut self, key: &[u8], value: &[u8]);
+    fn state_remove(&mut self, key: &[u8]);
+    fn random(&mut self, out: &mut [u8]);
+    fn derive_key(&self, purpose: &[u8]) -> [u8; 32];
+    /// The message's index, or nothing if the round's queue is full.
+    fn emit_message(&mut self, message: &[u8]) -> Option<u32>;
+    fn emit_event(&mut self, topic: &[u8], data: &[u8]);
+    fn request_reveal(&mut self, handle: &[u8]);
+    fn log(&self, text: &[u8]);
+    fn sha256(&self, data: &[u8]) -> [u8; 32];
+    fn ed25519_verify(&self, key: &[u8; 32], signature: &[u8; 64], message: &[u8]) -> bool;
+}

@@ -1,0 +1,164 @@
+//! The contract's imports over a map in memory.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use ed25519_zebra::{Signature, VerificationKey};
+use paralith_abi as abi;
+use prost::Message;
+
+use super::sha256;
+use crate::host::Host;
+
+pub(super) type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A public event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What it is about.
+    pub topic: String,
+    /// What happened.
+    pub data: Vec<u8>,
+}
+
+/// What a call can change, and a rollback restores.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Effects {
+    pub(super) state: State,
+    pub(super) events: Vec<Event>,
+    pub(super) messages: Vec<abi::ConsensusMessage>,
+}
+
+/// All that the imports touch.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) effects: Effects,
+    pub(super) logs: Vec<String>,
+    pub(super) round: u64,
+    pub(super) confidential: bool,
+    pub(super) messages_max: usize,
+    pub(super) drawn: u64,
+}
+
+/// What a call may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// The payload of a trap's unwinding.
+pub(super) struct Trap(pub(super) String);
+
+pub(super) struct Imports {
+    pub(super) world: Rc<RefCell<World>>,
+    pub(super) access: Access,
+}
+
+impl Imports {
+    fn world(&self) -> Ref<'_, World> {
+        self.world.borrow()
+    }
+
+    fn change(&self, what: &str) -> RefMut<'_, World> {
+        if self.access == Access::Read {
+            trap(format!("`{what}` in a call that may only read"));
+        }
+        self.world.borrow_mut()
+    }
+
+    fn write(&self, what: &str, key: &[u8]) -> RefMut<'_, World> {
+        check_key(key);
+        if key.first() == Some(&abi::HOST_KEY_PREFIX) {
+            trap(format!("`{what}` of a key that belongs to the host"));
+        }
+        self.change(what)
+    }
+}
+
+impl Host for Imports {
+    fn state_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        check_key(key);
+        self.world().effects.state.get(key).cloned()
+    }
+
+    fn state_set(&mut self, key: &[u8], value: &[u8]) {
+        if value.len() > abi::MAX_VALUE_BYTES {
+            trap(format!("a value of {} bytes; the limit is {}", value.len(), abi::MAX_VALUE_BYTES))
+        }
+        self.write("state_set", key).effects.state.insert(key.to_vec(), value.to_vec());
+    }
+
+    fn state_remove(&mut self, key: &[u8]) {
+        self.write("state_remove", key).effects.state.remove(key);
+    }
+
+    fn random(&mut self, out: &mut [u8]) {
+        let mut world = self.world.borrow_mut();
+        for chunk in out.chunks_mut(32) {
+            let seed = [b"seed", &world.round.to_be_bytes()[..], &world.drawn.to_be_bytes()];
+            chunk.copy_from_slice(&sha256(&seed.concat())[..chunk.len()]);
+            world.drawn += 1;
+        }
+    }
+
+    fn derive_key(&self, purpose: &[u8]) -> [u8; 32] {
+        if !self.world().confidential {
+            trap("`derive_key` in a public runtime".into());
+        }
+        sha256(&[b"derived key", purpose].concat())
+    }
+
+    fn emit_message(&mut self, message: &[u8]) -> Option<u32> {
+        let mut world = self.change("emit_message");
+        let Ok(message) = abi::ConsensusMessage::decode(message) else {
+            trap("`emit_message` of something else than a message".into());
+        };
+        if world.effects.messages.len() >= world.messages_max {
+            return None;
+        }
+        world.effects.messages.push(message);
+        u32::try_from(world.effects.messages.len() - 1).ok()
+    }
+
+    fn emit_event(&mut self, topic: &[u8], data: &[u8]) {
+        let topic = String::from_utf8_lossy(topic).into_owned();
+        self.change("emit_event").effects.events.push(Event { topic, data: data.to_vec() });
+    }
+
+    fn request_reveal(&mut self, handle: &[u8]) {
+        let key = [abi::REVEAL_INTENT_PREFIX, handle].concat();
+        check_key(&key);
+        let mut world = self.change("request_reveal");
+        let round = world.round.to_be_bytes().to_vec();
+        world.effects.state.insert(key, round);
+    }
+
+    fn log(&self, text: &[u8]) {
+        let mut world = self.world.borrow_mut();
+        if !world.confidential {
+            world.logs.push(String::from_utf8_lossy(text).into_owned());
+        }
+    }
+
+    fn sha256(&self, data: &[u8]) -> [u8; 32] {
+        sha256(data)
+    }
+
+    fn ed25519_verify(&self, key: &[u8; 32], signature: &[u8; 64], message: &[u8]) -> bool {
+        VerificationKey::try_from(*key)
+            .is_ok_and(|key| key.verify(&Signature::from(*signature), message).is_ok())
+    }
+}
+
+fn check_key(key: &[u8]) {
+    if key.len() > abi::MAX_KEY_BYTES {
+        trap(format!("a key of {} bytes; the limit is {}", key.len(), abi::MAX_KEY_BYTES));
+    }
+}
+
+/// Ends the call as a trap does: it does not come back. Silent, unlike a panic.
+fn trap(reason: String) -> ! {
+    std::panic::resume_unwind(Box::new(Trap(reason)))
+}
