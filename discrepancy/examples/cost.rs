@@ -3,6 +3,7 @@
 //! then all backups vote).
 //!
 //! `cargo run --release -q -p discrepancy --example cost`
+#![allow(clippy::expect_used)]
 
 use discrepancy::{Config, Pool, ProposalId, ResultHash, Signer, Verdict, Vote};
 

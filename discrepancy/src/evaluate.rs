@@ -128,27 +128,32 @@ impl Ballot<'_> {
     /// "disputed, over backups at lead".
     pub(crate) fn resolve(&self, late: bool) -> Decision {
         let m = self.committee.backup_count();
-        let majority = (m / 2).saturating_add(1);
         let backups = self.backups();
 
         let b = backups.best().map_or(0, |(_, votes)| votes);
         let left = m.saturating_sub(backups.cast());
 
-        match self.backups_majority() {
-            Some(result) if result == self.scheduler.result => self.finalise(),
-            Some(_) => Decision::Fail(FailReason::LyingScheduler),
-            None if b.saturating_add(left) < majority || late => {
-                Decision::Fail(FailReason::NoMajority)
-            }
-            None => Decision::Wait,
+        if let Some(result) = backups.at_least(self.majority()) {
+            return if result == self.scheduler.result {
+                self.finalise()
+            } else {
+                Decision::Fail(FailReason::LyingScheduler)
+            };
         }
+        if b.saturating_add(left) < self.majority() || late {
+            return Decision::Fail(FailReason::NoMajority);
+        }
+        Decision::Wait
     }
 
     /// The result that more than half of the backups voted for.
     pub(crate) fn backups_majority(&self) -> Option<ResultHash> {
-        let majority = (self.committee.backup_count() / 2).saturating_add(1);
-        let best = self.backups().best();
-        best.filter(|(_, votes)| *votes >= majority).map(|(result, _)| result)
+        self.backups().at_least(self.majority())
+    }
+
+    /// m/2 + 1.
+    fn majority(&self) -> u64 {
+        (self.committee.backup_count() / 2).saturating_add(1)
     }
 
     fn backups(&self) -> Tally {
@@ -199,9 +204,11 @@ impl Tally {
 
     /// The most voted result. Which of two equals does not matter: neither is a majority.
     fn best(&self) -> Option<(ResultHash, u64)> {
-        self.results
-            .iter()
-            .max_by_key(|(_, votes)| **votes)
-            .map(|(result, votes)| (*result, *votes))
+        let best = self.results.iter().max_by_key(|(_, votes)| **votes);
+        best.map(|(result, votes)| (*result, *votes))
+    }
+
+    fn at_least(&self, votes_min: u64) -> Option<ResultHash> {
+        self.best().filter(|(_, votes)| *votes >= votes_min).map(|(result, _)| result)
     }
 }

@@ -27,11 +27,13 @@ impl Amount {
     pub const ZERO: Self = Self(0);
 
     /// The sum.
+    #[allow(clippy::should_implement_trait)] // it can fail, which an operator cannot say
     pub fn add(self, other: Self) -> Result<Self, AmountError> {
         self.0.checked_add(other.0).map(Self).ok_or(AmountError::Overflow)
     }
 
     /// The difference.
+    #[allow(clippy::should_implement_trait)] // it can fail, which an operator cannot say
     pub fn sub(self, other: Self) -> Result<Self, AmountError> {
         self.0.checked_sub(other.0).map(Self).ok_or(AmountError::Negative)
     }

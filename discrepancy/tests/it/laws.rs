@@ -52,7 +52,7 @@ fn worlds() -> impl Strategy<Value = World> {
             (Just((n, m, shared)), 0..n, 3..=6_u64, 0..7_u64, 0..40_u8, any::<u16>(), any::<u16>())
         })
         .prop_map(|((n, m, shared), stragglers, timeout, round, skip, faults, more_faults)| {
-            let nodes: Vec<Signer> = (0..n + m - shared).map(|i| signer(i)).collect();
+            let nodes: Vec<Signer> = (0..n + m - shared).map(signer).collect();
             let chosen = |mask: u16| {
                 let bit = move |i: &usize| mask >> i & 1 == 1;
                 (0..nodes.len()).filter(bit).map(|i| nodes[i]).collect::<BTreeSet<_>>()

@@ -165,6 +165,8 @@ pub struct Trap {
     pub kind: TrapKind,
     /// Gas used, at most the limit.
     pub gas_used: u64,
+    /// What the guest logged before. Not part of any result.
+    pub logs: Vec<String>,
 }
 
 /// What a guest can run into. The number is the stable code.

@@ -303,3 +303,33 @@ fn floats(base: OperatorCost) -> OperatorCost {
         ..base
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn no_price_changes_without_a_new_version_of_the_schedule() {
+        let constants = [
+            CALL,
+            MEMORY_PAGE,
+            FREE_PAGES,
+            HOST_CALL,
+            COPIED_BYTE,
+            STATE_READ,
+            STATE_READ_BYTE,
+            STATE_WRITE,
+            STATE_WRITE_BYTE,
+            HASH_BLOCK,
+            VERIFY_SIGNATURE,
+            EFFECT,
+            EFFECT_BYTE,
+            MAX_GAS_LIMIT,
+        ];
+        let schedule = format!("{GAS_SCHEDULE_VERSION} {constants:?} {:?}", operators());
+        let digest = hex::encode(Sha256::digest(schedule));
+        assert_eq!(digest, "GOLDEN_GAS");
+    }
+}

@@ -181,16 +181,34 @@ pub(crate) fn call(
         run(&mut store, made, exports, export, request)
     });
     let left = store.get_fuel().unwrap_or(0);
-    // An overdrawn call shows no fuel at all, and so does one that is exactly overdrawn.
-    let used = (limit + 1).saturating_sub(left).min(limit);
-    match answer {
-        Ok(_) if left == 0 => Err(Trap { kind: TrapKind::OutOfGas, gas_used: limit }.into()),
+    let data = store.data_mut();
+    let mut effects = std::mem::take(&mut data.effects);
+    let unpaid = data.unpaid_pages.saturating_mul(gas::MEMORY_PAGE);
+    let used = (limit + 1).saturating_sub(left).saturating_add(unpaid).min(limit);
+    let trap = |kind, gas_used, logs| Err(Trap { kind, gas_used, logs }.into());
+    match answer.map_err(|error| failure(&mut store, instance, exports, &error)) {
+        // What is overdrawn shows as no fuel at all.
+        Ok(_) if left == 0 => trap(TrapKind::OutOfGas, limit, effects.logs),
         Ok(outcome) => {
-            let effects = std::mem::take(&mut store.data_mut().effects);
+            if outcome.is_err() {
+                effects = Effects { logs: effects.logs, ..Effects::default() };
+            }
             Ok(CallResult { outcome, gas_used: used, effects })
         }
-        Err(error) => Err(failure(&mut store, instance, exports, &error, used, limit)),
+        Err(Failure::Exact(kind)) => trap(kind, used, effects.logs),
+        Err(Failure::Whole(kind)) => trap(kind, limit, effects.logs),
+        Err(Failure::Node(fault)) => Err(fault.into()),
     }
+}
+
+/// Why a call ended without an outcome.
+enum Failure {
+    /// The guest's doing; the counter of fuel is exact.
+    Exact(TrapKind),
+    /// The guest's doing; the counter of fuel is old, or used up, and the call costs its limit.
+    Whole(TrapKind),
+    /// The node's doing.
+    Node(NodeFault),
 }
 
 /// Hands the request over, calls, and takes the outcome.
@@ -238,36 +256,26 @@ fn failure(
     instance: Option<Instance>,
     exports: &Exports,
     error: &wasmtime::Error,
-    used: u64,
-    limit: u64,
-) -> CallError {
-    let guest = |kind: TrapKind, gas_used: u64| CallError::from(Trap { kind, gas_used });
-    if let Some(stop) = error.downcast_ref::<Stop>() {
-        return match stop {
-            Stop::Guest(TrapKind::OutOfGas) => guest(TrapKind::OutOfGas, limit),
-            Stop::Guest(kind) => guest(*kind, used),
-            Stop::Node(fault) => fault.clone().into(),
-        };
+) -> Failure {
+    use wasmtime::Trap as Native;
+    match error.downcast_ref::<Stop>() {
+        Some(Stop::Guest(TrapKind::OutOfGas)) => return Failure::Whole(TrapKind::OutOfGas),
+        Some(Stop::Guest(kind)) => return Failure::Exact(*kind),
+        Some(Stop::Node(fault)) => return Failure::Node(fault.clone()),
+        None => {}
     }
     if let Some(fault) = error.downcast_ref::<NodeFault>() {
-        return fault.clone().into();
+        return Failure::Node(fault.clone());
     }
     if error.is::<PoolConcurrencyLimitError>() {
-        return NodeFault::Busy.into();
+        return Failure::Node(NodeFault::Busy);
     }
-    let unknown = || NodeFault::Engine { reason: format!("{error:#}") }.into();
-    use wasmtime::Trap as Native;
-    let kind = match error.downcast_ref::<Native>() {
-        Some(Native::OutOfFuel) => TrapKind::OutOfGas,
+    Failure::Whole(match error.downcast_ref::<Native>() {
         Some(Native::UnreachableCodeReached) => {
-            let depth = instance.and_then(|it| it.get_module_export(&mut *store, &exports.depth));
-            let depth = depth.and_then(wasmtime::Extern::into_global);
-            let depth = depth.and_then(|global| global.get(&mut *store).i32()).unwrap_or(0);
-            let too_deep = depth as u32 > MAX_CALL_DEPTH_COST;
-            let kind = if too_deep { TrapKind::CallDepth } else { TrapKind::Unreachable };
-            // The counter of fuel is exact here.
-            return guest(kind, used);
+            let deep = too_deep(store, instance, exports);
+            return Failure::Exact(if deep { TrapKind::CallDepth } else { TrapKind::Unreachable });
         }
+        Some(Native::OutOfFuel) => TrapKind::OutOfGas,
         Some(Native::MemoryOutOfBounds) => TrapKind::MemoryOutOfBounds,
         Some(Native::TableOutOfBounds) => TrapKind::TableOutOfBounds,
         Some(Native::IndirectCallToNull) => TrapKind::IndirectCallToNull,
@@ -275,8 +283,15 @@ fn failure(
         Some(Native::IntegerDivisionByZero) => TrapKind::DivisionByZero,
         Some(Native::IntegerOverflow) => TrapKind::IntegerOverflow,
         Some(Native::BadConversionToInteger) => TrapKind::BadConversion,
-        Some(Native::StackOverflow) => return NodeFault::NativeStack.into(),
-        _ => return unknown(),
-    };
-    guest(kind, limit)
+        Some(Native::StackOverflow) => return Failure::Node(NodeFault::NativeStack),
+        _ => return Failure::Node(NodeFault::Engine { reason: format!("{error:#}") }),
+    })
+}
+
+/// Whether the counter of call depth stands where only its own check leaves it.
+fn too_deep(store: &mut Store<HostData>, instance: Option<Instance>, exports: &Exports) -> bool {
+    let depth = instance.and_then(|it| it.get_module_export(&mut *store, &exports.depth));
+    let depth = depth.and_then(wasmtime::Extern::into_global);
+    let depth = depth.and_then(|global| global.get(&mut *store).i32());
+    depth.unwrap_or(0) as u32 > MAX_CALL_DEPTH_COST
 }

@@ -21,8 +21,6 @@ mod imports;
 mod instance;
 mod instrument;
 pub mod limits;
-#[cfg(test)]
-mod tests;
 mod validate;
 
 use paralith_abi::{ConsensusMessage, GuestError};
@@ -150,6 +148,6 @@ pub struct CallResult {
     pub outcome: Result<Vec<u8>, GuestError>,
     /// Gas used, at most the limit.
     pub gas_used: u64,
-    /// What it did beside writing state; the caller drops this if the outcome is an error.
+    /// What it did beside writing state; only logs if the outcome is an error.
     pub effects: Effects,
 }

@@ -22,7 +22,8 @@
 //! * **In a confidential deployment** an account's balance and transfers are shown to nobody but
 //!   the account, in a signed query; no events are emitted; and calls must come in an envelope
 //!   unless `init` allows plain ones. Still visible: who sends a transaction and its fee, deposits,
-//!   withdrawals, and that two transactions touch the same (nameless) entries.
+//!   withdrawals, whether a call changed anything, and that two transactions touch the same
+//!   (nameless) entries.
 //!
 //! `init` takes `{"minter"?, "allow_plain"?, "balances"?: [{"address", "amount"}]}`.
 

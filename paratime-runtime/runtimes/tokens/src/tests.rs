@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow is a failed test")]
+
 use paralith_sdk::testing::{Chain, Privacy, address};
 use paralith_sdk::{Address, Amount, JsonValue, Result, abi, json};
 use proptest::prelude::*;

@@ -14,7 +14,11 @@ use serde::Serialize;
 
 use super::host::{Access, Effects, Event, Imports, State, Trap, World};
 use super::{HOST_MODULE, NOT_ASKED, TRAP, address, public_key, sha256};
+use crate::host::Host;
 use crate::{Address, Amount, Error, Export, Result, Runtime, entry, reply};
+
+/// A runtime's [`entry::run`].
+type Run = fn(Export, Box<dyn Host>, &[u8]) -> Vec<u8>;
 
 /// Whether a runtime's state is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub enum Privacy {
 /// An error in a round's own handlers (`begin_block`, `end_block`, `migrate`) would stop a real
 /// runtime, so it panics here.
 pub struct Chain {
-    run: fn(Export, Box<dyn crate::host::Host>, &[u8]) -> Vec<u8>,
+    run: Run,
     world: Rc<RefCell<World>>,
     finals: BTreeMap<u64, State>,
     epoch: u64,
@@ -218,7 +222,7 @@ impl Chain {
         self.finals.insert(world.round, world.effects.state.clone());
     }
 
-    fn open_round(&mut self) {
+    fn open_round(&self) {
         let mut world = self.world.borrow_mut();
         world.round += 1;
         world.drawn = 0;

@@ -162,3 +162,36 @@ fn check_key(key: &[u8]) {
 fn trap(reason: String) -> ! {
     std::panic::resume_unwind(Box::new(Trap(reason)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn while_reading_every_effect_traps() {
+        let effects: [fn(&mut Imports); 5] = [
+            |host| host.state_set(b"key", b"value"),
+            |host| host.state_remove(b"key"),
+            |host| host.emit_event(b"topic", b"data"),
+            |host| host.request_reveal(b"handle"),
+            |host| assert_eq!(host.emit_message(b""), Some(0)),
+        ];
+        for (number, effect) in effects.into_iter().enumerate() {
+            for (access, traps) in [(Access::Read, true), (Access::Write, false)] {
+                let world = World {
+                    effects: Effects::default(),
+                    logs: Vec::new(),
+                    round: 1,
+                    confidential: false,
+                    messages_max: 1,
+                    drawn: 0,
+                };
+                let mut host = Imports { world: Rc::new(RefCell::new(world)), access };
+                let result = catch_unwind(AssertUnwindSafe(|| effect(&mut host)));
+                assert_eq!(result.is_err(), traps, "effect {number} with {access:?}");
+            }
+        }
+    }
+}
