@@ -82,14 +82,7 @@ impl Transaction {
 impl SignedTransaction {
     /// The transaction inside, its signature verified for this chain.
     pub fn open(&self, chain_context: &ChainContext) -> Result<Transaction, Error> {
-        let transaction = Transaction::decode(&self.transaction, self.transaction.len())
-            .map_err(Error::Malformed)?;
-        if transaction.chain_context != *chain_context {
-            return Err(Error::WrongChain {
-                expected: chain_context.to_string(),
-                got: transaction.chain_context.to_string(),
-            });
-        }
+        let transaction = self.read(chain_context)?;
         ed25519::verify(
             &self.public_key,
             SIGNATURE_DOMAIN,
@@ -98,6 +91,20 @@ impl SignedTransaction {
             &self.signature,
         )
         .map_err(|_| Error::InvalidSignature)?;
+        Ok(transaction)
+    }
+
+    /// The transaction inside, for this chain, its signature **not verified**: for whoever verifies
+    /// many at once, or has verified this one before.
+    pub fn read(&self, chain_context: &ChainContext) -> Result<Transaction, Error> {
+        let transaction = Transaction::decode(&self.transaction, self.transaction.len())
+            .map_err(Error::Malformed)?;
+        if transaction.chain_context != *chain_context {
+            return Err(Error::WrongChain {
+                expected: chain_context.to_string(),
+                got: transaction.chain_context.to_string(),
+            });
+        }
         Ok(transaction)
     }
 }

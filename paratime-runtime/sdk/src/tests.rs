@@ -383,7 +383,7 @@ fn a_map_agrees_with_an_ordinary_one_and_leaves_nothing_behind() {
     for step in 0..400u64 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let key = format!("key {}", (seed >> 33) % 7);
-        if (seed >> 60) % 2 == 0 {
+        if (seed >> 60).is_multiple_of(2) {
             chain.sender("alice").call("insert", &json!([key, step])).unwrap();
             model.insert(key, step);
         } else {

@@ -44,6 +44,16 @@ pub fn runtimes() -> Vec<u8> {
     key("registry/runtime/", &[])
 }
 
+/// [`Runtime`](super::Runtime) as it will be from the next epoch on, if it changes.
+pub fn next_runtime(id: &RuntimeId) -> Vec<u8> {
+    key("registry/next-runtime/", &[id.as_bytes()])
+}
+
+/// All changes of runtimes that wait for the next epoch, sorted by id.
+pub fn next_runtimes() -> Vec<u8> {
+    key("registry/next-runtime/", &[])
+}
+
 /// [`Freshness`](super::Freshness) of a node.
 pub fn freshness(node: &PublicKey) -> Vec<u8> {
     key("registry/freshness/", &[node.as_bytes()])

@@ -2,13 +2,17 @@
 
 use paralith_crypto::hash::Domain;
 use paralith_proto::pb;
-use paralith_types::{Hash, Signature};
+use paralith_types::{ChainContext, Hash, Signature};
 
 use super::types::{Entity, Node, Runtime};
 use crate::message::message;
 
 /// Domain of [`RegisterNode::consensus_signature`].
 pub const CONSENSUS_KEY_DOMAIN: Domain = Domain::new("paralith/registry/consensus-key/v1");
+
+/// The chain for which the consensus keys of genesis nodes sign: the context of the real one is the
+/// hash of the document that holds these signatures. No transaction of a chain can use them.
+pub const GENESIS_CONTEXT: ChainContext = ChainContext([0; ChainContext::LEN]);
 
 message! {
     /// Registers the signer as an entity, or changes its nodes.

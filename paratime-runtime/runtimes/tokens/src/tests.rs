@@ -308,7 +308,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..Default::default() })]
     #[test]
     fn the_supply_adds_up_whatever_happens(acts in prop::collection::vec((act(), 0..4u128), 1..40)) {
         let mut chain = start(Privacy::Public);
