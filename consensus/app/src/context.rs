@@ -7,14 +7,10 @@
 use consensus_api::event::{Event, EventKind};
 use consensus_api::{Error, beacon, consensus};
 use paralith_proto::Canonical;
-use paralith_storage::{Changes, Overlay, StateRead, StorageError};
+use paralith_storage::{Changes, Overlay, StateRead};
 use paralith_types::{Address, ChainContext, Epoch, Height, PublicKey};
 
-/// Values of state are written by the application itself; this only bounds damage.
-const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
-
-/// Entries that one scan may give: more than any list of state can have by its limits.
-const MAX_SCAN: usize = 1 << 20;
+use crate::query;
 
 /// Who signed the transaction that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,38 +123,27 @@ impl<'a> Context<'a> {
 
     /// The value under a key.
     pub fn get<T: Canonical>(&self, key: &[u8]) -> Result<Option<T>, Error> {
-        match self.get_raw(key)? {
-            None => Ok(None),
-            Some(bytes) => match T::decode(&bytes, MAX_VALUE_BYTES) {
-                Ok(value) => Ok(Some(value)),
-                Err(e) => Err(damaged(key, &e.to_string())),
-            },
-        }
+        query::read(&self.state, key)
     }
 
     /// The value under a key that genesis or an earlier step has written.
     pub fn require<T: Canonical>(&self, key: &[u8]) -> Result<T, Error> {
-        self.get(key)?.ok_or_else(|| damaged(key, "it is missing"))
+        query::require(&self.state, key)
     }
 
     /// The bytes under a key.
     pub fn get_raw(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.state.get(key).map_err(unavailable)
+        self.state.get(key).map_err(query::unavailable)
     }
 
     /// All keys with a prefix and their values, in order.
     pub fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
-        self.state.scan(prefix, None, MAX_SCAN).map_err(unavailable)
+        self.state.scan(prefix, None, query::MAX_SCAN).map_err(query::unavailable)
     }
 
     /// All values under a prefix, in the order of their keys.
     pub fn list<T: Canonical>(&self, prefix: &[u8]) -> Result<Vec<T>, Error> {
-        self.scan(prefix)?
-            .into_iter()
-            .map(|(key, bytes)| {
-                T::decode(&bytes, MAX_VALUE_BYTES).map_err(|e| damaged(&key, &e.to_string()))
-            })
-            .collect()
+        query::list(&self.state, prefix)
     }
 
     /// Writes a value.
@@ -224,13 +209,4 @@ impl<'a> Context<'a> {
     pub(crate) fn into_changes(self) -> Changes {
         self.state.into_changes()
     }
-}
-
-fn unavailable(error: StorageError) -> Error {
-    consensus::Error::StateUnavailable { reason: error.to_string() }.into()
-}
-
-fn damaged(key: &[u8], reason: &str) -> Error {
-    let key = String::from_utf8_lossy(key);
-    consensus::Error::StateUnavailable { reason: format!("{key}: {reason}") }.into()
 }

@@ -6,19 +6,25 @@
 //! (the only place that touches its keys), `execute` (a function a transaction), `epoch`, `query`.
 
 mod app;
+mod base;
 mod block;
 mod check;
 mod context;
 mod dispatch;
+mod error;
+mod events;
 mod fees;
+mod propose;
 
 pub mod beacon;
 pub mod keymanager;
+pub mod query;
 pub mod registry;
 pub mod roothash;
 pub mod scheduler;
 pub mod staking;
 
-pub use app::{App, AppError};
+pub use app::App;
 pub use block::{BlockInput, BlockOutput, Info, Misbehaviour, Proven, TxOutcome, ValidatorUpdate};
 pub use context::{Context, GasMeter, Signer};
+pub use error::AppError;
