@@ -189,3 +189,79 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
 
 /// Sixteen megabytes at most.
 const CACHED_PAGES: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::SLOTS;
+    use crate::{Kv, LocalSource, Tree, WriteBatch};
+
+    /// Tells lies that leave a page's hash as it is, and its depths apart.
+    struct Rearranging {
+        source: LocalSource,
+        /// Which slot of every page is lied about.
+        slot: usize,
+        /// Where to: the same slot hides its leaf as a page, another one takes the leaf over.
+        to: usize,
+    }
+
+    impl NodeSource for Rearranging {
+        fn node(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+            let Some(bytes) = self.source.node(id)? else { return Ok(None) };
+            let Some(mut page) = Page::from_bytes(&bytes).filter(|_| id.len() == NodeId::LEN) else {
+                return Ok(Some(bytes));
+            };
+            let leaf = page.slots[self.slot];
+            if self.to == self.slot && matches!(leaf, Slot::Leaf { .. }) {
+                let id = NodeId { version: 1, index: 0 };
+                page.slots[self.slot] = Slot::Page { hash: leaf.hash(), id };
+            } else if page.slots[self.to] == Slot::Empty {
+                page.slots.swap(self.slot, self.to);
+            }
+            Ok(Some(page.to_bytes()))
+        }
+
+        fn value(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+            self.source.value(key)
+        }
+    }
+
+    #[test]
+    fn a_page_rearranged_under_the_same_hash_is_caught_where_it_matters() {
+        let (mut caught, mut harmless, mut false_pages) = (0, 0, 0);
+        for keys in 2..14u8 {
+            let tree = Tree::new(Kv::memory(), b"a");
+            let changes = (0..keys).map(|n| (vec![n], Some(vec![n]))).collect();
+            let prepared = tree.prepare(None, 1, &changes).unwrap();
+            let root = prepared.root();
+            tree.commit(prepared, WriteBatch::new(), false).unwrap();
+
+            for (slot, to) in (0..SLOTS).flat_map(|slot| (0..SLOTS).map(move |to| (slot, to))) {
+                let lie = || {
+                    let source = Rearranging { source: tree.node_source(1), slot, to };
+                    VerifiedTree::new(source, 1, root)
+                };
+                for n in 0..keys + 4 {
+                    if let Ok(value) = lie().get(&[n]) {
+                        assert_eq!(value, (n < keys).then(|| vec![n]), "{slot} to {to}");
+                    }
+                    let next = Changes::from([(vec![n], (n >= keys).then(|| vec![n]))]);
+                    let truth = tree.prepare(Some(1), 2, &next).unwrap().root();
+                    match lie().root_after(2, &next) {
+                        Ok(root) => {
+                            assert_eq!(root, truth, "{keys} keys, {n}, {slot} to {to}");
+                            harmless += 1;
+                        }
+                        Err(StorageError::Missing { .. } | StorageError::Unverifiable { .. }) => {
+                            caught += 1;
+                            false_pages += usize::from(slot == to);
+                        }
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            }
+        }
+        // Each kind of lie was told, and some were caught.
+        assert!(caught > 0 && harmless > 0 && false_pages > 0);
+    }
+}

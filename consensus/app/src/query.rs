@@ -143,7 +143,7 @@ pub fn runtime_state(
     state: &dyn StateRead,
     runtime: &RuntimeId,
 ) -> Result<Option<roothash::RuntimeState>, Error> {
-    read(state, &roothash::keys::state(runtime))
+    read(state, &roothash::keys::runtime_state(runtime))
 }
 
 /// Where a key manager stands.

@@ -118,8 +118,6 @@ pub enum SecretError {
     BadSignature,
     #[error("it answers another request")]
     OtherRequest,
-    #[error("enclave {rek} has published a key that keeps no secret")]
-    BadRecipient { rek: String },
     #[error("the policy is not valid: {reason}")]
     BadPolicy { reason: &'static str },
     #[error("the policy's serial {got} goes back behind {followed}, or changes what it says")]
@@ -140,9 +138,8 @@ impl SecretError {
             Self::Malformed(_) => 7,
             Self::BadSignature => 8,
             Self::OtherRequest => 9,
-            Self::BadRecipient { .. } => 10,
-            Self::BadPolicy { .. } => 11,
-            Self::PolicyRollback { .. } => 12,
+            Self::BadPolicy { .. } => 10,
+            Self::PolicyRollback { .. } => 11,
         }
     }
 }

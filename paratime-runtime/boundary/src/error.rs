@@ -86,8 +86,10 @@ pub enum ViewError {
     Boundary(#[from] BoundaryError),
     #[error("the host's light block or proof does not verify: {0}")]
     Light(LightError),
-    #[error("height {wanted} is not proven; {oldest} to {newest} are")]
-    NotProven { wanted: u64, oldest: u64, newest: u64 },
+    #[error("the state at height {wanted} is not proven, and the newest that is, {newest}, lies past it")]
+    NotProven { wanted: u64, newest: u64 },
+    #[error("the host gave the light block of height {got} for {wanted}")]
+    WrongHeight { wanted: u64, got: u64 },
     #[error("genesis cannot be used: {0}")]
     Genesis(String),
     #[error("a value of consensus state cannot be read: {0}")]
@@ -112,6 +114,7 @@ impl ViewError {
             Self::Genesis(_) => 4,
             Self::Malformed(_) => 5,
             Self::Sealed(_) => 6,
+            Self::WrongHeight { .. } => 7,
         }
     }
 }

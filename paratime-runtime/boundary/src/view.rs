@@ -3,7 +3,7 @@
 use std::fmt;
 
 use consensus_app::App;
-use consensus_light::{LightBlock, LightClient, Trusted};
+use consensus_light::{LightBlock, LightClient, LightError, Trusted};
 use paralith_genesis::Document;
 use paralith_proto::Canonical;
 use paralith_storage::Kv;
@@ -17,6 +17,10 @@ const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 /// Longest step between two verified headers: far shorter than half the debonding time, so that
 /// validators who left cannot lead a trusted side astray with impunity.
 const MAX_STEP: u64 = 1000;
+
+/// How many of the newest headers are verified one by one: a proposal may pin a height that lies a
+/// little behind the newest.
+const KEPT_STEPS: u64 = 32;
 
 /// Follows the chain by light client and reads its state by proof. Whatever does not verify is an
 /// error, never an answer; a host can withhold, not lie.
@@ -41,20 +45,27 @@ impl ChainView {
         let (validators, _) =
             app.init_chain(&document.genesis, chain_context).map_err(|e| genesis(&e))?;
         let validators: Vec<_> = validators.iter().map(|v| (v.consensus_key, v.power)).collect();
-        let light = LightClient::from_genesis(&document.chain_id(), &validators)?;
+        let light = LightClient::from_genesis(
+            &document.chain_id(),
+            document.genesis.initial_height,
+            &validators,
+        )?;
         Ok(Self { light, chain_context })
     }
 
     /// Begins with the header that an earlier view of this chain has sealed.
     pub fn from_sealed(document: &Document, sealed: &[u8]) -> Result<Self, ViewError> {
         let trusted = Trusted::decode(sealed).map_err(|e| ViewError::Sealed(e.to_string()))?;
-        let light = LightClient::from_trusted(&document.chain_id(), trusted)?;
+        if trusted.chain_id() != document.chain_id() {
+            return Err(ViewError::Sealed(format!("it is of chain {}", trusted.chain_id())));
+        }
+        let light = LightClient::from_trusted(trusted);
         Ok(Self { light, chain_context: document.hash() })
     }
 
     /// The newest verified header, to be sealed.
-    pub fn to_sealed(&self) -> Option<Vec<u8>> {
-        self.light.trusted().map(Trusted::encode)
+    pub fn to_sealed(&self) -> Vec<u8> {
+        self.light.trusted().encode()
     }
 
     /// The chain.
@@ -64,37 +75,54 @@ impl ChainView {
 
     /// The newest height whose state is proven; 0 before any.
     pub fn proven_height(&self) -> Height {
-        self.light.height().minus(1)
+        self.light.app_hash_at().map_or(Height(0), |(height, _)| height)
     }
 
     /// Follows the chain until the state at `height` is proven, by the header after it.
+    ///
+    /// Far ahead it goes in long steps; the last [`KEPT_STEPS`] headers are verified one by one, so
+    /// that the states of all of them can be read.
     pub fn sync(&mut self, callbacks: &Callbacks, height: Height) -> Result<(), ViewError> {
-        while self.proven_height() < height {
-            let next = height.next().min(self.light.height().plus(MAX_STEP));
-            self.step(callbacks, next)?;
+        let last = height.next();
+        while self.light.height() < last {
+            let near = last.minus(KEPT_STEPS);
+            let next = if self.light.height() < near {
+                near.min(self.light.height().plus(MAX_STEP))
+            } else {
+                self.light.height().next()
+            };
+            self.reach(callbacks, next)?;
         }
         Ok(())
     }
 
-    /// Verifies the header of a height; if it is too far ahead of what is trusted, first one half way.
-    fn step(&mut self, callbacks: &Callbacks, target: Height) -> Result<(), ViewError> {
+    /// Follows the chain to the newest header that the host offers, and gives the newest height
+    /// whose state is proven.
+    pub fn sync_to_newest(&mut self, callbacks: &Callbacks) -> Result<Height, ViewError> {
+        let newest = LightBlock::decode(&callbacks.light_block(0)?)?.height();
+        self.sync(callbacks, newest.minus(1))?;
+        Ok(self.proven_height())
+    }
+
+    /// Verifies the header of a height; where too few of the trusted validators have signed it,
+    /// first one half way.
+    fn reach(&mut self, callbacks: &Callbacks, target: Height) -> Result<(), ViewError> {
         let mut targets = vec![target];
         while let Some(next) = targets.last().copied() {
             let block = LightBlock::decode(&callbacks.light_block(next.0)?)?;
             if block.height() != next {
-                return Err(consensus_light::LightError::WrongHeight {
-                    expected: next.0,
-                    got: block.height().0,
-                }
-                .into());
+                return Err(ViewError::WrongHeight { wanted: next.0, got: block.height().0 });
             }
             match self.light.update(&block) {
                 Ok(()) => {
                     targets.pop();
                 }
-                Err(e) if e.is_not_enough_trust() && next.0 > self.light.height().0 + 1 => {
-                    let half = (next.0 - self.light.height().0) / 2;
-                    targets.push(self.light.height().plus(half.max(1)));
+                Err(e @ LightError::NotEnoughTrust { .. }) => {
+                    let half = next.0.saturating_sub(self.light.height().0) / 2;
+                    if half == 0 {
+                        return Err(e.into());
+                    }
+                    targets.push(self.light.height().plus(half));
                 }
                 Err(e) => return Err(e.into()),
             }
@@ -129,24 +157,19 @@ impl ChainView {
         Ok(value)
     }
 
-    /// Makes sure that the state at an earlier height can be read: its header is verified too, or
-    /// the chain is followed to it.
+    /// Makes sure that the state at a height can be read: follows the chain to it, if need be.
     pub fn ensure(&mut self, callbacks: &Callbacks, height: Height) -> Result<(), ViewError> {
-        if self.light.app_hash_of(height).is_some() {
-            return Ok(());
-        }
         if height > self.proven_height() {
-            return self.sync(callbacks, height);
+            self.sync(callbacks, height)?;
         }
-        Err(ViewError::NotProven {
-            wanted: height.0,
-            oldest: self.light.oldest_proven().0,
-            newest: self.proven_height().0,
-        })
+        match self.light.root_of(height) {
+            Some(_) => Ok(()),
+            None => Err(ViewError::NotProven { wanted: height.0, newest: self.proven_height().0 }),
+        }
     }
 
-    /// The app hash of a proven height.
+    /// The root of the state at a proven height.
     pub fn app_hash(&self, height: Height) -> Option<Hash> {
-        self.light.app_hash_of(height)
+        self.light.root_of(height)
     }
 }

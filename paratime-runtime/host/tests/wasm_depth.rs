@@ -56,15 +56,23 @@ fn live_locals(count: usize) -> String {
 
 /// Many values that do not change in a loop around the recursive call: a compiler hoists them, and
 /// keeps them all alive without a single local.
-fn hoisted_values(count: usize, operation: &str) -> String {
+fn hoisted_values(count: usize, value: fn(usize) -> String) -> String {
     let mut body = "(loop $l".to_owned();
     body.push_str("(drop (call $down (i64.add (local.get $n) (i64.const 1))))");
     for i in 0..count {
-        let value = format!("({operation} (local.get $n) (i64.const {}))", i * 7 + 12_345);
+        let value = value(i * 7 + 12_345);
         write!(body, "(i64.store (i32.const {}) {value})", 128 + i * 8).unwrap();
     }
     body.push_str("(br $l))");
     body
+}
+
+fn product(i: usize) -> String {
+    format!("(i64.mul (local.get $n) (i64.const {i}))")
+}
+
+fn float(i: usize) -> String {
+    format!("(i64.reinterpret_f64 (f64.mul (f64.convert_i64_s (local.get $n)) (f64.const {i}.5)))")
 }
 
 #[test]
@@ -73,8 +81,8 @@ fn endless_recursion_ends_at_the_same_depth_under_every_optimization() {
         ("a small frame", recursion(1, "")),
         ("many idle locals", recursion(2_000, "")),
         ("many live locals", recursion(300, &live_locals(300))),
-        ("hoisted values", recursion(1, &hoisted_values(2_000, "i64.mul"))),
-        ("hoisted divisions", recursion(1, &hoisted_values(2_000, "i64.div_u"))),
+        ("hoisted products", recursion(1, &hoisted_values(2_000, product))),
+        ("hoisted floats", recursion(1, &hoisted_values(2_000, float))),
     ];
     for (what, functions) in cases {
         let runs = at_all_levels(&functions);
@@ -166,17 +174,19 @@ fn every_exit_of_a_function_gives_its_depth_back() {
 fn a_large_function_that_calls_nothing_is_metered() {
     // A frame that is not metered must be small: this leaf is not, and only fits near the ground.
     let leaf = format!("(func $leaf {})", "(drop (i32.const 1))".repeat(20_000));
-    let functions = |depth: u32| {
+    let functions = |depth: u32, end: &str| {
         format!(
             "{leaf} (func $down (param $n i32)
-              (if (i32.eqz (local.get $n)) (then (call $leaf) (return)))
+              (if (i32.eqz (local.get $n)) (then {end} (return)))
               (call $down (i32.sub (local.get $n) (i32.const 1))))
             (func (export \"execute\") (param i32 i32) (result i64)
               (call $down (i32.const {depth})) (i64.const 2))"
         )
     };
-    assert!(at_all_levels(&functions(100)).iter().all(|(result, _)| result.is_ok()));
-    for (result, _) in at_all_levels(&functions(1_000)) {
+    for (depth, end) in [(1_200, ""), (800, "(call $leaf)")] {
+        assert!(at_all_levels(&functions(depth, end)).iter().all(|(result, _)| result.is_ok()));
+    }
+    for (result, _) in at_all_levels(&functions(1_200, "(call $leaf)")) {
         assert_eq!(trap(result).kind, TrapKind::CallDepth);
     }
 }

@@ -59,7 +59,7 @@ proptest! {
             }
             for n in 0..42u8 {
                 let key = vec![b'k', n];
-                prop_assert_eq!(overlay.get(&key).unwrap().as_ref(), state.get(&key));
+                prop_assert_eq!(overlay.get(&key).unwrap(), state.get(&key).cloned());
             }
             for (prefix, limit) in [(&b""[..], usize::MAX), (b"k", 3), (b"\0", 2), (b"", 1)] {
                 let scanned = overlay.scan(prefix, None, limit).unwrap();

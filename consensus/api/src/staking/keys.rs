@@ -30,6 +30,11 @@ pub fn debonding_queue() -> Vec<u8> {
     key("staking/debonding/", &[])
 }
 
+/// The debonding delegations that one epoch pays, ordered by delegator.
+pub fn debonding_at(end: Epoch) -> Vec<u8> {
+    key("staking/debonding/", &[&end.0.to_be_bytes()])
+}
+
 /// Total supply: an amount, minimal big-endian.
 pub fn total_supply() -> Vec<u8> {
     key("staking/total-supply", &[])

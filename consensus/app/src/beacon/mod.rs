@@ -1,0 +1,61 @@
+//! Epochs and their randomness.
+//!
+//! An epoch begins in the block whose height its predecessor has named, before anything else of that
+//! block. Its randomness is `hash(seed, epoch)`: everybody who has genesis can compute every
+//! election beforehand. Such a chain is a test chain, and a genesis without a seed is refused, since
+//! this version has no other beacon. Epoch 0 begins with genesis.
+
+mod state;
+#[cfg(test)]
+mod tests;
+
+use consensus_api::Error;
+use consensus_api::beacon::{self, EpochStarted, EpochState};
+use consensus_api::genesis::Genesis;
+use paralith_crypto::hash::{Domain, hash};
+use paralith_types::{Epoch, Hash, Height};
+
+use crate::context::Context;
+
+/// Epoch 0.
+pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
+    let params = &genesis.params.beacon;
+    let seed = params.insecure_seed.ok_or(beacon::Error::NoBeacon)?;
+    if params.epoch_blocks < MIN_EPOCH_BLOCKS {
+        return Err(beacon::Error::EpochTooShort { got: params.epoch_blocks }.into());
+    }
+    state::set_params(ctx, params);
+    // The genesis state itself belongs to no block: the first block is the first of epoch 0.
+    let first = ctx.height().next();
+    begin(ctx, Epoch(0), first, params.epoch_blocks, &seed);
+    Ok(())
+}
+
+/// Whether an epoch begins with this block; if so, it has begun.
+pub(crate) fn begin_block(ctx: &mut Context<'_>) -> Result<bool, Error> {
+    let now = state::epoch(ctx)?;
+    if ctx.height() < now.next_height {
+        return Ok(false);
+    }
+    let params = state::params(ctx)?;
+    let seed = params.insecure_seed.ok_or(beacon::Error::NoBeacon)?;
+    begin(ctx, now.epoch.next(), ctx.height(), params.epoch_blocks, &seed);
+    Ok(true)
+}
+
+/// The randomness of the epoch that runs.
+pub(crate) fn entropy(ctx: &Context<'_>) -> Result<Hash, Error> {
+    Ok(state::epoch(ctx)?.entropy)
+}
+
+fn begin(ctx: &mut Context<'_>, epoch: Epoch, height: Height, blocks: u64, seed: &Hash) {
+    let entropy = hash(ENTROPY, &[seed.as_bytes(), &epoch.0.to_be_bytes()]);
+    let next_height = height.plus(blocks);
+    state::set_epoch(ctx, &EpochState { epoch, height, next_height, entropy });
+    ctx.emit(EpochStarted { epoch, height });
+}
+
+/// In an epoch of one block nothing that takes effect in the next block could ever happen.
+const MIN_EPOCH_BLOCKS: u64 = 2;
+
+const ENTROPY: Domain = Domain::new("paralith/beacon/insecure/v1");

@@ -1,0 +1,76 @@
+//! The registry's transactions.
+
+use consensus_api::Error;
+use consensus_api::registry::{
+    Entity, EntityRegistered, Freshness, ProveFreshness, RegisterEntity, RegisterNode,
+    RegisterRuntime,
+};
+
+use super::{account_of, entity_claim, invalid, node, refuse_signer, runtime, state};
+use crate::context::Context;
+use crate::{roothash, staking};
+
+/// Registers the signer as an entity, or changes which nodes it answers for. A node that it no
+/// longer lists counts until it expires, and cannot renew.
+pub(crate) fn register_entity(ctx: &mut Context<'_>, body: &RegisterEntity) -> Result<(), Error> {
+    let gas = state::params(ctx)?.gas_register_entity;
+    ctx.charge(gas)?;
+    refuse_signer(&body.entity.id, &ctx.signer()?.key)?;
+    admit_entity(ctx, &body.entity)
+}
+
+/// An entity by the rules, whoever registers it.
+pub(super) fn admit_entity(ctx: &mut Context<'_>, entity: &Entity) -> Result<(), Error> {
+    if !entity.nodes.is_sorted_by(|a, b| a < b) {
+        return Err(invalid("an entity's nodes must be sorted, each once"));
+    }
+    let threshold = staking::params(ctx)?.entity_threshold;
+    staking::set_claim(ctx, &account_of(&entity.id), entity_claim(), threshold)?;
+    state::set_entity(ctx, entity);
+    ctx.emit(EntityRegistered { entity_id: entity.id });
+    Ok(())
+}
+
+/// Registers the signer as a node, or renews it.
+pub(crate) fn register_node(ctx: &mut Context<'_>, body: &RegisterNode) -> Result<(), Error> {
+    let gas = node::gas(ctx, &body.node)?;
+    ctx.charge(gas)?;
+    refuse_signer(&body.node.id, &ctx.signer()?.key)?;
+    let chain_context = *ctx.chain_context();
+    node::admit(ctx, body, &chain_context)
+}
+
+/// Registers a runtime of the signer's entity, or changes it from the next epoch on.
+pub(crate) fn register_runtime(
+    ctx: &mut Context<'_>,
+    body: &RegisterRuntime,
+) -> Result<(), Error> {
+    let gas = state::params(ctx)?.gas_register_runtime;
+    ctx.charge(gas)?;
+    let limits = roothash_params(ctx)?;
+    match state::runtime(ctx, &body.runtime.id)? {
+        Some(known) => {
+            let signer = ctx.signer()?.key;
+            runtime::change(ctx, &signer, &known, &body.runtime, &limits)
+        }
+        None => {
+            refuse_signer(&body.runtime.entity_id, &ctx.signer()?.key)?;
+            runtime::admit(ctx, &body.runtime, &limits)?;
+            roothash::on_runtime_registered(ctx, &body.runtime)
+        }
+    }
+}
+
+/// Has a random blob included. Anybody may: a key manager asks before it is registered. The blob
+/// lies under the signer's key, so that nobody writes another's.
+pub(crate) fn prove_freshness(ctx: &mut Context<'_>, body: &ProveFreshness) -> Result<(), Error> {
+    let gas = state::params(ctx)?.gas_prove_freshness;
+    ctx.charge(gas)?;
+    let (signer, height) = (ctx.signer()?.key, ctx.height());
+    state::set_freshness(ctx, &signer, &Freshness { blob: body.blob, height });
+    Ok(())
+}
+
+fn roothash_params(ctx: &Context<'_>) -> Result<consensus_api::roothash::Params, Error> {
+    ctx.require(&consensus_api::roothash::keys::params())
+}

@@ -1,0 +1,184 @@
+//! The rules for runtimes.
+//!
+//! Id, owner, kind, code, key manager, confidentiality and the argument of `init` never change: votes,
+//! secrets and state depend on them. The other rules (name, plain calls, enclaves, executor, batching,
+//! punishment) may, and all of a change takes effect when the next epoch begins, before its elections:
+//! within an epoch the rules of the game are fixed.
+
+use consensus_api::Error;
+use consensus_api::registry::{
+    Code, Error as RegistryError, Runtime, RuntimeKind, RuntimeRegistered, TeePolicy,
+};
+use consensus_api::roothash;
+use paralith_types::{PublicKey, RuntimeId};
+
+use super::{
+    KNOWN_ABI_VERSION, KNOWN_GAS_SCHEDULE_VERSION, account_of, invalid, require_entity,
+    runtime_claim, state,
+};
+use crate::context::Context;
+use crate::staking;
+
+/// Registers a runtime that was not there.
+pub(super) fn admit(
+    ctx: &mut Context<'_>,
+    runtime: &Runtime,
+    limits: &roothash::Params,
+) -> Result<(), Error> {
+    if state::runtime(ctx, &runtime.id)?.is_some() {
+        return Err(invalid(format!("runtime {} is there twice", runtime.id)));
+    }
+    check(ctx, runtime, limits)?;
+    claim(ctx, runtime)?;
+    state::set_runtime(ctx, runtime);
+    ctx.emit(RuntimeRegistered { runtime_id: runtime.id });
+    Ok(())
+}
+
+/// Changes a runtime from the next epoch on. The newest change counts.
+pub(super) fn change(
+    ctx: &mut Context<'_>,
+    signer: &PublicKey,
+    known: &Runtime,
+    runtime: &Runtime,
+    limits: &roothash::Params,
+) -> Result<(), Error> {
+    if known.entity_id != *signer {
+        let (owner, runtime) = (known.entity_id.to_string(), known.id.to_string());
+        return Err(RegistryError::BadEntityForRuntime { owner, runtime }.into());
+    }
+    for (same, what) in [
+        (known.entity_id == runtime.entity_id, "its owner"),
+        (known.kind == runtime.kind, "its kind"),
+        (known.code == runtime.code, "its code"),
+        (known.confidential == runtime.confidential, "its confidentiality"),
+        (known.key_manager == runtime.key_manager, "its key manager"),
+        (known.init_argument == runtime.init_argument, "its init argument"),
+    ] {
+        if !same {
+            return Err(RegistryError::RuntimeUpdateNotAllowed { what }.into());
+        }
+    }
+    check(ctx, runtime, limits)?;
+    claim(ctx, runtime)?;
+    if known == runtime {
+        state::remove_next_runtime(ctx, &runtime.id);
+    } else {
+        state::set_next_runtime(ctx, runtime);
+    }
+    ctx.emit(RuntimeRegistered { runtime_id: runtime.id });
+    Ok(())
+}
+
+fn claim(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {
+    let threshold = staking::params(ctx)?.runtime_threshold;
+    staking::set_claim(ctx, &account_of(&runtime.entity_id), runtime_claim(&runtime.id), threshold)
+}
+
+fn check(ctx: &Context<'_>, runtime: &Runtime, limits: &roothash::Params) -> Result<(), Error> {
+    require_entity(ctx, &runtime.entity_id)?;
+    if runtime.id == RuntimeId([0; RuntimeId::LEN]) {
+        return Err(invalid("a runtime's id cannot be all zero"));
+    }
+    if runtime.name.is_empty() || runtime.name.len() > MAX_NAME_BYTES {
+        return Err(invalid(format!("a runtime's name has 1 to {MAX_NAME_BYTES} bytes")));
+    }
+    if runtime.init_argument.len() > MAX_INIT_ARGUMENT_BYTES {
+        let most = MAX_INIT_ARGUMENT_BYTES;
+        return Err(invalid(format!("an init argument has {most} bytes at most")));
+    }
+    if let Some(policy) = &runtime.tee {
+        check_tee(policy)?;
+    }
+    match runtime.kind {
+        RuntimeKind::Compute => check_compute(ctx, runtime, limits),
+        RuntimeKind::KeyManager => {
+            let fine = runtime.code.is_none()
+                && runtime.key_manager.is_none()
+                && runtime.tee.is_some();
+            if fine { Ok(()) } else { Err(invalid("a key manager has enclaves, and no code or keys")) }
+        }
+    }
+}
+
+fn check_tee(policy: &TeePolicy) -> Result<(), Error> {
+    let measurements = &policy.measurements;
+    if measurements.is_empty() || !measurements.is_sorted_by(|a, b| a < b) {
+        return Err(invalid("a policy's enclaves must be sorted, each once, and at least one"));
+    }
+    if policy.max_age_blocks == 0 {
+        return Err(invalid("an attestation must be allowed to become a block old"));
+    }
+    Ok(())
+}
+
+fn check_compute(
+    ctx: &Context<'_>,
+    runtime: &Runtime,
+    limits: &roothash::Params,
+) -> Result<(), Error> {
+    let Some(code) = &runtime.code else {
+        return Err(invalid("a compute runtime has code"));
+    };
+    check_code(ctx, code)?;
+    let confidential = runtime.confidential;
+    if runtime.key_manager.is_some() != confidential || runtime.tee.is_some() != confidential {
+        return Err(invalid("confidential runtimes have a key manager and enclaves, others not"));
+    }
+    if let Some(id) = &runtime.key_manager {
+        let missing = || RegistryError::NoSuchRuntime { runtime: id.to_string() };
+        let key_manager = state::runtime(ctx, id)?.ok_or_else(missing)?;
+        if key_manager.kind != RuntimeKind::KeyManager {
+            return Err(invalid(format!("runtime {id} is no key manager")));
+        }
+    }
+    check_rounds(runtime, limits)
+}
+
+fn check_code(ctx: &Context<'_>, code: &Code) -> Result<(), Error> {
+    for (known, got) in [
+        (KNOWN_ABI_VERSION, code.abi_version),
+        (KNOWN_GAS_SCHEDULE_VERSION, code.gas_schedule_version),
+    ] {
+        if got != known {
+            return Err(RegistryError::UnknownVersion { known, got }.into());
+        }
+    }
+    let most = state::params(ctx)?.max_code_bytes;
+    if code.size_bytes == 0 || code.size_bytes > most {
+        return Err(invalid(format!("a module has 1 to {most} bytes")));
+    }
+    Ok(())
+}
+
+fn check_rounds(runtime: &Runtime, limits: &roothash::Params) -> Result<(), Error> {
+    let (executor, batching, staking) = (&runtime.executor, &runtime.batching, &runtime.staking);
+    let rules = [
+        (executor.workers >= 1 && executor.workers <= MAX_COMMITTEE, "workers: 1 to 128"),
+        (executor.backups <= MAX_COMMITTEE, "backups: at most 128"),
+        (executor.allowed_stragglers < executor.workers, "stragglers: fewer than workers"),
+        (executor.round_timeout_blocks > discrepancy::GRACE, "round timeout: more than 2 blocks"),
+        (executor.round_timeout_blocks <= MAX_TIMEOUT_BLOCKS, "round timeout: at most a million"),
+        (executor.max_messages <= limits.max_runtime_messages, "messages: within the chain's limit"),
+        (
+            executor.max_in_messages <= limits.max_in_runtime_messages,
+            "incoming messages: within the chain's limit",
+        ),
+        (executor.max_failed_rounds >= 1, "failed rounds: at least 1"),
+        (batching.max_batch_size >= 1, "batch size: at least 1"),
+        (batching.max_batch_bytes >= MIN_BATCH_BYTES, "batch bytes: at least 1024"),
+        (batching.max_batch_gas >= 1, "batch gas: at least 1"),
+        (staking.reward_incorrect_results_percent <= 100, "rewards: at most 100 percent"),
+        (staking.reward_equivocation_percent <= 100, "rewards: at most 100 percent"),
+    ];
+    match rules.iter().find(|(fine, _)| !fine) {
+        Some((_, rule)) => Err(invalid(*rule)),
+        None => Ok(()),
+    }
+}
+
+const MAX_NAME_BYTES: usize = 64;
+const MAX_INIT_ARGUMENT_BYTES: usize = 64 * 1024;
+const MAX_COMMITTEE: u32 = 128;
+const MAX_TIMEOUT_BLOCKS: u64 = 1_000_000;
+const MIN_BATCH_BYTES: u32 = 1024;

@@ -1,0 +1,85 @@
+//! Elections: validators by stake, committees of runtimes by lot.
+//!
+//! Elections happen at genesis and when an epoch begins, and at no other time: a slash in the middle of
+//! an epoch shows in the next election. Who counts is the same in both: nodes that have not
+//! expired, whose entity's active stake covers all its claims. The lot is a hash of the epoch's
+//! randomness with what is drawn, so the same state gives the same result on every machine.
+
+mod committee;
+mod state;
+#[cfg(test)]
+mod tests;
+mod validators;
+
+use consensus_api::genesis::Genesis;
+use consensus_api::registry::Node;
+use consensus_api::scheduler::{Committee, Error as SchedulerError, Validators};
+use consensus_api::{Error, address};
+use paralith_types::{Address, Amount, RuntimeId};
+
+use crate::context::Context;
+use crate::{registry, staking};
+
+pub(crate) use validators::updates;
+
+/// Parameters, and no validators yet.
+pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
+    state::set_params(ctx, &genesis.params.scheduler);
+    state::set_validators(ctx, &Validators::default());
+    Ok(())
+}
+
+/// Elects validators and all committees for the epoch that begins.
+pub(crate) fn elect(ctx: &mut Context<'_>) -> Result<(), Error> {
+    let mut candidates = Vec::new();
+    for node in registry::nodes(ctx)? {
+        if let Some(stake) = stake_of(ctx, &node)? {
+            candidates.push(Candidate { entity: address::of_key(&node.entity_id), stake, node });
+        }
+    }
+    validators::elect(ctx, &candidates)?;
+    for runtime in registry::runtimes(ctx)? {
+        committee::elect(ctx, &runtime, &candidates)?;
+    }
+    Ok(())
+}
+
+/// A chain cannot begin without enough validators.
+pub(crate) fn require_validators(ctx: &Context<'_>) -> Result<(), Error> {
+    let minimum = state::params(ctx)?.min_validators.max(1);
+    let got = u32::try_from(validators(ctx)?.validators.len()).unwrap_or(u32::MAX);
+    if got < minimum {
+        return Err(SchedulerError::TooFewValidators { got, minimum }.into());
+    }
+    Ok(())
+}
+
+/// A runtime's committee in the epoch that runs.
+pub(crate) fn committee(
+    ctx: &Context<'_>,
+    runtime: &RuntimeId,
+) -> Result<Option<Committee>, Error> {
+    state::committee(ctx, runtime)
+}
+
+/// The validators that were elected last.
+pub(crate) fn validators(ctx: &Context<'_>) -> Result<Validators, Error> {
+    state::validators(ctx)
+}
+
+/// A node that counts in elections.
+struct Candidate {
+    node: Node,
+    entity: Address,
+    /// The entity's active stake.
+    stake: Amount,
+}
+
+/// The active stake of a node's entity, if the node counts.
+fn stake_of(ctx: &Context<'_>, node: &Node) -> Result<Option<Amount>, Error> {
+    if !registry::is_live(ctx, node)? || !registry::is_eligible(ctx, node)? {
+        return Ok(None);
+    }
+    let account = staking::account(ctx, &address::of_key(&node.entity_id))?;
+    Ok(staking::claims_covered(&account)?.then_some(account.active.balance))
+}

@@ -1,0 +1,238 @@
+//! Whether a request is answered.
+//!
+//! The caller has read every value here from state that it has proven at [`Facts::height`]. A host
+//! that freezes the enclave's view serves nobody new: the asker's blob must be in that state, in the
+//! epoch that runs there, and this enclave must itself have proven freshness in that epoch.
+
+use std::collections::BTreeSet;
+
+use consensus_api::beacon::EpochState;
+use consensus_api::keymanager::{Policy, Status};
+use consensus_api::registry::{
+    CapabilityTee, Freshness, Node, ROLE_COMPUTE, ROLE_KEYMANAGER, Runtime, TeePolicy,
+};
+use consensus_api::scheduler::Committee;
+use paralith_attest::Measurement;
+use paralith_types::{
+    ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey,
+};
+
+use crate::error::Refusal;
+use crate::message::{
+    KeyRequest, PROTOCOL_VERSION, ReplicationRequest, SignedKeyRequest, SignedReplicationRequest,
+};
+use crate::policy::{may_ask, may_replicate};
+
+/// What is the same for every request at one height.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The chain.
+    pub chain: ChainContext,
+    /// The key manager.
+    pub id: RuntimeId,
+    /// The height whose state all this is.
+    pub height: Height,
+    /// The epoch that runs there.
+    pub epoch: EpochState,
+    /// The last epoch in which this enclave has proven freshness.
+    pub fresh: Option<Epoch>,
+    /// Platforms whose software evidence counts.
+    pub platforms: Vec<PublicKey>,
+    /// The key manager's status.
+    pub status: Option<Status>,
+}
+
+/// What state has about who asks.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// The runtime whose enclave asks: of replication, the key manager itself.
+    pub runtime: Option<Runtime>,
+    /// The node.
+    pub node: Option<Node>,
+    /// The runtime's committee; of replication, none.
+    pub committee: Option<Committee>,
+    /// The node's newest freshness proof.
+    pub freshness: Option<Freshness>,
+}
+
+/// A request that is to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted<T> {
+    /// The request.
+    pub request: T,
+    /// What the reply names.
+    pub request_hash: Hash,
+    /// What the reply is sealed to.
+    pub rek: X25519PublicKey,
+}
+
+/// Whether a compute enclave gets its runtime's keys.
+pub fn authorise_keys(
+    signed: &SignedKeyRequest,
+    facts: &Facts,
+    asker: &Asker,
+) -> Result<Granted<KeyRequest>, Refusal> {
+    let request = signed.unverified()?;
+    let policy = admit(facts, request.version, &request.id, request.epoch)?;
+    let unknown = || Refusal::UnknownRuntime { runtime_id: request.runtime_id.to_string() };
+    let runtime = asker.runtime.as_ref().ok_or_else(unknown)?;
+    let ours = runtime.id == request.runtime_id && runtime.key_manager == Some(facts.id);
+    if !ours || !policy.runtimes.iter().any(|one| one.runtime_id == runtime.id) {
+        return Err(unknown());
+    }
+    let (node, tee) = registered(asker.node.as_ref(), &request.node, runtime, ROLE_COMPUTE, facts)?;
+    signed.verify(&tee.rak, &facts.chain).map_err(|_| Refusal::BadSignature)?;
+    let epoch = facts.epoch.epoch;
+    let elected = asker.committee.as_ref().is_some_and(|committee| {
+        committee.runtime_id == runtime.id
+            && committee.epoch == epoch
+            && (committee.workers.contains(&node.id) || committee.backups.contains(&node.id))
+    });
+    if !elected {
+        let (node, runtime_id) = (node.id.to_string(), runtime.id.to_string());
+        return Err(Refusal::NotElected { node, runtime_id, epoch: epoch.0 });
+    }
+    let enclave = attested(node, tee, runtime, facts)?;
+    if !may_ask(policy, &runtime.id, &enclave) {
+        return Err(not_in_policy(&enclave));
+    }
+    fresh(asker.freshness.as_ref(), &request.freshness, facts)?;
+    Ok(Granted { request_hash: request.hash(), rek: tee.rek, request })
+}
+
+/// Whether another key-manager enclave gets what it lacks.
+pub fn authorise_replication(
+    signed: &SignedReplicationRequest,
+    facts: &Facts,
+    asker: &Asker,
+) -> Result<Granted<ReplicationRequest>, Refusal> {
+    let request = signed.unverified()?;
+    let policy = admit(facts, request.version, &request.id, request.epoch)?;
+    let unknown = || Refusal::UnknownRuntime { runtime_id: request.id.to_string() };
+    let runtime = asker.runtime.as_ref().filter(|one| one.id == facts.id).ok_or_else(unknown)?;
+    let (node, tee) =
+        registered(asker.node.as_ref(), &request.node, runtime, ROLE_KEYMANAGER, facts)?;
+    signed.verify(&tee.rak, &facts.chain).map_err(|_| Refusal::BadSignature)?;
+    let enclave = attested(node, tee, runtime, facts)?;
+    if !may_replicate(policy, &enclave) {
+        return Err(not_in_policy(&enclave));
+    }
+    fresh(asker.freshness.as_ref(), &request.freshness, facts)?;
+    Ok(Granted { request_hash: request.hash(), rek: tee.rek, request })
+}
+
+/// The RAK whose replies are believed: that of a key-manager enclave which state has in the
+/// committee and which policy allows. `key_manager` is the key manager's own descriptor;
+/// [`Facts::fresh`] does not matter.
+pub fn replier_rak(
+    facts: &Facts,
+    key_manager: &Runtime,
+    node_id: &PublicKey,
+    node: Option<&Node>,
+) -> Result<PublicKey, Refusal> {
+    let status = facts.status.as_ref().ok_or(Refusal::NotInitialised)?;
+    let policy = status.policy.as_ref().ok_or(Refusal::NotInitialised)?;
+    let (node, tee) = registered(node, node_id, key_manager, ROLE_KEYMANAGER, facts)?;
+    if !status.nodes.contains(node_id) {
+        return Err(Refusal::NotElected {
+            node: node_id.to_string(),
+            runtime_id: facts.id.to_string(),
+            epoch: facts.epoch.epoch.0,
+        });
+    }
+    let enclave = attested(node, tee, key_manager, facts)?;
+    if may_replicate(policy, &enclave) { Ok(tee.rak) } else { Err(not_in_policy(&enclave)) }
+}
+
+/// What is checked before anybody is looked at. Gives the policy in force.
+fn admit<'a>(
+    facts: &'a Facts,
+    version: u32,
+    id: &RuntimeId,
+    asked: Epoch,
+) -> Result<&'a Policy, Refusal> {
+    if version != PROTOCOL_VERSION {
+        return Err(Refusal::UnknownVersion { expected: PROTOCOL_VERSION, got: version });
+    }
+    if *id != facts.id {
+        let (expected, got) = (facts.id.to_string(), id.to_string());
+        return Err(Refusal::WrongKeyManager { expected, got });
+    }
+    let epoch = facts.epoch.epoch;
+    if asked != epoch {
+        return Err(Refusal::WrongEpoch { expected: epoch.0, got: asked.0 });
+    }
+    if facts.fresh != Some(epoch) {
+        return Err(Refusal::NotReady { epoch: epoch.0 });
+    }
+    let status = facts.status.as_ref().filter(|status| status.initialised);
+    status.and_then(|status| status.policy.as_ref()).ok_or(Refusal::NotInitialised)
+}
+
+/// The node with its enclave for the runtime, if it is registered and its time has not run out.
+fn registered<'a>(
+    node: Option<&'a Node>,
+    id: &PublicKey,
+    runtime: &Runtime,
+    role: u32,
+    facts: &Facts,
+) -> Result<(&'a Node, &'a CapabilityTee), Refusal> {
+    let unknown = || Refusal::NotRegistered {
+        node: id.to_string(),
+        runtime_id: runtime.id.to_string(),
+    };
+    let node = node.filter(|node| node.id == *id && node.has_role(role)).ok_or_else(unknown)?;
+    let tee =
+        node.runtime(&runtime.id).and_then(|one| one.tee.as_ref()).ok_or_else(unknown)?;
+    let epoch = facts.epoch.epoch;
+    if node.expiration < epoch {
+        let (node, expiration) = (node.id.to_string(), node.expiration.0);
+        return Err(Refusal::Expired { node, expiration, epoch: epoch.0 });
+    }
+    Ok((node, tee))
+}
+
+/// The enclave's identity, if its evidence is current and binds everything that is registered.
+fn attested(
+    node: &Node,
+    tee: &CapabilityTee,
+    runtime: &Runtime,
+    facts: &Facts,
+) -> Result<Measurement, Refusal> {
+    let mismatch = |reason: &str| Refusal::EvidenceMismatch { reason: reason.to_string() };
+    let TeePolicy { measurements, max_age_blocks } =
+        runtime.tee.as_ref().ok_or_else(|| mismatch("the runtime allows no enclave"))?;
+    let policy = paralith_attest::Policy {
+        platforms: facts.platforms.clone(),
+        measurements: measurements.iter().copied().map(Measurement).collect::<BTreeSet<_>>(),
+        max_age: *max_age_blocks,
+    };
+    let claims = paralith_attest::verify(&tee.evidence, &policy, &facts.chain, facts.height)?;
+    if (claims.rak, claims.rek) != (tee.rak, tee.rek) {
+        return Err(mismatch("the evidence is about other keys"));
+    }
+    if (claims.node, claims.runtime) != (node.id, runtime.id) {
+        return Err(mismatch("the evidence is about another node or runtime"));
+    }
+    if claims.code != runtime.code.as_ref().map(|code| code.id) {
+        return Err(mismatch("the evidence is about other code"));
+    }
+    Ok(claims.measurement)
+}
+
+/// The asker has seen this very state, or a later one.
+fn fresh(proof: Option<&Freshness>, blob: &Hash, facts: &Facts) -> Result<(), Refusal> {
+    let epoch = &facts.epoch;
+    match proof {
+        Some(proof) if proof.blob == *blob && proof.height >= epoch.height => Ok(()),
+        _ => Err(Refusal::Stale { epoch: epoch.epoch.0 }),
+    }
+}
+
+fn not_in_policy(enclave: &Measurement) -> Refusal {
+    let reason = format!("the key manager's policy does not allow the measurement {enclave}");
+    Refusal::EvidenceMismatch { reason }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! A new secret on its way through consensus to the enclaves of the committee.
+//!
+//! It is sealed to each enclave's REK as state has it. HPKE's `info` binds a ciphertext to the chain,
+//! the key manager, the generation or epoch, and the checksum.
+
+use consensus_api::keymanager::{Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret};
+use paralith_crypto::{Domain, HpkeSecret, hash, hpke, kdf};
+use paralith_types::{ChainContext, Epoch, Hash, RuntimeId, X25519PublicKey};
+
+use crate::epoch::epoch_checksum;
+use crate::error::SecretError;
+use crate::generation::MasterSecrets;
+use crate::message::PendingSecret;
+use crate::secret::Secret;
+
+const MASTER: Domain = Domain::new("paralith/km-publish-master/v1");
+const EPOCH: Domain = Domain::new("paralith/km-publish-epoch/v1");
+const RANDOMNESS: Domain = Domain::new("paralith/km-publish-randomness/v1");
+
+/// Seals the next generation to the committee's enclaves. `seed` is fresh randomness for the seals.
+#[must_use]
+pub fn seal_master_secret(
+    chain: &ChainContext,
+    id: &RuntimeId,
+    pending: &PendingSecret,
+    checksum: Hash,
+    reks: &[X25519PublicKey],
+    seed: &Secret,
+) -> EncryptedMasterSecret {
+    let PendingSecret { generation, epoch, secret } = pending;
+    let info = master_info(chain, id, *generation, *epoch, &checksum);
+    EncryptedMasterSecret {
+        id: *id,
+        generation: *generation,
+        epoch: *epoch,
+        checksum,
+        ciphertexts: seal_all(&info, secret, reks, seed),
+    }
+}
+
+/// Opens a proposed generation, which must follow the ones held, and checks it against its checksum.
+pub fn open_master_secret(
+    chain: &ChainContext,
+    encrypted: &EncryptedMasterSecret,
+    rek: &HpkeSecret,
+    held: &MasterSecrets,
+) -> Result<PendingSecret, SecretError> {
+    let EncryptedMasterSecret { id, generation, epoch, checksum, ciphertexts } = encrypted;
+    if *generation != held.count() {
+        return Err(SecretError::WrongGeneration { expected: held.count(), got: *generation });
+    }
+    let info = master_info(chain, id, *generation, *epoch, checksum);
+    let secret = open_own(&info, ciphertexts, rek)?;
+    if held.checksum_with(&secret) != *checksum {
+        return Err(SecretError::WrongChecksum);
+    }
+    Ok(PendingSecret { generation: *generation, epoch: *epoch, secret })
+}
+
+/// Seals an epoch's secret to the committee's enclaves. `seed` is fresh randomness for the seals.
+#[must_use]
+pub fn seal_epoch_secret(
+    chain: &ChainContext,
+    id: &RuntimeId,
+    epoch: Epoch,
+    secret: &Secret,
+    reks: &[X25519PublicKey],
+    seed: &Secret,
+) -> EncryptedEpochSecret {
+    let checksum = epoch_checksum(id, epoch, secret);
+    let info = epoch_info(chain, id, epoch, &checksum);
+    let ciphertexts = seal_all(&info, secret, reks, seed);
+    EncryptedEpochSecret { id: *id, epoch, checksum, ciphertexts }
+}
+
+/// Opens an epoch's secret and checks it against its checksum.
+pub fn open_epoch_secret(
+    chain: &ChainContext,
+    encrypted: &EncryptedEpochSecret,
+    rek: &HpkeSecret,
+) -> Result<Secret, SecretError> {
+    let EncryptedEpochSecret { id, epoch, checksum, ciphertexts } = encrypted;
+    let secret = open_own(&epoch_info(chain, id, *epoch, checksum), ciphertexts, rek)?;
+    if epoch_checksum(id, *epoch, &secret) == *checksum {
+        Ok(secret)
+    } else {
+        Err(SecretError::WrongChecksum)
+    }
+}
+
+/// Sorted by recipient. An enclave whose key keeps no secret gets none and stops nobody else.
+fn seal_all(
+    info: &Hash,
+    secret: &Secret,
+    reks: &[X25519PublicKey],
+    seed: &Secret,
+) -> Vec<Ciphertext> {
+    let mut reks = reks.to_vec();
+    reks.sort_unstable();
+    reks.dedup();
+    reks.into_iter()
+        .filter_map(|rek| {
+            let parts: [&[u8]; 2] = [info.as_bytes(), rek.as_bytes()];
+            let randomness = kdf::prf(seed.as_bytes(), RANDOMNESS, &parts);
+            let sealed =
+                hpke::seal(&rek, info.as_bytes(), &[], secret.as_bytes(), randomness).ok()?;
+            Some(Ciphertext { rek, sealed })
+        })
+        .collect()
+}
+
+fn open_own(info: &Hash, all: &[Ciphertext], rek: &HpkeSecret) -> Result<Secret, SecretError> {
+    let own = all.iter().find(|one| one.rek == rek.public()).ok_or(SecretError::NotARecipient)?;
+    let opened = hpke::open(rek, info.as_bytes(), &[], &own.sealed)
+        .map_err(|_| SecretError::CannotOpen)?;
+    <[u8; 32]>::try_from(opened.as_slice()).map(Secret::new).map_err(|_| SecretError::CannotOpen)
+}
+
+fn master_info(
+    chain: &ChainContext,
+    id: &RuntimeId,
+    generation: u64,
+    epoch: Epoch,
+    checksum: &Hash,
+) -> Hash {
+    let (generation, epoch) = (generation.to_be_bytes(), epoch.0.to_be_bytes());
+    let place: [&[u8]; 5] =
+        [chain.as_bytes(), id.as_bytes(), &generation, &epoch, checksum.as_bytes()];
+    hash(MASTER, &place)
+}
+
+fn epoch_info(chain: &ChainContext, id: &RuntimeId, epoch: Epoch, checksum: &Hash) -> Hash {
+    let epoch = epoch.0.to_be_bytes();
+    hash(EPOCH, &[chain.as_bytes(), id.as_bytes(), &epoch, checksum.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KM: RuntimeId = RuntimeId([9; 32]);
+    const CHAIN: ChainContext = ChainContext([7; 32]);
+
+    fn rek(n: u8) -> HpkeSecret {
+        HpkeSecret::from_ikm(&[n; 32])
+    }
+
+    fn proposal(reks: &[X25519PublicKey]) -> (MasterSecrets, PendingSecret, EncryptedMasterSecret) {
+        let held = MasterSecrets::from_kept(KM, vec![Secret::new([1; 32])]);
+        let secret = Secret::new([2; 32]);
+        let checksum = held.checksum_with(&secret);
+        let pending = PendingSecret { generation: 1, epoch: Epoch(4), secret };
+        let encrypted =
+            seal_master_secret(&CHAIN, &KM, &pending, checksum, reks, &Secret::new([3; 32]));
+        (held, pending, encrypted)
+    }
+
+    #[test]
+    fn every_recipient_opens_a_proposal_and_nobody_else() {
+        let (held, pending, encrypted) =
+            proposal(&[rek(2).public(), rek(1).public(), rek(2).public()]);
+        assert_eq!(encrypted.ciphertexts.len(), 2);
+        assert!(encrypted.ciphertexts.is_sorted_by(|a, b| a.rek < b.rek));
+        assert_ne!(encrypted.ciphertexts[0].sealed, encrypted.ciphertexts[1].sealed);
+        for n in [1, 2] {
+            let opened = open_master_secret(&CHAIN, &encrypted, &rek(n), &held);
+            assert_eq!(opened, Ok(pending.clone()));
+        }
+        let refused = open_master_secret(&CHAIN, &encrypted, &rek(3), &held);
+        assert_eq!(refused, Err(SecretError::NotARecipient));
+    }
+
+    #[test]
+    fn a_key_that_keeps_no_secret_stops_nobody_else() {
+        let (held, pending, encrypted) = proposal(&[X25519PublicKey([0; 32]), rek(1).public()]);
+        assert_eq!(encrypted.ciphertexts.len(), 1);
+        assert_eq!(open_master_secret(&CHAIN, &encrypted, &rek(1), &held), Ok(pending));
+    }
+
+    #[test]
+    fn a_proposal_opens_only_where_it_belongs() {
+        let (held, _, encrypted) = proposal(&[rek(1).public()]);
+        let open = |encrypted: &EncryptedMasterSecret, held: &MasterSecrets, chain| {
+            open_master_secret(&chain, encrypted, &rek(1), held).unwrap_err().code()
+        };
+        let changed = |change: fn(&mut EncryptedMasterSecret)| {
+            let mut changed = encrypted.clone();
+            change(&mut changed);
+            changed
+        };
+        for (encrypted, code) in [
+            (changed(|e| e.generation = 2), 2),
+            (changed(|e| e.epoch = Epoch(5)), 6),
+            (changed(|e| e.checksum = Hash([1; 32])), 6),
+            (changed(|e| e.id = RuntimeId([8; 32])), 6),
+            (changed(|e| e.ciphertexts[0].sealed[40] ^= 1), 6),
+        ] {
+            assert_eq!(open(&encrypted, &held, CHAIN), code, "{encrypted:?}");
+        }
+        assert_eq!(open(&encrypted, &held, ChainContext([8; 32])), 6);
+        // Sealed well, by an enclave that held another past: the checksum tells.
+        let other = MasterSecrets::from_kept(KM, vec![Secret::new([9; 32])]);
+        assert_eq!(open(&encrypted, &other, CHAIN), 1);
+    }
+
+    #[test]
+    fn an_epochs_secret_opens_only_for_its_epoch() {
+        let secret = Secret::new([5; 32]);
+        let reks = [rek(1).public()];
+        let seed = Secret::new([3; 32]);
+        let good = seal_epoch_secret(&CHAIN, &KM, Epoch(4), &secret, &reks, &seed);
+        assert_eq!(open_epoch_secret(&CHAIN, &good, &rek(1)), Ok(secret));
+        let mut other = good.clone();
+        other.epoch = Epoch(5);
+        assert_eq!(open_epoch_secret(&CHAIN, &other, &rek(1)), Err(SecretError::CannotOpen));
+        assert_eq!(open_epoch_secret(&CHAIN, &good, &rek(2)), Err(SecretError::NotARecipient));
+    }
+}

@@ -1,0 +1,401 @@
+//! The command line: what a person types, with an example for everything.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub mod dev;
+pub mod keys;
+pub mod localnet;
+pub mod output;
+pub mod query;
+pub mod runtime;
+pub mod start;
+pub mod status;
+pub mod tx;
+
+/// Where a node is found if nothing else is said.
+pub const DEFAULT_NODE: &str = "http://127.0.0.1:26600";
+
+/// A layered blockchain node with confidential ParaTimes.
+#[derive(Debug, Parser)]
+#[command(name = "paralith", version, arg_required_else_help = true)]
+#[command(after_help = "Try first:\n  paralith dev --once      one confidential transaction, told step by step\n  paralith dev             a chain of your own, with everything on")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Everything that the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a whole chain in one process, for development.
+    #[command(after_help = "Example:\n  paralith dev --home ./chain --seed 7")]
+    Dev(DevArgs),
+    /// Run a whole network of real processes on this machine, on CometBFT.
+    #[command(after_help = "Example:\n  paralith localnet --validators 4 --compute 6 --keymanagers 2 --home ./net")]
+    Localnet(LocalnetArgs),
+    /// Run one node with one or more roles.
+    #[command(after_help = "Example:\n  paralith start --config ./node.toml")]
+    Start(StartArgs),
+    /// Make and list keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Send transactions to the consensus layer.
+    #[command(subcommand)]
+    Tx(TxCommand),
+    /// Ask the chain. What it answers is verified by proof.
+    #[command(subcommand)]
+    Query(QueryCommand),
+    /// Deploy, call and watch ParaTimes.
+    #[command(subcommand)]
+    Runtime(RuntimeCommand),
+    /// Ask a node how it is.
+    #[command(after_help = "Example:\n  paralith status --node http://127.0.0.1:26600")]
+    Status(NodeArgs),
+    /// The trusted side of a compute node: started by the node, speaks on its standard input.
+    #[command(hide = true)]
+    TrustedRuntime,
+    /// The trusted side of a key manager: started by the node, speaks on its standard input.
+    #[command(hide = true)]
+    TrustedKeymanager,
+}
+
+/// Which consensus engine a development chain runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineKind {
+    /// In process: no second program, blocks on demand.
+    Solo,
+    /// CometBFT as a child process.
+    Cometbft,
+}
+
+/// Options of `dev`.
+#[derive(Debug, Clone, Args)]
+pub struct DevArgs {
+    /// Keep the chain here and go on with it next time; without it the chain is gone at the end.
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Derives every key of the chain: the same seed gives the same accounts and runtimes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The consensus engine.
+    #[arg(long, value_enum, default_value_t = EngineKind::Solo)]
+    pub engine: EngineKind,
+    /// Run a fresh chain, tell one confidential transaction step by step, clean up and stop.
+    #[arg(long, conflicts_with = "home")]
+    pub once: bool,
+    /// Send a first confidential transaction, then keep running.
+    #[arg(long, conflicts_with = "once")]
+    pub demo: bool,
+    /// Where the public service listens.
+    #[arg(long, default_value = "127.0.0.1:26600", value_name = "HOST:PORT")]
+    pub listen: String,
+    /// Make a compute node misbehave, e.g. `compute-1=wrong-root`.
+    #[arg(long, value_name = "NODE=HOW")]
+    pub byzantine: Vec<String>,
+    /// Print JSON, a line an object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `localnet`.
+#[derive(Debug, Clone, Args)]
+pub struct LocalnetArgs {
+    /// Validators, each with a CometBFT of its own.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
+    pub validators: u16,
+    /// Compute nodes: 3 workers and 3 backups are elected among them.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(3..=32))]
+    pub compute: u16,
+    /// Key managers.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub keymanagers: u16,
+    /// Keep the network here and go on with it next time.
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Derives every key of the network.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Make a node misbehave, e.g. `compute-1=wrong-root`. Only when the network is made.
+    #[arg(long, value_name = "NODE=HOW")]
+    pub byzantine: Vec<String>,
+    /// The first of the ports that the network listens on.
+    #[arg(long, default_value_t = 26600)]
+    pub base_port: u16,
+    /// Print JSON, a line an object, instead of the status screen.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `start`.
+#[derive(Debug, Clone, Args)]
+pub struct StartArgs {
+    /// The node's configuration, in TOML.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Which node to ask, and how to print.
+#[derive(Debug, Clone, Args)]
+pub struct NodeArgs {
+    /// The node's public service.
+    #[arg(long, env = "PARALITH_NODE", default_value = DEFAULT_NODE, value_name = "URL")]
+    pub node: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who signs.
+#[derive(Debug, Clone, Args)]
+pub struct SignerArgs {
+    /// A key of the keystore, or a test account of a development chain (`alice`, `bob`, …).
+    #[arg(long = "from", default_value = "alice", value_name = "NAME")]
+    pub from: String,
+    /// The folder of the encrypted keys.
+    #[arg(long, env = "PARALITH_KEYS", value_name = "DIR")]
+    pub keystore: Option<PathBuf>,
+}
+
+/// `paralith keys …`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key, encrypted under a password.
+    #[command(after_help = "Example:\n  PARALITH_PASSWORD=secret paralith keys new treasury")]
+    New(KeyArgs),
+    /// List the keys of the keystore and the test accounts.
+    #[command(after_help = "Example:\n  paralith keys list --json")]
+    List(KeysArgs),
+    /// Show a key's address and public key.
+    #[command(after_help = "Example:\n  paralith keys show alice")]
+    Show(KeyArgs),
+}
+
+/// Where keys are.
+#[derive(Debug, Clone, Args)]
+pub struct KeysArgs {
+    /// The folder of the encrypted keys.
+    #[arg(long, env = "PARALITH_KEYS", value_name = "DIR")]
+    pub keystore: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One key.
+#[derive(Debug, Clone, Args)]
+pub struct KeyArgs {
+    /// Its name.
+    pub name: String,
+    /// Where keys are.
+    #[command(flatten)]
+    pub keys: KeysArgs,
+}
+
+/// `paralith tx …`
+#[derive(Debug, Subcommand)]
+pub enum TxCommand {
+    /// Move tokens to another account.
+    #[command(after_help = "Example:\n  paralith tx transfer bob 1000 --from alice")]
+    Transfer(MoveArgs),
+    /// Stake tokens on an account.
+    #[command(after_help = "Example:\n  paralith tx escrow paralith1… 1000 --from alice")]
+    Escrow(MoveArgs),
+    /// Take shares of stake back; they are paid out after the debonding time.
+    #[command(after_help = "Example:\n  paralith tx reclaim paralith1… 500 --from alice")]
+    Reclaim(MoveArgs),
+    /// Send tokens into a ParaTime.
+    #[command(after_help = "Example:\n  paralith tx deposit tokens 1000 --from alice")]
+    Deposit(MoveArgs),
+}
+
+/// To whom and how much.
+#[derive(Debug, Clone, Args)]
+pub struct MoveArgs {
+    /// An address, the name of a key, or of a ParaTime where one is meant.
+    pub to: String,
+    /// Base units; of a reclaim, shares.
+    pub amount: String,
+    /// Who signs.
+    #[command(flatten)]
+    pub signer: SignerArgs,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// `paralith query …`
+#[derive(Debug, Subcommand)]
+pub enum QueryCommand {
+    /// An account's balance and stake.
+    #[command(after_help = "Example:\n  paralith query account alice")]
+    Account(NameArgs),
+    /// A node's registration; without an id, all nodes.
+    #[command(after_help = "Example:\n  paralith query node --json")]
+    Node(OptionalNameArgs),
+    /// A ParaTime's descriptor; without a name, all.
+    #[command(after_help = "Example:\n  paralith query runtime tokens")]
+    Runtime(OptionalNameArgs),
+    /// The committee that executes a ParaTime's rounds in this epoch.
+    #[command(after_help = "Example:\n  paralith query committee tokens")]
+    Committee(NameArgs),
+    /// A consensus block; without a height, the newest.
+    #[command(after_help = "Example:\n  paralith query block 12")]
+    Block(BlockArgs),
+    /// A ParaTime's round; without a number, the newest.
+    #[command(after_help = "Example:\n  paralith query round tokens 3")]
+    Round(RoundArgs),
+    /// A value of consensus state with its proof, verified here.
+    #[command(after_help = "Example:\n  paralith query proof beacon/epoch")]
+    Proof(ProofArgs),
+}
+
+/// Something with a name.
+#[derive(Debug, Clone, Args)]
+pub struct NameArgs {
+    /// Its name, id or address.
+    pub name: String,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// Something with a name, or all of it.
+#[derive(Debug, Clone, Args)]
+pub struct OptionalNameArgs {
+    /// Its name or id.
+    pub name: Option<String>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A block.
+#[derive(Debug, Clone, Args)]
+pub struct BlockArgs {
+    /// Its height.
+    pub height: Option<u64>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A round.
+#[derive(Debug, Clone, Args)]
+pub struct RoundArgs {
+    /// The ParaTime's name or id.
+    pub runtime: String,
+    /// Its number.
+    pub round: Option<u64>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A key of state.
+#[derive(Debug, Clone, Args)]
+pub struct ProofArgs {
+    /// As text, or hexadecimal after `0x`.
+    pub key: String,
+    /// The height; without it, the newest.
+    #[arg(long)]
+    pub height: Option<u64>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// `paralith runtime …`
+#[derive(Debug, Subcommand)]
+pub enum RuntimeCommand {
+    /// Upload a module and register a ParaTime with it.
+    #[command(after_help = "Example:\n  paralith runtime deploy ./hello.wasm --name hello\n  paralith runtime deploy ./tokens.wasm --name secret --confidential --init '{\"minter\":\"paralith1…\"}'")]
+    Deploy(DeployArgs),
+    /// Send a call. To a confidential ParaTime it is encrypted, and the reply decrypted, by itself.
+    #[command(after_help = "Example:\n  paralith runtime call tokens transfer '{\"to\":\"paralith1…\",\"amount\":\"5\",\"memo\":\"tea\"}' --from alice")]
+    Call(CallArgs),
+    /// Ask a ParaTime, on its newest final state.
+    #[command(after_help = "Example:\n  paralith runtime query counter get")]
+    Query(CallArgs),
+    /// Show rounds as they become final.
+    #[command(after_help = "Example:\n  paralith runtime watch tokens")]
+    Watch(WatchArgs),
+    /// What a final round of a ParaTime was asked to reveal.
+    #[command(after_help = "Example:\n  paralith runtime reveal ballot 12 0000000000000001")]
+    Reveal(RevealArgs),
+}
+
+/// Options of `runtime deploy`.
+#[derive(Debug, Clone, Args)]
+pub struct DeployArgs {
+    /// The WebAssembly module.
+    pub module: PathBuf,
+    /// A short name for people.
+    #[arg(long)]
+    pub name: String,
+    /// Encrypt its state: only enclaves can read it.
+    #[arg(long)]
+    pub confidential: bool,
+    /// Take calls in plain too.
+    #[arg(long, requires = "confidential")]
+    pub allow_plain: bool,
+    /// Given to its `init`; JSON by convention.
+    #[arg(long, default_value = "")]
+    pub init: String,
+    /// Who signs and owns it.
+    #[command(flatten)]
+    pub signer: SignerArgs,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A call or a question.
+#[derive(Debug, Clone, Args)]
+pub struct CallArgs {
+    /// The ParaTime's name or id.
+    pub runtime: String,
+    /// The method.
+    pub method: String,
+    /// Its arguments, JSON by convention.
+    #[arg(default_value = "{}")]
+    pub args: String,
+    /// Gas limit.
+    #[arg(long, default_value_t = 50_000_000)]
+    pub gas: u64,
+    /// Who signs.
+    #[command(flatten)]
+    pub signer: SignerArgs,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// What to watch.
+#[derive(Debug, Clone, Args)]
+pub struct WatchArgs {
+    /// The ParaTime's name or id.
+    pub runtime: String,
+    /// Stop after this many rounds.
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// What to reveal.
+#[derive(Debug, Clone, Args)]
+pub struct RevealArgs {
+    /// The ParaTime's name or id.
+    pub runtime: String,
+    /// The round that asked for it.
+    pub round: u64,
+    /// The handle, hexadecimal.
+    pub handle: String,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}

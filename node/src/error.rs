@@ -1,0 +1,75 @@
+//! What a command or a node tells its user when it cannot go on.
+
+use paralith_boundary::BoundaryError;
+
+/// Why a command or a node stopped. `code` is stable; the message says what, why and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum NodeError {
+    #[error("{what}: {reason}")]
+    Usage { what: String, reason: String },
+    #[error("{what}: {reason}")]
+    Io { what: String, reason: String },
+    #[error("cannot reach the node at {node}: {reason}. Is it running? Start one with `paralith dev`")]
+    Unreachable { node: String, reason: String },
+    #[error("the node refused: {module} {code}: {message}")]
+    Refused { module: String, code: u32, message: String },
+    #[error("the node's answer does not verify: {reason}. Do not trust this node")]
+    Unverifiable { reason: String },
+    #[error("there is no {what} {name}{hint}")]
+    NotFound { what: &'static str, name: String, hint: String },
+    #[error("the configuration {file} cannot be used: {reason}")]
+    Config { file: String, reason: String },
+    #[error("the trusted side failed: {0}")]
+    Trusted(#[from] BoundaryError),
+    #[error("{reason}")]
+    NotReady { reason: String },
+    #[error("internal error: {reason}")]
+    Internal { reason: String },
+}
+
+impl NodeError {
+    /// Something that cannot happen unless this program is wrong.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        Self::Internal { reason: error.to_string() }
+    }
+
+    /// A file or socket that failed.
+    pub fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
+        let reason = match error.kind() {
+            std::io::ErrorKind::StorageFull => format!("{error}: free some space and try again"),
+            std::io::ErrorKind::AddrInUse => {
+                format!("{error}: another program listens there; choose another port")
+            }
+            std::io::ErrorKind::PermissionDenied => format!("{error}: check who owns it"),
+            _ => error.to_string(),
+        };
+        Self::Io { what: what.into(), reason }
+    }
+
+    /// A mistake in what was typed.
+    pub fn usage(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Usage { what: what.into(), reason: reason.to_string() }
+    }
+
+    /// Stable code within module "node".
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Usage { .. } => 1,
+            Self::Io { .. } => 2,
+            Self::Unreachable { .. } => 3,
+            Self::Refused { .. } => 4,
+            Self::Unverifiable { .. } => 5,
+            Self::NotFound { .. } => 6,
+            Self::Config { .. } => 7,
+            Self::Trusted(_) => 8,
+            Self::NotReady { .. } => 9,
+            Self::Internal { .. } => 10,
+        }
+    }
+
+    /// The program's exit code: 2 for a mistake in what was typed, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Usage { .. } | Self::Config { .. }) { 2 } else { 1 }
+    }
+}

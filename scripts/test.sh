@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# All tests: the workspace's, then those of the guest SDK and the reference runtimes, which are
+# crates of their own. Names the tests that were skipped and why.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+run() { "$@" 2>&1 | tee -a "$log"; }
+
+run cargo test --workspace --all-targets --no-fail-fast -- --show-output
+run cargo test --workspace --doc
+guests="${CARGO_TARGET_DIR:-$PWD/target}/guest-tests"
+run cargo test --manifest-path paratime-runtime/sdk/Cargo.toml --target-dir "$guests"
+run cargo test --manifest-path paratime-runtime/runtimes/Cargo.toml --workspace --target-dir "$guests"
+
+echo
+skipped=$(grep -h '^SKIPPED ' "$log" | sort -u || true)
+if [ -n "$skipped" ]; then echo "$skipped"; else echo "no test was skipped"; fi
+awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
+     END { printf "%d passed, %d failed, %d skipped\n", passed, failed, ignored }' "$log"
