@@ -1,7 +1,7 @@
 //! What a version changed: enough to prune what it made obsolete, and to take it back.
 
-use crate::page::NodeId;
 use crate::StorageError;
+use crate::page::NodeId;
 
 /// One version's journal. Deleted when no older version is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,7 +49,11 @@ impl Memory {
     pub(crate) fn last_at_most(&self, column: Column, bound: &[u8]) -> Option<Pair> {
         let bounds = (Bound::Unbounded, Bound::Included(bound));
         let columns = self.read();
-        columns.get(&column)?.range::<[u8], _>(bounds).next_back().map(|(k, v)| (k.clone(), v.clone()))
+        columns
+            .get(&column)?
+            .range::<[u8], _>(bounds)
+            .next_back()
+            .map(|(k, v)| (k.clone(), v.clone()))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Column, Map>> {

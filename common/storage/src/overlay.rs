@@ -60,9 +60,8 @@ impl StateRead for Snapshot {
         start_after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, StorageError> {
-        self.version.map_or(Ok(Vec::new()), |version| {
-            self.tree.scan(version, prefix, start_after, limit)
-        })
+        self.version
+            .map_or(Ok(Vec::new()), |version| self.tree.scan(version, prefix, start_after, limit))
     }
 }
 
@@ -71,12 +70,15 @@ impl StateRead for Snapshot {
 #[must_use = "a checkpoint does nothing until it is rolled back or committed"]
 pub struct Checkpoint(usize);
 
+/// What a key had among the changes before a write: nothing, or a new value, or its removal.
+type Replaced = Option<Option<Vec<u8>>>;
+
 /// Changes over a state.
 pub struct Overlay<'a> {
     base: &'a dyn StateRead,
     changes: Changes,
     /// What each write replaced in `changes`, oldest first, since the first open checkpoint.
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<(Vec<u8>, Replaced)>,
     open: usize,
 }
 

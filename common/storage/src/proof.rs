@@ -76,9 +76,10 @@ impl Proof {
             }
             _ => return Err(ProofError::OtherClaim),
         };
-        let reached = self.siblings.iter().enumerate().rev().fold(start, |hash, (depth, beside)| {
-            if bit(&key, depth) { inner_hash(beside, &hash) } else { inner_hash(&hash, beside) }
-        });
+        let reached =
+            self.siblings.iter().enumerate().rev().fold(start, |hash, (depth, beside)| {
+                if bit(&key, depth) { inner_hash(beside, &hash) } else { inner_hash(&hash, beside) }
+            });
         if reached == *root { Ok(()) } else { Err(ProofError::OtherRoot) }
     }
 

@@ -69,8 +69,7 @@ impl Tree {
         };
         let journal_key = self.key(JOURNAL, &version.to_be_bytes());
         let bytes = self.kv().get(Column::Nodes, &journal_key)?;
-        let journal =
-            Journal::from_bytes(&bytes.ok_or(StorageError::VersionMissing { version })?)?;
+        let journal = Journal::from_bytes(&bytes.ok_or(StorageError::VersionMissing { version })?)?;
         if let Some(base) = journal.base
             && self.root_slot(base)?.is_none()
         {

@@ -174,8 +174,7 @@ impl Tree {
         version: u64,
         key: &[u8],
     ) -> Result<(Option<Vec<u8>>, Proof), StorageError> {
-        let root =
-            self.root_slot(version)?.ok_or(StorageError::VersionMissing { version })?;
+        let root = self.root_slot(version)?.ok_or(StorageError::VersionMissing { version })?;
         let hashed = key_hash(key);
         let walked = walk(&mut LocalPages { tree: self }, root, &hashed);
         let (leaf, siblings) = self.while_kept(version, walked)?;

@@ -50,12 +50,7 @@ struct Updater<'a, P> {
 }
 
 impl<P: Pages> Updater<'_, P> {
-    fn slot(
-        &mut self,
-        slot: Slot,
-        depth: usize,
-        changes: &[Change],
-    ) -> Result<Slot, StorageError> {
+    fn slot(&mut self, slot: Slot, depth: usize, changes: &[Change]) -> Result<Slot, StorageError> {
         let Some((path, _)) = changes.first() else { return Ok(slot) };
         match slot {
             Slot::Empty => self.build(depth, &puts(changes, None)),
@@ -121,8 +116,7 @@ impl<P: Pages> Updater<'_, P> {
     ) -> Result<(), StorageError> {
         for n in 0..SLOTS {
             let neighbour = |page: &Page| page.slots.get(n ^ 1).copied().unwrap_or(Slot::Empty);
-            let left_alone =
-                neighbour(before) != Slot::Empty && neighbour(after) == Slot::Empty;
+            let left_alone = neighbour(before) != Slot::Empty && neighbour(after) == Slot::Empty;
             let slot = before.slots.get(n).copied().unwrap_or(Slot::Empty);
             if let (true, Slot::Page { hash, id }) = (left_alone, slot) {
                 self.pages.confirm_page(&hash, id, &with_nibble(path, depth, n), depth + 1)?;

@@ -170,7 +170,9 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
         }
         // The hash binds what the leaves are, and the path binds where they have to be.
         let page = Page::from_bytes(&bytes)
-            .filter(|page| depth < MAX_DEPTH && page.hash() == *hash && page.is_on_path(path, depth))
+            .filter(|page| {
+                depth < MAX_DEPTH && page.hash() == *hash && page.is_on_path(path, depth)
+            })
             .ok_or(StorageError::Unverifiable { what: "page" })?;
         self.cache.insert(*hash, page.clone());
         Ok(page)
@@ -208,7 +210,8 @@ mod tests {
     impl NodeSource for Rearranging {
         fn node(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
             let Some(bytes) = self.source.node(id)? else { return Ok(None) };
-            let Some(mut page) = Page::from_bytes(&bytes).filter(|_| id.len() == NodeId::LEN) else {
+            let Some(mut page) = Page::from_bytes(&bytes).filter(|_| id.len() == NodeId::LEN)
+            else {
                 return Ok(Some(bytes));
             };
             let leaf = page.slots[self.slot];

@@ -18,7 +18,7 @@ use tendermint::crypto::default::Sha256;
 use tendermint::crypto::Sha256 as _;
 use tendermint::merkle::simple_hash_from_byte_vectors;
 use tendermint::validator::{Info, Set};
-use tendermint::vote::{self, SignedVote, Vote};
+use tendermint::vote::{self, Vote};
 use tendermint::{AppHash, Hash, Signature, Time, chain};
 use tendermint_proto::v0_38::types as raw;
 

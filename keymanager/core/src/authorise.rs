@@ -13,9 +13,7 @@ use consensus_api::registry::{
 };
 use consensus_api::scheduler::Committee;
 use paralith_attest::Measurement;
-use paralith_types::{
-    ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey,
-};
+use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey};
 
 use crate::error::Refusal;
 use crate::message::{
@@ -177,13 +175,10 @@ fn registered<'a>(
     role: u32,
     facts: &Facts,
 ) -> Result<(&'a Node, &'a CapabilityTee), Refusal> {
-    let unknown = || Refusal::NotRegistered {
-        node: id.to_string(),
-        runtime_id: runtime.id.to_string(),
-    };
+    let unknown =
+        || Refusal::NotRegistered { node: id.to_string(), runtime_id: runtime.id.to_string() };
     let node = node.filter(|node| node.id == *id && node.has_role(role)).ok_or_else(unknown)?;
-    let tee =
-        node.runtime(&runtime.id).and_then(|one| one.tee.as_ref()).ok_or_else(unknown)?;
+    let tee = node.runtime(&runtime.id).and_then(|one| one.tee.as_ref()).ok_or_else(unknown)?;
     let epoch = facts.epoch.epoch;
     if node.expiration < epoch {
         let (node, expiration) = (node.id.to_string(), node.expiration.0);

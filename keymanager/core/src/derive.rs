@@ -55,11 +55,14 @@ mod tests {
             hex::encode(runtime_secret(&KM, &RT, 3, &master).as_bytes()),
             hex::encode(runtime_epoch_secret(&KM, &RT, Epoch(3), &master).as_bytes()),
         ];
-        assert_eq!(shown, [
-            "e4eb352e5f255b7a5e4d9ac65035b487a151a695f6a83a479cbd36cdabe110b4",
-            "5f378aab2625c3cdce94d1e57e39af4c8cbf9cf4f5db3dc9b8c05cd18b8fb4a7",
-            "0162e5041ed74b068aeeece248502829a1df51b47ef42b7844eaa633cc5ce747",
-        ]);
+        assert_eq!(
+            shown,
+            [
+                "e4eb352e5f255b7a5e4d9ac65035b487a151a695f6a83a479cbd36cdabe110b4",
+                "5f378aab2625c3cdce94d1e57e39af4c8cbf9cf4f5db3dc9b8c05cd18b8fb4a7",
+                "0162e5041ed74b068aeeece248502829a1df51b47ef42b7844eaa633cc5ce747",
+            ]
+        );
     }
 
     #[test]

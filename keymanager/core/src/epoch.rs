@@ -108,7 +108,10 @@ mod tests {
     #[test]
     fn the_checksum_is_frozen() {
         let checksum = epoch_checksum(&RuntimeId([9; 32]), Epoch(7), &Secret::new([1; 32]));
-        assert_eq!(hex::encode(checksum.0), "ac4e182d6a75a5473e0ce8b7dd725900e14b343d3bc7dd67dc4959441adba36b");
+        assert_eq!(
+            hex::encode(checksum.0),
+            "ac4e182d6a75a5473e0ce8b7dd725900e14b343d3bc7dd67dc4959441adba36b"
+        );
     }
 
     #[test]

@@ -133,13 +133,16 @@ mod tests {
             hex::encode(*keys.seed_key(0).unwrap()),
             hex::encode(*keys.value_key(1).unwrap()),
         ];
-        assert_eq!(shown, [
-            "cc9a0ce60add8a9f3a5bc22a69d3666d4e1a003786f84b0f5e984dfe8557db2c",
-            "6958a061227bc8c6bcea54671c64bb0a7a9ffcb46dcca7dc2ff70d197edfdded",
-            "e23b13b22156d98860ffcd22f8a5f86bb10926b557d4272021a3c392018f454b",
-            "f4795e53203240ef7b9a1dc3589f665a667dbfa2d6ba005c61fcb98790365c3e",
-            "ea162aa08c2664c9053dbc8c1bb6efd491303fabf4a4e354bad44f257588ecee",
-        ]);
+        assert_eq!(
+            shown,
+            [
+                "cc9a0ce60add8a9f3a5bc22a69d3666d4e1a003786f84b0f5e984dfe8557db2c",
+                "6958a061227bc8c6bcea54671c64bb0a7a9ffcb46dcca7dc2ff70d197edfdded",
+                "e23b13b22156d98860ffcd22f8a5f86bb10926b557d4272021a3c392018f454b",
+                "f4795e53203240ef7b9a1dc3589f665a667dbfa2d6ba005c61fcb98790365c3e",
+                "ea162aa08c2664c9053dbc8c1bb6efd491303fabf4a4e354bad44f257588ecee",
+            ]
+        );
     }
 
     #[test]

@@ -111,8 +111,8 @@ fn seal_all(
 
 fn open_own(info: &Hash, all: &[Ciphertext], rek: &HpkeSecret) -> Result<Secret, SecretError> {
     let own = all.iter().find(|one| one.rek == rek.public()).ok_or(SecretError::NotARecipient)?;
-    let opened = hpke::open(rek, info.as_bytes(), &[], &own.sealed)
-        .map_err(|_| SecretError::CannotOpen)?;
+    let opened =
+        hpke::open(rek, info.as_bytes(), &[], &own.sealed).map_err(|_| SecretError::CannotOpen)?;
     <[u8; 32]>::try_from(opened.as_slice()).map(Secret::new).map_err(|_| SecretError::CannotOpen)
 }
 

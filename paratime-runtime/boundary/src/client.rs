@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +40,8 @@ type Waiting = Arc<Mutex<BTreeMap<u64, SyncSender<pb::HostReply>>>>;
 /// The host's end of the stream to one trusted side. Calls may run at once from many threads.
 #[derive(Clone)]
 pub struct Client {
-    writer: Arc<Mutex<Box<dyn Write + Send>>>,
+    /// None once the host has given the stream up.
+    writer: Arc<Mutex<Option<UnixStream>>>,
     waiting: Waiting,
     closed: Arc<Mutex<bool>>,
     next_id: Arc<AtomicU64>,
@@ -54,13 +57,13 @@ impl fmt::Debug for Client {
 impl Client {
     /// Takes over a stream to a trusted side.
     pub fn connect(
-        reader: impl Read + Send + 'static,
-        writer: impl Write + Send + 'static,
+        reader: UnixStream,
+        writer: UnixStream,
         services: Arc<dyn HostServices>,
         recorder: Option<Recorder>,
     ) -> Self {
         let client = Self {
-            writer: Arc::new(Mutex::new(Box::new(writer))),
+            writer: Arc::new(Mutex::new(Some(writer))),
             waiting: Waiting::default(),
             closed: Arc::default(),
             next_id: Arc::new(AtomicU64::new(1)),
@@ -102,7 +105,18 @@ impl Client {
 
     fn write(&self, frame: &pb::Frame) -> Result<(), BoundaryError> {
         self.record(frame);
-        Ok(write_frame(&mut *lock(&self.writer), frame)?)
+        match lock(&self.writer).as_mut() {
+            Some(writer) => Ok(write_frame(writer, frame)?),
+            None => Err(BoundaryError::Closed),
+        }
+    }
+
+    /// Gives the stream up: running calls fail, and the trusted side ends.
+    pub fn close(&self) {
+        *lock(&self.closed) = true;
+        if let Some(writer) = lock(&self.writer).take() {
+            let _ = writer.shutdown(Shutdown::Both);
+        }
     }
 
     fn record(&self, frame: &pb::Frame) {

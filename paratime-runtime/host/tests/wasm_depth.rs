@@ -47,9 +47,8 @@ fn live_locals(count: usize) -> String {
     for i in 1..=count {
         write!(body, "(local.set {i} (i64.mul (local.get 0) (i64.const {})))", i + 3).unwrap();
     }
-    let sum = (1..=count).fold("(i64.const 0)".to_owned(), |sum, i| {
-        format!("(i64.add {sum} (local.get {i}))")
-    });
+    let sum = (1..=count)
+        .fold("(i64.const 0)".to_owned(), |sum, i| format!("(i64.add {sum} (local.get {i}))"));
     let down = "(drop (call $down (i64.add (local.get $n) (i64.const 1))))";
     format!("{body} {down} (i64.store (i32.const 96) {sum})")
 }

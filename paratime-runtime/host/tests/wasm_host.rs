@@ -19,7 +19,8 @@ fn literal(bytes: &[u8]) -> String {
 }
 
 /// Returns 32 bytes at 1026 as the answer.
-const ANSWER_32: &str = "(i32.store16 (i32.const 1024) (i32.const 0x200a)) (i64.const 0x0000040000000022)";
+const ANSWER_32: &str =
+    "(i32.store16 (i32.const 1024) (i32.const 0x200a)) (i64.const 0x0000040000000022)";
 
 #[test]
 fn what_is_written_is_read_back_and_what_is_removed_is_absent() {
@@ -48,7 +49,12 @@ fn the_request_arrives_as_it_was_sent() {
         (call $answer (i64.load (local.get $request)))",
         "",
     );
-    let result = module.call(Export::Execute, b"\x01\x02\x03\x04\x05\x06\x07\x08", env(&mut Memory::default()), GAS);
+    let result = module.call(
+        Export::Execute,
+        b"\x01\x02\x03\x04\x05\x06\x07\x08",
+        env(&mut Memory::default()),
+        GAS,
+    );
     assert_eq!(answer(result), 0x0807_0605_0403_0201);
 }
 
@@ -79,7 +85,9 @@ fn calls_are_the_same_on_every_thread() {
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let module = module.clone();
-            std::thread::spawn(move || (0..50).map(|_| execute(&module).unwrap()).collect::<Vec<_>>())
+            std::thread::spawn(move || {
+                (0..50).map(|_| execute(&module).unwrap()).collect::<Vec<_>>()
+            })
         })
         .collect();
     for thread in threads {
@@ -104,7 +112,10 @@ fn random_bytes_come_from_the_seed_and_do_not_repeat() {
     assert_ne!(drawn(7), drawn(8));
     let bytes = drawn(7);
     assert_ne!(bytes[..24], bytes[40..]);
-    assert_eq!(hex::encode(&bytes), "8a07f5937fcb5a02eff3ee4622e8b6fe7df13f1eb972a1c79cade770cf6e4541ce92379c6fed157a55998612f48f82b65b922b95e842e15678677a8301336482");
+    assert_eq!(
+        hex::encode(&bytes),
+        "8a07f5937fcb5a02eff3ee4622e8b6fe7df13f1eb972a1c79cade770cf6e4541ce92379c6fed157a55998612f48f82b65b922b95e842e15678677a8301336482"
+    );
 }
 
 #[test]
@@ -181,7 +192,9 @@ fn messages_are_counted_and_refused_when_the_round_is_full() {
     assert_eq!(result.effects.messages, vec![message; 2]);
     assert_eq!(answer(Ok(result)), u64::MAX);
     for (ptr, len) in [(64, 0), (64, bytes.len() - 1), (65, 3)] {
-        let body = format!("(drop (call $emit_message (i32.const {ptr}) (i32.const {len}))) (i64.const 2)");
+        let body = format!(
+            "(drop (call $emit_message (i32.const {ptr}) (i32.const {len}))) (i64.const 2)"
+        );
         assert_eq!(trap_of(&body, &data), TrapKind::BadMessage);
     }
 }
@@ -248,24 +261,64 @@ fn every_place_and_length_is_checked() {
         (BadPointer, "(drop (call $state_get (i32.const -1) (i32.const 1)))".into()),
         (TooLong, "(drop (call $state_get (i32.const 0) (i32.const 1025)))".into()),
         (ReservedKey, "(drop (call $state_get (i32.const 64) (i32.const 1)))".into()),
-        (ReservedKey, "(call $state_set (i32.const 64) (i32.const 1) (i32.const 0) (i32.const 1))".into()),
+        (
+            ReservedKey,
+            "(call $state_set (i32.const 64) (i32.const 1) (i32.const 0) (i32.const 1))".into(),
+        ),
         (ReservedKey, "(call $state_remove (i32.const 64) (i32.const 1))".into()),
-        (BadPointer, format!("(call $state_set (i32.const 0) (i32.const 1) (i32.const {end}) (i32.const 2))")),
-        (TooLong, "(call $state_set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 262145))".into()),
+        (
+            BadPointer,
+            format!(
+                "(call $state_set (i32.const 0) (i32.const 1) (i32.const {end}) (i32.const 2))"
+            ),
+        ),
+        (
+            TooLong,
+            "(call $state_set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 262145))".into(),
+        ),
         (TooLong, "(call $random (i32.const 0) (i32.const 65537))".into()),
         (BadPointer, format!("(call $random (i32.const {end}) (i32.const 2))")),
         (TooLong, "(call $derive_key (i32.const 0) (i32.const 1025) (i32.const 0))".into()),
-        (BadPointer, format!("(call $derive_key (i32.const 0) (i32.const 1) (i32.const {}))", end - 30)),
+        (
+            BadPointer,
+            format!("(call $derive_key (i32.const 0) (i32.const 1) (i32.const {}))", end - 30),
+        ),
         (TooLong, "(drop (call $emit_message (i32.const 0) (i32.const 4097)))".into()),
-        (TooLong, "(call $emit_event (i32.const 0) (i32.const 257) (i32.const 0) (i32.const 0))".into()),
-        (TooLong, "(call $emit_event (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 65537))".into()),
+        (
+            TooLong,
+            "(call $emit_event (i32.const 0) (i32.const 257) (i32.const 0) (i32.const 0))".into(),
+        ),
+        (
+            TooLong,
+            "(call $emit_event (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 65537))".into(),
+        ),
         (TooLong, "(call $request_reveal (i32.const 0) (i32.const 129))".into()),
         (BadPointer, format!("(call $log (i32.const {end}) (i32.const 2))")),
         (BadPointer, format!("(call $sha256 (i32.const {end}) (i32.const 2) (i32.const 0))")),
-        (BadPointer, format!("(call $sha256 (i32.const 0) (i32.const 2) (i32.const {}))", end - 30)),
-        (BadPointer, format!("(drop (call $ed25519_verify (i32.const {}) (i32.const 0) (i32.const 0) (i32.const 0)))", end - 30)),
-        (BadPointer, format!("(drop (call $ed25519_verify (i32.const 0) (i32.const {}) (i32.const 0) (i32.const 0)))", end - 62)),
-        (BadPointer, format!("(drop (call $ed25519_verify (i32.const 0) (i32.const 0) (i32.const {end}) (i32.const 2)))")),
+        (
+            BadPointer,
+            format!("(call $sha256 (i32.const 0) (i32.const 2) (i32.const {}))", end - 30),
+        ),
+        (
+            BadPointer,
+            format!(
+                "(drop (call $ed25519_verify (i32.const {}) (i32.const 0) (i32.const 0) (i32.const 0)))",
+                end - 30
+            ),
+        ),
+        (
+            BadPointer,
+            format!(
+                "(drop (call $ed25519_verify (i32.const 0) (i32.const {}) (i32.const 0) (i32.const 0)))",
+                end - 62
+            ),
+        ),
+        (
+            BadPointer,
+            format!(
+                "(drop (call $ed25519_verify (i32.const 0) (i32.const 0) (i32.const {end}) (i32.const 2)))"
+            ),
+        ),
     ] {
         let data = r#"(data (i32.const 64) "\ff")"#;
         assert_eq!(trap_of(&format!("{body} (i64.const 2)"), data), expected, "{body}");

@@ -3,7 +3,9 @@
 
 mod guest;
 
-use guest::{ALLOC, GAS, Memory, answer, call, compile, entry_points, env, execute, executes, trap, trap_of};
+use guest::{
+    ALLOC, GAS, Memory, answer, call, compile, entry_points, env, execute, executes, trap, trap_of,
+};
 use paralith_host::wasm::{CallError, Export, NodeFault, TrapKind, limits};
 
 #[test]
@@ -42,18 +44,25 @@ fn even_no_gas_at_all_is_only_out_of_gas() {
 #[test]
 fn each_trap_of_the_guests_own_code_has_its_kind() {
     use TrapKind::*;
-    let table = "(type $none (func)) (table 2 funcref) (func $f (param i32)) (elem (i32.const 0) $f)";
+    let table =
+        "(type $none (func)) (table 2 funcref) (func $f (param i32)) (elem (i32.const 0) $f)";
     for (expected, body) in [
         (Unreachable, "(unreachable)"),
         (MemoryOutOfBounds, "(i64.load (i32.const 131065))"),
         (MemoryOutOfBounds, "(i64.store (i32.const -1) (i64.const 0)) (i64.const 2)"),
         (MemoryOutOfBounds, "(i64.load offset=0xffffffff (local.get $len))"),
-        (MemoryOutOfBounds, "(memory.fill (i32.const 131070) (i32.const 0) (local.get $len)) (i64.const 2)"),
+        (
+            MemoryOutOfBounds,
+            "(memory.fill (i32.const 131070) (i32.const 0) (local.get $len)) (i64.const 2)",
+        ),
         (TableOutOfBounds, "(call_indirect (type $none) (i32.const 2)) (i64.const 2)"),
         (IndirectCallToNull, "(call_indirect (type $none) (i32.const 1)) (i64.const 2)"),
         (BadSignature, "(call_indirect (type $none) (i32.const 0)) (i64.const 2)"),
         (DivisionByZero, "(i64.div_u (i64.const 1) (i64.const 0))"),
-        (DivisionByZero, "(i64.extend_i32_u (i32.rem_s (local.get $len) (i32.sub (local.get $len) (i32.const 7))))"),
+        (
+            DivisionByZero,
+            "(i64.extend_i32_u (i32.rem_s (local.get $len) (i32.sub (local.get $len) (i32.const 7))))",
+        ),
         (IntegerOverflow, "(i64.div_s (i64.const 0x8000000000000000) (i64.const -1))"),
         (BadConversion, "(i64.trunc_f64_s (f64.const nan))"),
         (IntegerOverflow, "(i64.trunc_f64_s (f64.const 1e30))"),
@@ -95,7 +104,10 @@ fn memory_never_grows_beyond_its_limit() {
 
     let all = "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
       (call $answer (i64.extend_i32_u (memory.size)))";
-    assert_eq!(answer(call(&executes(all, ""), Export::Execute, 1 << 40)), limits::MAX_MEMORY_PAGES);
+    assert_eq!(
+        answer(call(&executes(all, ""), Export::Execute, 1 << 40)),
+        limits::MAX_MEMORY_PAGES
+    );
 }
 
 #[test]
@@ -211,10 +223,26 @@ fn a_state_that_cannot_be_read_is_the_nodes_fault() {
 fn codes_of_traps_never_change() {
     use TrapKind::*;
     let all = [
-        OutOfGas, Unreachable, CallDepth, MemoryOutOfBounds, TableOutOfBounds, IndirectCallToNull,
-        BadSignature, DivisionByZero, IntegerOverflow, BadConversion, BadPointer, TooLong,
-        ReservedKey, ReadOnly, PublicRuntime, BadMessage, TooManyEffects, Reentrancy,
-        BadAllocation, BadOutcome,
+        OutOfGas,
+        Unreachable,
+        CallDepth,
+        MemoryOutOfBounds,
+        TableOutOfBounds,
+        IndirectCallToNull,
+        BadSignature,
+        DivisionByZero,
+        IntegerOverflow,
+        BadConversion,
+        BadPointer,
+        TooLong,
+        ReservedKey,
+        ReadOnly,
+        PublicRuntime,
+        BadMessage,
+        TooManyEffects,
+        Reentrancy,
+        BadAllocation,
+        BadOutcome,
     ];
     let codes = all.map(TrapKind::code);
     assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 23, 24, 25, 26, 27, 28, 30]);

@@ -43,7 +43,9 @@ fn what_is_no_module_is_refused() {
     let mut component = valid.clone();
     component[4..8].copy_from_slice(&[0x0d, 0, 1, 0]);
     let badly_typed = wat::parse_str("(module (func (result i32)))").unwrap();
-    for code in [b"".to_vec(), b"\0asm".to_vec(), b"MZ and more".to_vec(), cut, component, badly_typed] {
+    for code in
+        [b"".to_vec(), b"\0asm".to_vec(), b"MZ and more".to_vec(), cut, component, badly_typed]
+    {
         let error = engine().compile(&code).unwrap_err();
         assert!(matches!(error, UploadError::NotWasm { .. }), "{error}");
     }
@@ -123,18 +125,27 @@ fn an_import_with_a_wrong_type_is_refused() {
 fn features_that_could_tell_nodes_apart_are_refused() {
     for (what, part) in [
         ("simd", "(func (result v128) (v128.const i64x2 0 0))"),
-        ("relaxed simd", "(func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))"),
+        (
+            "relaxed simd",
+            "(func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))",
+        ),
         ("threads", "(func (drop (i32.atomic.load (i32.const 0))))"),
         ("tail calls", "(func $f (return_call $f))"),
         ("reference types", "(table 1 externref)"),
-        ("table.grow", "(table $t 1 funcref) (func (drop (table.grow $t (ref.null func) (i32.const 1))))"),
+        (
+            "table.grow",
+            "(table $t 1 funcref) (func (drop (table.grow $t (ref.null func) (i32.const 1))))",
+        ),
         ("several results", "(func (result i32 i32) (i32.const 0) (i32.const 0))"),
         ("block parameters", "(func (i32.const 0) (block (param i32) (drop)))"),
         ("several memories", "(memory 1)"),
         ("exceptions", "(tag)"),
         ("garbage collection", "(type (struct))"),
         ("extended constants", "(global i32 (i32.add (i32.const 0) (i32.const 1)))"),
-        ("wide arithmetic", "(func (param i64 i64) (drop (drop (i64.mul_wide_u (local.get 0) (local.get 1)))))"),
+        (
+            "wide arithmetic",
+            "(func (param i64 i64) (drop (drop (i64.mul_wide_u (local.get 0) (local.get 1)))))",
+        ),
     ] {
         let error = refusal(&with(part));
         assert!(matches!(error, UploadError::ForbiddenFeature { .. }), "{what}: {error}");
@@ -148,9 +159,8 @@ fn features_that_could_tell_nodes_apart_are_refused() {
 #[test]
 fn a_memory_that_starts_too_large_is_refused() {
     let rest = entry_points(&[]);
-    let module = |pages: u32| {
-        format!("(module (memory (export \"memory\") {pages}) {ALLOC} {rest})")
-    };
+    let module =
+        |pages: u32| format!("(module (memory (export \"memory\") {pages}) {ALLOC} {rest})");
     assert_eq!(refusal(&module(1025)), UploadError::MemoryTooLarge { pages: 1025, max: 1024 });
     assert!(engine().compile(&wat::parse_str(module(1024)).unwrap()).is_ok());
 }
@@ -193,7 +203,11 @@ fn segments_must_lie_inside_what_they_initialise() {
     ] {
         assert_eq!(refusal(&with(part)), UploadError::SegmentOutOfBounds { what, index: 0 });
     }
-    assert!(engine().compile(&wat::parse_str(with("(data (i32.const 131070) \"ab\")")).unwrap()).is_ok());
+    assert!(
+        engine()
+            .compile(&wat::parse_str(with("(data (i32.const 131070) \"ab\")")).unwrap())
+            .is_ok()
+    );
 }
 
 #[test]

@@ -9,7 +9,10 @@ use crate::model::{self, key, puts, write};
 #[test]
 fn the_root_of_a_fixed_map_is_frozen() {
     let tree = model::tree_of(20);
-    assert_eq!(tree.root(1).unwrap().unwrap().to_string(), "252ba5e0b2244484fd2fd517f5d505385082521facb33e19326ffc4c7173518b");
+    assert_eq!(
+        tree.root(1).unwrap().unwrap().to_string(),
+        "252ba5e0b2244484fd2fd517f5d505385082521facb33e19326ffc4c7173518b"
+    );
 }
 
 #[test]

@@ -161,10 +161,8 @@ fn an_empty_block_leaves_the_root_and_writes_no_node() {
     // A root and a journal.
     assert_eq!(nodes(&tree), before + 2);
     // Setting what is set and removing what is not there is no change either.
-    let idle = BTreeMap::from([
-        (model::key(7), Some(b"value 7".to_vec())),
-        (b"not there".to_vec(), None),
-    ]);
+    let idle =
+        BTreeMap::from([(model::key(7), Some(b"value 7".to_vec())), (b"not there".to_vec(), None)]);
     assert_eq!(Some(write(&tree, 3, &idle)), root);
     assert_eq!(nodes(&tree), before + 4);
 }

@@ -1,24 +1,203 @@
-//! Transactions.
+//! The transactions of key managers.
+
+use std::collections::BTreeSet;
+
 use consensus_api::Error;
-use consensus_api::keymanager::{PublishEpochSecret, PublishMasterSecret, UpdatePolicy};
+use consensus_api::keymanager::{
+    Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret, EpochSecretPublished,
+    Error as KeyManagerError, MasterSecretPublished, PUBLISH_EPOCH_DOMAIN, PUBLISH_MASTER_DOMAIN,
+    PublishEpochSecret, PublishMasterSecret, Status, StatusUpdated, UpdatePolicy,
+};
+use consensus_api::registry::CapabilityTee;
+use paralith_crypto::{Domain, ed25519};
+use paralith_proto::Canonical;
+use paralith_types::{Epoch, PublicKey, RuntimeId, Signature};
 
-use crate::Context;
+use super::{check_policy, next_generation, state, status};
+use crate::query::damaged;
+use crate::{Context, registry};
 
-/// Policy.
-pub(crate) fn update_policy(_ctx: &mut Context<'_>, _b: &UpdatePolicy) -> Result<(), Error> {
+/// Sets the policy of the next epoch. A pending one is replaced.
+pub(crate) fn update_policy(ctx: &mut Context<'_>, body: &UpdatePolicy) -> Result<(), Error> {
+    ctx.charge(state::params(ctx)?.gas_update_policy)?;
+    let policy = &body.policy;
+    check_policy(policy)?;
+    let mut status = status(ctx, &policy.id)?;
+    let unknown = || KeyManagerError::NoSuchStatus { id: policy.id.to_string() };
+    let owner = registry::runtime(ctx, &policy.id)?.ok_or_else(unknown)?.entity_id;
+    let signer = ctx.signer()?.key;
+    if signer != owner {
+        let (expected, got) = (owner.to_string(), signer.to_string());
+        return Err(KeyManagerError::IncorrectSigner { expected, got }.into());
+    }
+    let known = [status.policy.as_ref(), status.next_policy.as_ref()];
+    let newest = known.into_iter().flatten().map(|policy| policy.serial).max();
+    if let Some(current) = newest.filter(|current| policy.serial <= *current) {
+        return Err(KeyManagerError::SerialTooLow { current, got: policy.serial }.into());
+    }
+    status.next_policy = Some(policy.clone());
+    state::set_status(ctx, &status);
+    ctx.emit(StatusUpdated { status });
     Ok(())
 }
-/// Master secret.
+
+/// Proposes the next generation of a master secret for the next epoch.
 pub(crate) fn publish_master_secret(
-    _ctx: &mut Context<'_>,
-    _b: &PublishMasterSecret,
+    ctx: &mut Context<'_>,
+    body: &PublishMasterSecret,
 ) -> Result<(), Error> {
+    ctx.charge(state::params(ctx)?.gas_publish_secret)?;
+    let secret: EncryptedMasterSecret = read(&body.secret)?;
+    let status = status(ctx, &secret.id)?;
+    let envelope = Envelope {
+        domain: PUBLISH_MASTER_DOMAIN,
+        secret: &body.secret,
+        node: &body.node,
+        signature: &body.signature,
+    };
+    envelope.verify(ctx, &status)?;
+    let epoch = secret.epoch;
+    if secret.generation != next_generation(&status) {
+        let (expected, got) = (next_generation(&status), secret.generation);
+        return Err(KeyManagerError::WrongGeneration { expected, epoch: epoch.0, got }.into());
+    }
+    require_next(ctx, epoch)?;
+    require_rotation_due(&status, epoch)?;
+    if let Some(newest) = state::master_secret(ctx, &secret.id)? {
+        let newest: EncryptedMasterSecret = read_stored(&secret.id, &newest.secret)?;
+        require_unpublished(newest.epoch, epoch)?;
+    }
+    check_recipients(ctx, &status, &secret.ciphertexts)?;
+    state::set_master_secret(ctx, &secret.id, body);
+    ctx.emit(MasterSecretPublished { id: secret.id, generation: secret.generation, epoch });
     Ok(())
 }
-/// Epoch secret.
+
+/// Publishes the secret of the next epoch.
 pub(crate) fn publish_epoch_secret(
-    _ctx: &mut Context<'_>,
-    _b: &PublishEpochSecret,
+    ctx: &mut Context<'_>,
+    body: &PublishEpochSecret,
 ) -> Result<(), Error> {
+    ctx.charge(state::params(ctx)?.gas_publish_secret)?;
+    let secret: EncryptedEpochSecret = read(&body.secret)?;
+    let status = status(ctx, &secret.id)?;
+    let envelope = Envelope {
+        domain: PUBLISH_EPOCH_DOMAIN,
+        secret: &body.secret,
+        node: &body.node,
+        signature: &body.signature,
+    };
+    envelope.verify(ctx, &status)?;
+    require_next(ctx, secret.epoch)?;
+    if let Some(newest) = state::epoch_secret(ctx, &secret.id)? {
+        let newest: EncryptedEpochSecret = read_stored(&secret.id, &newest.secret)?;
+        require_unpublished(newest.epoch, secret.epoch)?;
+    }
+    check_recipients(ctx, &status, &secret.ciphertexts)?;
+    state::set_epoch_secret(ctx, &secret.id, body);
+    ctx.emit(EpochSecretPublished { id: secret.id, epoch: secret.epoch });
     Ok(())
+}
+
+/// An encrypted secret with its maker's signature.
+struct Envelope<'a> {
+    domain: Domain,
+    secret: &'a [u8],
+    node: &'a PublicKey,
+    signature: &'a Signature,
+}
+
+impl Envelope<'_> {
+    /// Whether an enclave of the committee has made it.
+    fn verify(&self, ctx: &Context<'_>, status: &Status) -> Result<(), Error> {
+        let node = self.node.to_string();
+        if !status.nodes.contains(self.node) {
+            return Err(KeyManagerError::NotInCommittee { node }.into());
+        }
+        let Some(tee) = tee(ctx, self.node, &status.id)? else {
+            return Err(KeyManagerError::NotInCommittee { node }.into());
+        };
+        let chain = ctx.chain_context();
+        ed25519::verify(&tee.rak, self.domain, chain, self.secret, self.signature)
+            .map_err(|_| KeyManagerError::InvalidSignature)?;
+        Ok(())
+    }
+}
+
+fn require_next(ctx: &Context<'_>, epoch: Epoch) -> Result<(), Error> {
+    let next = ctx.epoch()?.next();
+    if epoch != next {
+        return Err(KeyManagerError::WrongEpoch { expected: next.0, got: epoch.0 }.into());
+    }
+    Ok(())
+}
+
+fn require_unpublished(newest: Epoch, epoch: Epoch) -> Result<(), Error> {
+    if newest == epoch {
+        return Err(KeyManagerError::AlreadyPublished { epoch: epoch.0 }.into());
+    }
+    Ok(())
+}
+
+/// The first generation is always due, a later one when its policy's interval is over.
+fn require_rotation_due(status: &Status, epoch: Epoch) -> Result<(), KeyManagerError> {
+    if status.checksum.is_none() {
+        return Ok(());
+    }
+    let interval = status.policy.as_ref().map_or(0, |policy| policy.rotation_epochs);
+    if interval == 0 {
+        return Err(KeyManagerError::RotationNotDue { reason: "disabled" });
+    }
+    if epoch < status.rotation_epoch.plus(interval) {
+        return Err(KeyManagerError::RotationNotDue { reason: "later" });
+    }
+    Ok(())
+}
+
+/// A secret must be for enough of the committee's enclaves, and for nobody else.
+fn check_recipients(
+    ctx: &Context<'_>,
+    status: &Status,
+    ciphertexts: &[Ciphertext],
+) -> Result<(), Error> {
+    let mut reks = BTreeSet::new();
+    for node in &status.nodes {
+        reks.extend(tee(ctx, node, &status.id)?.map(|tee| tee.rek));
+    }
+    let sorted = ciphertexts.is_sorted_by(|a, b| a.rek < b.rek);
+    if !sorted || ciphertexts.iter().any(|one| !reks.contains(&one.rek)) {
+        return Err(KeyManagerError::WrongRecipients.into());
+    }
+    let percent = state::params(ctx)?.replication_percent;
+    let committee = u32::try_from(status.nodes.len()).unwrap_or(u32::MAX);
+    let needed = u64::from(percent).saturating_mul(u64::from(committee)).div_ceil(100);
+    let got = u32::try_from(ciphertexts.len()).unwrap_or(u32::MAX);
+    if u64::from(got) < needed {
+        let needed = u32::try_from(needed).unwrap_or(u32::MAX);
+        return Err(KeyManagerError::TooFewRecipients { got, committee, needed }.into());
+    }
+    Ok(())
+}
+
+/// The enclave that a node has registered.
+fn tee(
+    ctx: &Context<'_>,
+    node: &PublicKey,
+    id: &RuntimeId,
+) -> Result<Option<CapabilityTee>, Error> {
+    let node = registry::node(ctx, node)?;
+    Ok(node.and_then(|node| node.runtime(id)?.tee.clone()))
+}
+
+fn read<T: Canonical>(bytes: &[u8]) -> Result<T, Error> {
+    T::decode(bytes, bytes.len()).map_err(|e| {
+        let reason = format!("the secret cannot be read: {e}");
+        KeyManagerError::InvalidArgument { reason }.into()
+    })
+}
+
+/// Reads a secret that was read before it was stored.
+fn read_stored<T: Canonical>(id: &RuntimeId, bytes: &[u8]) -> Result<T, Error> {
+    T::decode(bytes, bytes.len())
+        .map_err(|e| damaged(id.as_bytes(), &format!("its stored secret: {e}")))
 }

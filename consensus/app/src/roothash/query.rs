@@ -1,1 +1,62 @@
-//! Reads.
+//! Reads of ParaTimes, of any kept state.
+
+use consensus_api::Error;
+use consensus_api::roothash::{
+    Header, IncomingMessage, IncomingQueue, MessageResults, Params, RoundRoots, RuntimeState, keys,
+};
+use paralith_storage::StateRead;
+use paralith_types::{Round, RuntimeId};
+
+use crate::query::{list, read, require};
+
+/// Parameters of ParaTimes.
+pub fn params(state: &dyn StateRead) -> Result<Params, Error> {
+    require(state, &keys::params())
+}
+
+/// Where a runtime stands.
+pub fn runtime_state(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+) -> Result<Option<RuntimeState>, Error> {
+    read(state, &keys::runtime_state(id))
+}
+
+/// A block, as long as it is kept.
+pub fn header(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+    round: Round,
+) -> Result<Option<Header>, Error> {
+    read(state, &keys::header(id, round))
+}
+
+/// Roots of a normal round, as long as they are kept.
+pub fn round_roots(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+    round: Round,
+) -> Result<Option<RoundRoots>, Error> {
+    read(state, &keys::round_roots(id, round))
+}
+
+/// What became of the messages of the last normal round.
+pub fn message_results(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+) -> Result<Option<MessageResults>, Error> {
+    read(state, &keys::message_results(id))
+}
+
+/// The state of a runtime's queue of messages.
+pub fn incoming_queue(state: &dyn StateRead, id: &RuntimeId) -> Result<IncomingQueue, Error> {
+    Ok(read(state, &keys::incoming_queue(id))?.unwrap_or_default())
+}
+
+/// The messages that wait for a runtime, in order.
+pub fn incoming_messages(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+) -> Result<Vec<IncomingMessage>, Error> {
+    list(state, &keys::incoming_of(id))
+}

@@ -1,7 +1,5 @@
 use consensus_api::keymanager::RuntimePolicy;
-use consensus_api::registry::{
-    Batching, Code, Executor, NodeRuntime, RuntimeKind, RuntimeStaking,
-};
+use consensus_api::registry::{Batching, Code, Executor, NodeRuntime, RuntimeKind, RuntimeStaking};
 use paralith_attest::{Claims, SoftwarePlatform};
 use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_types::{Amount, CodeId};
@@ -133,12 +131,8 @@ fn good(id: RuntimeId) -> Case {
         next_height: Height(120),
         entropy: Hash([0; 32]),
     };
-    let committee = Committee {
-        runtime_id: RT,
-        epoch: Epoch(10),
-        workers: vec![claims.node],
-        backups: vec![],
-    };
+    let committee =
+        Committee { runtime_id: RT, epoch: Epoch(10), workers: vec![claims.node], backups: vec![] };
     Case {
         facts: Facts {
             chain: CHAIN,

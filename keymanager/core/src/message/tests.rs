@@ -59,11 +59,19 @@ fn field(tag: u8, byte: u8) -> String {
 /// Written out by hand from the protobuf tree.
 #[test]
 fn every_encoding_is_frozen() {
-    let request = ["0801", &field(2, 9), &field(3, 5), &field(4, 4), "2803", &field(6, 2), &field(7, 1)];
+    let request =
+        ["0801", &field(2, 9), &field(3, 5), &field(4, 4), "2803", &field(6, 2), &field(7, 1)];
     assert_eq!(hex::encode(key_request().encode()), request.concat());
 
     let request = [
-        "0801", &field(2, 9), &field(3, 4), "2003", &field(5, 2), &field(6, 1), "3802", "420302ac02",
+        "0801",
+        &field(2, 9),
+        &field(3, 4),
+        "2003",
+        &field(5, 2),
+        &field(6, 1),
+        "3802",
+        "420302ac02",
     ];
     assert_eq!(hex::encode(replication_request().encode()), request.concat());
 
@@ -164,9 +172,8 @@ fn a_replica_opens_for_its_request_its_signer_and_its_reader_only() {
     let (rak, rek) = (SigningKey::from_seed([1; 32]), HpkeSecret::from_ikm(&[2; 32]));
     let place = (&KM, &PublicKey([3; 32]));
     let secrets = replication_secrets();
-    let reply =
-        SignedReplicationReply::seal(place, &secrets, &rek.public(), &rak, &CHAIN, [5; 32])
-            .unwrap();
+    let reply = SignedReplicationReply::seal(place, &secrets, &rek.public(), &rak, &CHAIN, [5; 32])
+        .unwrap();
     let (request, public) = (replication_request(), rak.public());
     assert_eq!(reply.open(&request, &public, &rek, &CHAIN), Ok(secrets));
     let mut other_request = request.clone();

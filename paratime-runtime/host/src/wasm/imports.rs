@@ -183,7 +183,8 @@ fn derive_key(mut host: Host<'_>, purpose: i32, len: i32, out: i32) -> Result<()
     };
     let guest = guest(&host)?;
     let purpose = read(&host, &guest, purpose, len, MAX_PURPOSE_BYTES)?;
-    let wrong = |error: hmac::digest::InvalidLength| NodeFault::Engine { reason: error.to_string() };
+    let wrong =
+        |error: hmac::digest::InvalidLength| NodeFault::Engine { reason: error.to_string() };
     let mut mac = Hmac::<Sha256>::new_from_slice(&secret).map_err(|e| Stop::from(wrong(e)))?;
     mac.update(&purpose);
     write(&mut host, &guest, out, &mac.finalize().into_bytes())

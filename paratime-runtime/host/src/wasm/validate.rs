@@ -9,8 +9,8 @@ use wasmparser::{
 
 use super::error::UploadError;
 use super::limits::{
-    MAX_CODE_BYTES, MAX_FUNCTIONS, MAX_GLOBALS, MAX_MEMORY_PAGES, MAX_SEGMENTS,
-    MAX_TABLE_ELEMENTS, MAX_TABLES, MAX_TYPES, PAGE_BYTES,
+    MAX_CODE_BYTES, MAX_FUNCTIONS, MAX_GLOBALS, MAX_MEMORY_PAGES, MAX_SEGMENTS, MAX_TABLE_ELEMENTS,
+    MAX_TABLES, MAX_TYPES, PAGE_BYTES,
 };
 
 /// Parameters and results of a function.
@@ -255,11 +255,7 @@ impl Shape {
     }
 
     /// Finds an export.
-    fn export<'a>(
-        &self,
-        exports: &[Export<'a>],
-        name: &str,
-    ) -> Result<Export<'a>, UploadError> {
+    fn export<'a>(&self, exports: &[Export<'a>], name: &str) -> Result<Export<'a>, UploadError> {
         let found = exports.iter().find(|export| export.name == name).copied();
         found.ok_or_else(|| UploadError::MissingExport { name: name.into() })
     }

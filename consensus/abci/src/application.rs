@@ -1,0 +1,287 @@
+//! The application as several callers share it: one engine, many readers and senders.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use consensus_api::event::Event;
+use consensus_api::tx::hash_of;
+use consensus_app::{App, AppError, BlockInput, BlockOutput, Info, Proven, TxOutcome};
+use consensus_app::ValidatorUpdate;
+use paralith_genesis::Document;
+use paralith_storage::{Kv, Snapshot, WriteBatch};
+use paralith_types::{Hash, Height};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+
+use crate::pool::Pool;
+
+/// A committed block, as it is told to whoever listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockEvent {
+    /// Its height.
+    pub height: Height,
+    /// Its time, seconds since 1970.
+    pub time_seconds: u64,
+    /// The root of the state after it.
+    pub app_hash: Hash,
+    /// Its transactions and what became of them, in order.
+    pub txs: Vec<(Hash, TxOutcome)>,
+    /// Events of the block itself.
+    pub events: Vec<Event>,
+}
+
+/// A handle on the application; clones share it.
+#[derive(Debug, Clone)]
+pub struct Application {
+    shared: Arc<Shared>,
+    checks: mpsc::Sender<Check>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    blocks: broadcast::Sender<Arc<BlockEvent>>,
+    fatal: watch::Sender<Option<String>>,
+    admitted: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    app: App,
+    pool: Pool,
+    finalised: Option<Arc<BlockEvent>>,
+}
+
+/// A transaction that waits for its check, and who waits for the answer.
+#[derive(Debug)]
+struct Check {
+    raw: Vec<u8>,
+    kind: CheckKind,
+    reply: oneshot::Sender<TxOutcome>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckKind {
+    /// A user: once is enough.
+    Submitted,
+    /// CometBFT: what waits already is fine.
+    Offered,
+    /// CometBFT after a block: what does not wait any more was found bad.
+    Rechecked,
+}
+
+impl Application {
+    /// Opens the application at the last committed state of a store.
+    pub fn open(kv: Kv) -> Result<Self, AppError> {
+        let state = State { app: App::open(kv)?, pool: Pool::default(), finalised: None };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            blocks: broadcast::channel(BLOCKS_BEHIND).0,
+            fatal: watch::channel(None).0,
+            admitted: Notify::new(),
+        });
+        let (checks, queue) = mpsc::channel(CHECKS_WAITING);
+        let checker = Arc::clone(&shared);
+        // A thread of its own: checks wait for blocks, and must stay in order.
+        std::thread::Builder::new()
+            .name("check-tx".to_string())
+            .spawn(move || checker.run_checks(queue))
+            .map_err(|e| AppError::Storage(paralith_storage::StorageError::Io {
+                detail: format!("cannot start a thread: {e}"),
+            }))?;
+        Ok(Self { shared, checks })
+    }
+
+    /// The last committed height and app hash.
+    pub fn info(&self) -> Info {
+        self.shared.lock().app.info()
+    }
+
+    /// Admits a transaction to the pool, or says why not. In the order of the calls.
+    pub async fn submit(&self, raw: Vec<u8>) -> TxOutcome {
+        self.check(raw, CheckKind::Submitted).await
+    }
+
+    /// The oldest transactions of the pool, up to this many bytes.
+    pub fn pooled(&self, max_bytes: usize) -> Vec<Vec<u8>> {
+        self.shared.lock().pool.oldest(max_bytes)
+    }
+
+    /// How many transactions wait.
+    pub fn pool_len(&self) -> usize {
+        self.shared.lock().pool.len()
+    }
+
+    /// Returns when a transaction was admitted since the last call. For one caller: the engine.
+    pub async fn admitted(&self) {
+        self.shared.admitted.notified().await;
+    }
+
+    /// A value with its proof.
+    pub fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, AppError> {
+        self.shared.lock().app.query(height, key)
+    }
+
+    /// The state of a kept height; it stays readable while later blocks are made.
+    pub fn state(&self, height: Option<Height>) -> Result<Snapshot, AppError> {
+        self.shared.lock().app.state(height)
+    }
+
+    /// The events of a kept block.
+    pub fn events(&self, height: Height) -> Result<Option<Vec<Event>>, AppError> {
+        self.shared.lock().app.event_block(height)
+    }
+
+    /// Committed blocks from now on. Who is too slow misses some, and is told so.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<BlockEvent>> {
+        self.shared.blocks.subscribe()
+    }
+
+    /// Becomes `Some` with the reason when the application can go on no more. The node has to stop.
+    pub fn fatal(&self) -> watch::Receiver<Option<String>> {
+        self.shared.fatal.subscribe()
+    }
+
+    pub(crate) async fn check(&self, raw: Vec<u8>, kind: CheckKind) -> TxOutcome {
+        let (reply, answer) = oneshot::channel();
+        // Waits while the queue is full: backpressure for gRPC, and for CometBFT, which has at
+        // most 256 calls on their way.
+        if self.checks.send(Check { raw, kind, reply }).await.is_err() {
+            return busy("the node stops");
+        }
+        answer.await.unwrap_or_else(|_| busy("the node stops"))
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+}
+
+impl Shared {
+    pub(crate) fn info(&self) -> Info {
+        self.lock().app.info()
+    }
+
+    pub(crate) fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, AppError> {
+        self.lock().app.query(height, key)
+    }
+
+    /// The genesis state of a document, which must be the one that the chain id names.
+    pub(crate) fn init_chain(
+        &self,
+        chain_id: &str,
+        document: &[u8],
+    ) -> Result<(Vec<ValidatorUpdate>, Hash), String> {
+        let text = std::str::from_utf8(document).map_err(|e| format!("genesis: {e}"))?;
+        let wrong = |e: paralith_genesis::GenesisError| format!("genesis: {e}");
+        let document = Document::parse(text).map_err(wrong)?;
+        let expected = document.chain_id().map_err(wrong)?;
+        if expected != chain_id {
+            return Err(format!("genesis is of the chain {expected}, the engine's is {chain_id}"));
+        }
+        let context = document.hash().map_err(wrong)?;
+        self.lock().app.init_chain(&document.genesis, context).map_err(|e| e.to_string())
+    }
+
+    pub(crate) fn prepare(&self, txs: Vec<Vec<u8>>, max_bytes: usize) -> Vec<Vec<u8>> {
+        self.lock().app.prepare_proposal(txs, max_bytes)
+    }
+
+    pub(crate) fn process(&self, block: &BlockInput) -> bool {
+        self.lock().app.process_proposal(block)
+    }
+
+    pub(crate) fn finalise(&self, block: BlockInput) -> Result<BlockOutput, AppError> {
+        let mut state = self.lock();
+        state.finalised = None;
+        let hashes: Vec<Hash> = block.txs.iter().map(|raw| hash_of(raw)).collect();
+        let (height, time_seconds) = (block.height, block.time_seconds);
+        let output = state.app.finalize_block(block)?;
+        state.finalised = Some(Arc::new(BlockEvent {
+            height,
+            time_seconds,
+            app_hash: output.app_hash,
+            txs: hashes.into_iter().zip(output.txs.iter().cloned()).collect(),
+            events: output.events.clone(),
+        }));
+        Ok(output)
+    }
+
+    pub(crate) fn commit(&self) -> Result<Info, AppError> {
+        let mut state = self.lock();
+        let info = state.app.commit(WriteBatch::new())?;
+        let State { app, pool, finalised } = &mut *state;
+        if let Some(block) = finalised.take() {
+            for (hash, _) in &block.txs {
+                pool.remove(hash);
+            }
+            pool.recheck(|raw| app.recheck_tx(raw));
+            // Nobody may be listening.
+            let _ = self.blocks.send(block);
+        }
+        Ok(info)
+    }
+
+    /// Tells that the application is at its end. The first reason stays.
+    pub(crate) fn fail(&self, reason: String) {
+        tracing::error!(%reason, "the application stops");
+        self.fatal.send_if_modified(|fatal| {
+            let first = fatal.is_none();
+            if first {
+                *fatal = Some(reason);
+            }
+            first
+        });
+    }
+
+    fn run_checks(&self, mut queue: mpsc::Receiver<Check>) {
+        while let Some(Check { raw, kind, reply }) = queue.blocking_recv() {
+            // Who asked may have gone.
+            let _ = reply.send(self.check_now(raw, kind));
+        }
+    }
+
+    fn check_now(&self, raw: Vec<u8>, kind: CheckKind) -> TxOutcome {
+        let mut state = self.lock();
+        let State { app, pool, .. } = &mut *state;
+        let hash = hash_of(&raw);
+        let outcome = match (kind, pool.outcome(&hash)) {
+            (CheckKind::Offered | CheckKind::Rechecked, Some(outcome)) => return outcome.clone(),
+            (CheckKind::Submitted | CheckKind::Offered, _) if !pool.has_room(raw.len()) => {
+                return busy("the pool is full: try again after the next block");
+            }
+            (CheckKind::Rechecked, None) => app.recheck_tx(&raw),
+            (CheckKind::Submitted | CheckKind::Offered, _) => app.check_tx(&raw),
+        };
+        if outcome.code == 0 {
+            pool.push(hash, raw, outcome.clone());
+            drop(state);
+            self.admitted.notify_one();
+        }
+        outcome
+    }
+
+    /// The application writes whole batches only, so what a thread that panicked has left behind is
+    /// the state before its call or after it.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer when the node itself is the obstacle.
+pub(crate) fn busy(reason: &str) -> TxOutcome {
+    TxOutcome {
+        module: "node".to_string(),
+        code: BUSY,
+        message: reason.to_string(),
+        ..TxOutcome::default()
+    }
+}
+
+/// The code of [`busy`] within module "node".
+const BUSY: u32 = 1;
+
+/// Blocks that a listener may lag behind: minutes at the fastest pace there is.
+const BLOCKS_BEHIND: usize = 1024;
+
+/// Checks that may wait: as many as CometBFT and a few hundred callers have on their way.
+const CHECKS_WAITING: usize = 1024;

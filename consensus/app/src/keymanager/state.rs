@@ -1,0 +1,55 @@
+//! The keys of key managers.
+
+use consensus_api::Error;
+use consensus_api::keymanager::{Params, PublishEpochSecret, PublishMasterSecret, Status, keys};
+use paralith_types::RuntimeId;
+
+use crate::Context;
+
+pub(super) fn params(ctx: &Context<'_>) -> Result<Params, Error> {
+    ctx.require(&keys::params())
+}
+
+pub(super) fn set_params(ctx: &mut Context<'_>, params: &Params) {
+    ctx.set(keys::params(), params);
+}
+
+pub(super) fn status(ctx: &Context<'_>, id: &RuntimeId) -> Result<Option<Status>, Error> {
+    ctx.get(&keys::status(id))
+}
+
+pub(super) fn set_status(ctx: &mut Context<'_>, status: &Status) {
+    ctx.set(keys::status(&status.id), status);
+}
+
+/// The newest proposal of a generation, accepted or not.
+pub(super) fn master_secret(
+    ctx: &Context<'_>,
+    id: &RuntimeId,
+) -> Result<Option<PublishMasterSecret>, Error> {
+    ctx.get(&keys::master_secret(id))
+}
+
+pub(super) fn set_master_secret(
+    ctx: &mut Context<'_>,
+    id: &RuntimeId,
+    secret: &PublishMasterSecret,
+) {
+    ctx.set(keys::master_secret(id), secret);
+}
+
+/// The newest epoch secret.
+pub(super) fn epoch_secret(
+    ctx: &Context<'_>,
+    id: &RuntimeId,
+) -> Result<Option<PublishEpochSecret>, Error> {
+    ctx.get(&keys::epoch_secret(id))
+}
+
+pub(super) fn set_epoch_secret(
+    ctx: &mut Context<'_>,
+    id: &RuntimeId,
+    secret: &PublishEpochSecret,
+) {
+    ctx.set(keys::epoch_secret(id), secret);
+}

@@ -1,0 +1,126 @@
+//! The end of a block: verdicts, and what follows from them.
+
+use consensus_api::Error;
+use consensus_api::roothash::{DiscrepancyDetected, FailedRounds, HeaderType, RuntimeState};
+use discrepancy::{Outcome, ResultHash, Signer, Verdict};
+use paralith_types::{Hash, PublicKey, RuntimeId};
+
+use super::blocks::{self, Judged};
+use super::round::{self, Running, damaged, keys};
+use super::{messages, slash, state};
+use crate::{Context, scheduler};
+
+/// The results name other incoming messages than the queue's; 1 to 3 are [`discrepancy::FailReason::code`].
+const WRONG_IN_MESSAGES: u32 = 4;
+
+/// Evaluates the rounds that the block touched, then those whose timer fires.
+pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Error> {
+    for id in state::take_touched(ctx)? {
+        evaluate(ctx, &id, true)?;
+    }
+    // A touched round has set its timer anew, so none comes twice.
+    for id in state::timers_at(ctx, ctx.height().0)? {
+        evaluate(ctx, &id, false)?;
+    }
+    Ok(())
+}
+
+fn evaluate(ctx: &mut Context<'_>, id: &RuntimeId, touched: bool) -> Result<(), Error> {
+    let mut running = Running::load(ctx, id, touched)?;
+    let round = running.number();
+    for verdict in running.pool.end_block(ctx.height().0) {
+        match verdict {
+            Verdict::Wait => {}
+            Verdict::Discrepancy { rank, late } => {
+                ctx.emit(DiscrepancyDetected { runtime_id: *id, round, rank, late });
+            }
+            Verdict::Finalise { result, .. } => return finalise(ctx, running, result),
+            Verdict::Fail(reason) => {
+                let outcome = outcome(&running)?;
+                return fail(ctx, running, reason.code(), outcome);
+            }
+        }
+    }
+    let wakeup = running.pool.next_wakeup();
+    state::arm(ctx, &mut running.chain, wakeup);
+    running.save(ctx);
+    Ok(())
+}
+
+fn finalise(ctx: &mut Context<'_>, mut running: Running, result: ResultHash) -> Result<(), Error> {
+    let id = running.runtime.id;
+    let outcome = outcome(&running)?;
+    let pending = state::pending(ctx, &id, &Hash(result.0))?
+        .ok_or_else(|| damaged(&id, "the final result is missing".to_string()))?;
+    let Some(incoming) = messages::named_by(ctx, &running, &pending.results)? else {
+        // Everybody agreed on it, and consensus knows that it is wrong: nobody can be told apart
+        // but the scheduler, whose proposal it was.
+        let scheduler = running.pool.lead().and_then(|lead| running.pool.config().scheduler(lead));
+        let missed = scheduler.into_iter().collect();
+        let outcome = Outcome { missed, equivocators: outcome.equivocators, ..Outcome::default() };
+        return fail(ctx, running, WRONG_IN_MESSAGES, outcome);
+    };
+    let round = running.number();
+    messages::take(ctx, &id, round, &incoming)?;
+    messages::execute(ctx, &id, round, &pending.messages)?;
+    let judged = judge(ctx, &running, &outcome, 0)?;
+    let header = blocks::normal(ctx, &running.chain, &pending);
+    blocks::append(ctx, &mut running.chain, header, judged)?;
+    next_round(ctx, running)
+}
+
+fn fail(
+    ctx: &mut Context<'_>,
+    mut running: Running,
+    reason: u32,
+    outcome: Outcome,
+) -> Result<(), Error> {
+    for scheduler in &outcome.missed {
+        count_failure(&mut running.chain, round::key(*scheduler));
+    }
+    let judged = judge(ctx, &running, &outcome, reason)?;
+    let header = blocks::empty(ctx, &running.chain, HeaderType::RoundFailed);
+    blocks::append(ctx, &mut running.chain, header, judged)?;
+    next_round(ctx, running)
+}
+
+/// Slashes and rewards for results. Equivocators were slashed when they were found.
+fn judge(
+    ctx: &mut Context<'_>,
+    running: &Running,
+    outcome: &Outcome,
+    fail_reason: u32,
+) -> Result<Judged, Error> {
+    let lists: [&[Signer]; 3] = [&outcome.good, &outcome.bad, &outcome.equivocators];
+    let [good, bad, equivocators] = lists.map(keys);
+    slash::wrong_results(ctx, &running.runtime, &good, &bad)?;
+    Ok(Judged { fail_reason, good, bad, equivocators })
+}
+
+fn next_round(ctx: &mut Context<'_>, running: Running) -> Result<(), Error> {
+    let Running { runtime, mut chain, .. } = running;
+    state::disarm(ctx, &mut chain);
+    state::clear_pending(ctx, &runtime.id)?;
+    let committee = scheduler::committee(ctx, &runtime.id)?
+        .ok_or_else(|| damaged(&runtime.id, "its committee is gone".to_string()))?;
+    round::begin(&mut chain, &runtime, &committee)?;
+    state::set_runtime_state(ctx, &chain);
+    Ok(())
+}
+
+fn count_failure(chain: &mut RuntimeState, node: PublicKey) {
+    match chain.failed.binary_search_by_key(&node, |failed| failed.node) {
+        Ok(place) => {
+            if let Some(failed) = chain.failed.get_mut(place) {
+                failed.count = failed.count.saturating_add(1);
+            }
+        }
+        Err(place) => chain.failed.insert(place, FailedRounds { node, count: 1 }),
+    }
+}
+
+fn outcome(running: &Running) -> Result<Outcome, Error> {
+    let missing = || damaged(&running.runtime.id, "a verdict without outcome".to_string());
+    running.pool.outcome().ok_or_else(missing)
+}
+

@@ -1,0 +1,220 @@
+//! Messages between consensus and runtimes.
+
+use consensus_api::address;
+use consensus_api::event::EventKind;
+use consensus_api::roothash::{
+    IncomingMessage, Message, MessageResult, ResultsHeader, SubmitMessage, TransferMessage,
+    empty_hash, in_messages_hash, messages_hash,
+};
+use consensus_api::tx::Body;
+use paralith_types::{Address, Amount};
+
+use super::fixture::{Net, RUNTIME, USER, USER_BALANCE, WORKERS, entity, net_user, node_key, vote_for};
+use crate::roothash::query;
+
+fn deposit(tag: u64, fee: u128, tokens: u128) -> Body {
+    SubmitMessage {
+        runtime_id: RUNTIME,
+        tag,
+        fee: Amount(fee),
+        tokens: Amount(tokens),
+        data: vec![tag as u8],
+    }
+    .into()
+}
+
+fn send(net: &mut Net, bodies: &[Body]) -> Vec<u32> {
+    let txs: Vec<_> = bodies.iter().map(|body| (node_key(USER), body.clone())).collect();
+    let block = net.block(&txs);
+    (0..bodies.len()).map(|index| block.code(index)).collect()
+}
+
+fn transfer(to: Address, amount: u128) -> Message {
+    Message::Transfer(TransferMessage { to, amount: Amount(amount) })
+}
+
+/// A round in which all workers vote for these results.
+fn round(
+    net: &mut Net,
+    results: &ResultsHeader,
+    messages: Vec<Message>,
+) -> super::fixture::Block {
+    let header = net.header(0, 1);
+    let votes = WORKERS.map(|node| vote_for(node, &header, Some(results.clone()))).to_vec();
+    let body = net.body(&[header], votes, messages);
+    net.block(&[(node_key(USER), body)])
+}
+
+#[test]
+fn a_message_pays_its_runtime_at_once_and_waits() {
+    let mut net = Net::new();
+    assert_eq!(send(&mut net, &[deposit(5, 10, 90)]), [0]);
+    assert_eq!(net.runtime_balance(), 100);
+    assert_eq!(net.account(&net_user()).balance.0, USER_BALANCE - 100);
+    let waiting = query::incoming_messages(&net.snapshot(), &RUNTIME).unwrap();
+    let expected = IncomingMessage {
+        id: 0,
+        caller: net_user(),
+        tag: 5,
+        fee: Amount(10),
+        tokens: Amount(90),
+        data: vec![5],
+    };
+    assert_eq!(waiting, [expected]);
+    let queue = query::incoming_queue(&net.snapshot(), &RUNTIME).unwrap();
+    assert_eq!((queue.size, queue.next_id), (1, 1));
+}
+
+#[test]
+fn messages_are_refused_for_a_low_fee_a_full_queue_a_poor_sender_or_a_sleeping_runtime() {
+    let mut net = Net::new();
+    let poor = deposit(1, 10, USER_BALANCE);
+    let huge = deposit(1, u128::MAX, 1);
+    let codes = send(&mut net, &[deposit(1, 9, 0), poor, huge]);
+    assert_eq!(codes, [12, 3, 13]);
+    let four: Vec<_> = (0..4).map(|tag| deposit(tag, 10, 0)).collect();
+    assert_eq!(send(&mut net, &four), [0, 0, 0, 11]);
+    let mut unknown = SubmitMessage {
+        runtime_id: paralith_types::RuntimeId([9; 32]),
+        tag: 0,
+        fee: Amount(10),
+        tokens: Amount(0),
+        data: vec![],
+    };
+    assert_eq!(send(&mut net, &[unknown.clone().into()]), [3]);
+    net.begin_epoch(2, false);
+    unknown.runtime_id = RUNTIME;
+    assert_eq!(send(&mut net, &[unknown.into()]), [5]);
+
+    let mut deaf = Net::with(|runtime| runtime.executor.max_in_messages = 0);
+    assert_eq!(send(&mut deaf, &[deposit(0, 10, 0)]), [11]);
+}
+
+#[test]
+fn a_round_takes_the_first_messages_of_the_queue() {
+    let mut net = Net::new();
+    send(&mut net, &[deposit(7, 10, 0), deposit(8, 10, 0), deposit(9, 10, 0)]);
+    let waiting = query::incoming_messages(&net.snapshot(), &RUNTIME).unwrap();
+    let mut results = net.results(1);
+    results.in_messages_count = 2;
+    results.in_messages_hash = in_messages_hash(&waiting[..2]);
+    let block = round(&mut net, &results, vec![]);
+    let tags: Vec<_> = block
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            EventKind::InMessageProcessed(done) => Some((done.id, done.tag, done.caller)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tags, [(0, 7, net_user()), (1, 8, net_user())]);
+    assert_eq!(query::incoming_messages(&net.snapshot(), &RUNTIME).unwrap(), waiting[2..]);
+    let queue = query::incoming_queue(&net.snapshot(), &RUNTIME).unwrap();
+    assert_eq!((queue.size, queue.next_id), (1, 3));
+    assert_eq!(net.state().last_block.in_messages_hash, results.in_messages_hash);
+}
+
+#[test]
+fn a_round_that_names_other_messages_than_the_queues_fails_and_charges_its_scheduler() {
+    let mut net = Net::new();
+    send(&mut net, &[deposit(7, 10, 0), deposit(8, 10, 0), deposit(9, 10, 0)]);
+    let waiting = query::incoming_messages(&net.snapshot(), &RUNTIME).unwrap();
+    let cases = [
+        (1, in_messages_hash(&waiting[1..2])),
+        (1, in_messages_hash(&waiting[..2])),
+        (0, in_messages_hash(&waiting[..1])),
+        (1, empty_hash()),
+        // More than the runtime allows in a round.
+        (3, in_messages_hash(&waiting)),
+        (4, in_messages_hash(&waiting)),
+    ];
+    for (index, (count, hash)) in cases.into_iter().enumerate() {
+        let mut results = net.results(1);
+        results.in_messages_count = count;
+        results.in_messages_hash = hash;
+        let scheduler = net.scheduler(0);
+        let before = net.state().failed;
+        let block = round(&mut net, &results, vec![]);
+        let event = block.finalised().unwrap();
+        assert_eq!(event.fail_reason, 4, "case {index}");
+        assert!(event.good.is_empty() && event.bad.is_empty());
+        let count = |failed: &[consensus_api::roothash::FailedRounds]| {
+            let id = node_key(scheduler).public();
+            failed.iter().find(|one| one.node == id).map_or(0, |one| one.count)
+        };
+        assert_eq!(count(&net.state().failed), count(&before) + 1, "case {index}");
+    }
+    assert_eq!(query::incoming_messages(&net.snapshot(), &RUNTIME).unwrap(), waiting);
+}
+
+#[test]
+fn messages_move_the_runtimes_own_tokens_and_each_has_its_result() {
+    let mut net = Net::new();
+    send(&mut net, &[deposit(0, 10, 90)]);
+    let messages = vec![
+        transfer(entity(0), 30),
+        transfer(entity(0), 71),
+        transfer(address::common_pool(), 1),
+        transfer(entity(1), 70),
+    ];
+    let mut results = net.results(1);
+    results.messages_hash = messages_hash(&messages);
+    let block = round(&mut net, &results, messages);
+    assert!(block.finalised().is_some());
+    assert_eq!(net.account(&entity(0)).balance.0, 30);
+    assert_eq!(net.account(&entity(1)).balance.0, 70);
+    assert_eq!(net.runtime_balance(), 0);
+    let kept = query::message_results(&net.snapshot(), &RUNTIME).unwrap().unwrap();
+    let expected = [("", 0), ("staking", 3), ("staking", 5), ("", 0)];
+    let expected: Vec<_> = (0..)
+        .zip(expected)
+        .map(|(index, (module, code))| MessageResult { index, module: module.to_string(), code })
+        .collect();
+    assert_eq!(kept.results, expected);
+    let told: Vec<_> = block
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            EventKind::MessageExecuted(done) => Some(done.result.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, expected);
+
+    // The next normal round replaces them, a failed one would not.
+    net.unanimous_round();
+    let kept = query::message_results(&net.snapshot(), &RUNTIME).unwrap().unwrap();
+    assert_eq!((kept.results.len(), kept.round), (0, net.state().last_block.round));
+}
+
+#[test]
+fn the_schedulers_vote_counts_only_with_its_messages_and_others_need_none() {
+    let mut net = Net::new();
+    send(&mut net, &[deposit(0, 10, 90)]);
+    let messages = vec![transfer(entity(0), 30)];
+    let mut results = net.results(1);
+    results.messages_hash = messages_hash(&messages);
+    let header = net.header(0, 1);
+    let [b, c] = net.others(0);
+    let vote = |node| vote_for(node, &header, Some(results.clone()));
+    let (scheduler, wrong) = (vote(net.scheduler(0)), vec![transfer(entity(0), 31)]);
+    let without = net.body(&[header.clone()], vec![vote(b), scheduler.clone()], wrong);
+    let block = net.block(&[(node_key(USER), without)]);
+    assert_eq!((block.code(0), block.ignored()), (0, vec![11]));
+    let with = net.body(&[header.clone()], vec![scheduler, vote(c)], messages);
+    let block = net.block(&[(node_key(USER), with)]);
+    assert!(block.finalised().is_some());
+    assert_eq!(net.account(&entity(0)).balance.0, 30);
+}
+
+#[test]
+fn more_messages_than_the_runtime_allows_are_bad_messages() {
+    let mut net = Net::new();
+    let messages = vec![transfer(entity(0), 1); 5];
+    let mut results = net.results(1);
+    results.messages_hash = messages_hash(&messages);
+    let header = net.header(0, 1);
+    let votes = vec![vote_for(net.scheduler(0), &header, Some(results))];
+    let body = net.body(&[header], votes, messages);
+    assert_eq!(net.block(&[(node_key(USER), body)]).code(0), 14);
+}

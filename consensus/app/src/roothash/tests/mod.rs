@@ -1,0 +1,10 @@
+//! Rounds on a small chain: three workers, three backups, every entity with stake 1000.
+
+mod epochs;
+mod evidence;
+mod fixture;
+mod golden;
+mod laws;
+mod messages;
+mod verdicts;
+mod votes;

@@ -1,0 +1,363 @@
+//! Following the chain, proving freshness, and taking over the status.
+
+use std::fmt;
+
+use consensus_api::beacon::{self, EpochState};
+use consensus_api::keymanager::{self, INIT_RESPONSE_DOMAIN, InitResponse, Policy, Status};
+use consensus_api::keymanager::{PublishEpochSecret, SignedInitResponse};
+use consensus_api::registry::{self, Freshness, Runtime, RuntimeKind};
+use keymanager_core::{
+    EpochSecrets, Facts, Kept, MasterSecrets, NO_POLICY, PendingSecret, ReplicationRequest, Secret,
+    adopt, check_policy, may_replicate, signing_key,
+};
+use paralith_attest::Claims;
+use paralith_boundary::{Callbacks, ChainView, pb};
+use paralith_crypto::{HpkeSecret, SigningKey};
+use paralith_genesis::Document;
+use paralith_proto::Canonical;
+use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId};
+
+use crate::ServiceError;
+use crate::entropy::Entropy;
+use crate::seal::{SealedPlace, seal_state};
+use crate::service::measurement;
+
+/// Where the enclave is, which it cannot change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) chain: ChainContext,
+    pub(crate) id: RuntimeId,
+    pub(crate) node: PublicKey,
+}
+
+/// A running enclave.
+pub(crate) struct Enclave {
+    pub(crate) place: Place,
+    pub(crate) rak: SigningKey,
+    pub(crate) rek: HpkeSecret,
+    pub(crate) entropy: Entropy,
+    pub(crate) view: ChainView,
+    pub(crate) masters: MasterSecrets,
+    /// A proposed generation that this enclave could open.
+    pub(crate) pending: Option<PendingSecret>,
+    pub(crate) epochs: EpochSecrets,
+    /// The newest replication request.
+    pub(crate) asked: Option<ReplicationRequest>,
+    sealing_key: Secret,
+    policy: Option<Policy>,
+    /// A blob that is not confirmed yet.
+    blob: Option<Hash>,
+    /// The last epoch in which a blob was found in state, and the blob.
+    pub(crate) proven: Option<(Epoch, Hash)>,
+    /// What the host was last given to keep.
+    kept: KeptMark,
+}
+
+/// Changes when there is something new to keep: secrets, the policy, or an epoch's newer header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct KeptMark {
+    generations: u64,
+    pending: Option<(u64, Epoch)>,
+    policy_serial: Option<u32>,
+    epoch: Epoch,
+}
+
+/// State as of the newest proven height.
+pub(crate) struct Now {
+    pub(crate) height: Height,
+    pub(crate) epoch: EpochState,
+    pub(crate) status: Status,
+}
+
+impl fmt::Debug for Enclave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Enclave({:?}, {} generations)", self.place, self.masters.count())
+    }
+}
+
+impl Enclave {
+    pub(crate) fn new(
+        place: Place,
+        document: &Document,
+        sealing_key: Secret,
+        mut entropy: Entropy,
+        kept: Option<Kept>,
+    ) -> Result<Self, ServiceError> {
+        let Kept { master_secrets, pending, trusted_header, policy } = kept.unwrap_or_default();
+        let view = if trusted_header.is_empty() {
+            ChainView::from_genesis(document)?
+        } else {
+            ChainView::from_sealed(document, &trusted_header)?
+        };
+        Ok(Self {
+            place,
+            rak: SigningKey::from_seed(entropy.bytes()?),
+            rek: HpkeSecret::from_ikm(&entropy.bytes()?),
+            entropy,
+            view,
+            masters: MasterSecrets::from_kept(place.id, master_secrets),
+            pending,
+            epochs: EpochSecrets::new(),
+            asked: None,
+            sealing_key,
+            policy,
+            blob: None,
+            proven: None,
+            kept: KeptMark::default(),
+        })
+    }
+
+    pub(crate) fn is_at(&self, place: &Place) -> bool {
+        self.place == *place
+    }
+
+    pub(crate) fn claims(&self) -> Claims {
+        Claims {
+            measurement: measurement(),
+            rak: self.rak.public(),
+            rek: self.rek.public(),
+            node: self.place.node,
+            runtime: self.place.id,
+            code: None,
+            height: self.view.proven_height(),
+        }
+    }
+
+    pub(crate) fn sync(
+        &mut self,
+        height: u64,
+        callbacks: &Callbacks,
+    ) -> Result<pb::Synced, ServiceError> {
+        let now = self.follow(Height(height), callbacks)?;
+        let epoch = now.epoch.epoch;
+        let has_keys = self.is_complete(&now.status) && self.epochs.secret(epoch).is_some();
+        let sealed = self.seal_if_new(epoch)?;
+        Ok(pb::Synced { height: now.height.0, epoch: epoch.0, has_keys, sealed })
+    }
+
+    pub(crate) fn freshness_blob(&mut self) -> Result<Vec<u8>, ServiceError> {
+        let blob = Hash(self.entropy.bytes()?);
+        self.blob = Some(blob);
+        Ok(blob.as_bytes().to_vec())
+    }
+
+    /// The blob must have been included in the epoch of the state in which it is found.
+    pub(crate) fn confirm_freshness(
+        &mut self,
+        height: u64,
+        callbacks: &Callbacks,
+    ) -> Result<(), ServiceError> {
+        let not_fresh = ServiceError::NotFresh { height };
+        let height = Height(height);
+        self.view.ensure(callbacks, height)?;
+        let epoch = self.epoch_at(height, callbacks)?;
+        let key = registry::keys::freshness(&self.place.node);
+        let found: Option<Freshness> = self.view.get(callbacks, height, &key)?;
+        let found = found.filter(|found| {
+            self.blob == Some(found.blob) && found.height >= epoch.height && found.height <= height
+        });
+        let Some(found) = found else { return Err(not_fresh) };
+        self.proven = Some((epoch.epoch, found.blob));
+        self.blob = None;
+        Ok(())
+    }
+
+    pub(crate) fn init(&mut self, callbacks: &Callbacks) -> Result<pb::Initialised, ServiceError> {
+        let now = self.now(callbacks)?;
+        self.take_over(&now)?;
+        self.initialised(&now, callbacks)
+    }
+
+    /// What the enclave says of itself, for the node's registration.
+    pub(crate) fn initialised(
+        &mut self,
+        now: &Now,
+        callbacks: &Callbacks,
+    ) -> Result<pb::Initialised, ServiceError> {
+        let key = registry::keys::runtime(&self.place.id);
+        let own: Option<Runtime> = self.view.get(callbacks, now.height, &key)?;
+        if own.is_none_or(|own| own.kind != RuntimeKind::KeyManager) {
+            return Err(ServiceError::NotRegistered);
+        }
+        self.follow_policy(&now.status)?;
+        let response = self.response().encode();
+        let signature = self.rak.sign(INIT_RESPONSE_DOMAIN, &self.place.chain, &response);
+        let missing_generations = if now.status.initialised {
+            (self.masters.count()..=now.status.generation).take(MAX_REPORTED).collect()
+        } else {
+            Vec::new()
+        };
+        Ok(pb::Initialised {
+            response: SignedInitResponse { response, signature }.encode(),
+            sealed: self.seal_if_new(now.epoch.epoch)?,
+            missing_generations,
+            missing_epochs: self.missing_epochs(now, callbacks)?.iter().map(|e| e.0).collect(),
+        })
+    }
+
+    /// Epochs up to the present one, and the next one if its secret is published.
+    pub(crate) fn missing_epochs(
+        &self,
+        now: &Now,
+        callbacks: &Callbacks,
+    ) -> Result<Vec<Epoch>, ServiceError> {
+        let mut missing = self.epochs.missing();
+        let next = now.epoch.epoch.next();
+        let published = self.published_epoch_secret(now, callbacks)?;
+        if published.is_some_and(|one| one.epoch == next) && self.epochs.secret(next).is_none() {
+            missing.push(next);
+        }
+        Ok(missing)
+    }
+
+    pub(crate) fn published_epoch_secret(
+        &self,
+        now: &Now,
+        callbacks: &Callbacks,
+    ) -> Result<Option<keymanager::EncryptedEpochSecret>, ServiceError> {
+        let key = keymanager::keys::epoch_secret(&self.place.id);
+        let published: Option<PublishEpochSecret> = self.view.get(callbacks, now.height, &key)?;
+        published.map(|one| read_published(&one.secret)).transpose()
+    }
+
+    /// What the newest policy says about this enclave, and that it does not go back.
+    fn follow_policy(&mut self, status: &Status) -> Result<(), ServiceError> {
+        let newest = status.next_policy.as_ref().or(status.policy.as_ref());
+        if let Some(policy) = newest {
+            check_policy(policy, &self.place.id)?;
+            adopt(self.policy.as_ref(), policy)?;
+            if !may_replicate(policy, &measurement()) {
+                return Err(ServiceError::NotAllowed);
+            }
+            self.policy = Some(policy.clone());
+        }
+        Ok(())
+    }
+
+    fn response(&self) -> InitResponse {
+        let signs = |master: &Secret| signing_key(&self.place.id, master).public();
+        let pending = self.pending.as_ref().map(|pending| &pending.secret);
+        InitResponse {
+            id: self.place.id,
+            node: self.place.node,
+            checksum: self.masters.checksum(),
+            next_checksum: pending.map(|secret| self.masters.checksum_with(secret)),
+            policy_checksum: self.policy.as_ref().map_or(NO_POLICY, Policy::checksum),
+            signing_key: self.masters.newest().map(signs),
+            next_signing_key: pending.map(signs),
+        }
+    }
+
+    /// Follows the chain at least to this height and takes over what it says there.
+    pub(crate) fn follow(
+        &mut self,
+        height: Height,
+        callbacks: &Callbacks,
+    ) -> Result<Now, ServiceError> {
+        self.view.sync(callbacks, height)?;
+        let now = self.now(callbacks)?;
+        self.take_over(&now)?;
+        Ok(now)
+    }
+
+    pub(crate) fn now(&self, callbacks: &Callbacks) -> Result<Now, ServiceError> {
+        let height = self.view.proven_height();
+        let epoch = self.epoch_at(height, callbacks)?;
+        let key = keymanager::keys::status(&self.place.id);
+        let status: Option<Status> = self.view.get(callbacks, height, &key)?;
+        Ok(Now { height, epoch, status: status.ok_or(ServiceError::NotRegistered)? })
+    }
+
+    pub(crate) fn facts(
+        &self,
+        now: &Now,
+        callbacks: &Callbacks,
+    ) -> Result<Facts, ServiceError> {
+        let key = registry::keys::params();
+        let params: Option<registry::Params> = self.view.get(callbacks, now.height, &key)?;
+        Ok(Facts {
+            chain: self.place.chain,
+            id: self.place.id,
+            height: now.height,
+            epoch: now.epoch.clone(),
+            fresh: self.proven.map(|(epoch, _)| epoch),
+            platforms: params.ok_or(ServiceError::NotRegistered)?.software_platforms,
+            status: Some(now.status.clone()),
+        })
+    }
+
+    /// Every accepted generation is held.
+    pub(crate) fn is_complete(&self, status: &Status) -> bool {
+        status.initialised && self.masters.checksum() == status.checksum
+    }
+
+    /// Erases what is too old, and decides about a pending generation.
+    fn take_over(&mut self, now: &Now) -> Result<(), ServiceError> {
+        let status = &now.status;
+        let max_age = status.policy.as_ref().map_or(0, |policy| policy.max_epoch_secret_age);
+        self.epochs.advance(now.epoch.epoch, max_age);
+        if let Some(pending) = &self.pending {
+            let checksum = self.masters.checksum_with(&pending.secret);
+            let follows = pending.generation == self.masters.count();
+            if follows && status.checksum == Some(checksum) {
+                let secret = pending.secret.clone();
+                self.masters.extend(vec![secret], &checksum)?;
+                self.pending = None;
+            } else if now.epoch.epoch >= pending.epoch {
+                // Its epoch has begun without it.
+                self.pending = None;
+            }
+        }
+        let accepted = if status.initialised { status.generation.saturating_add(1) } else { 0 };
+        let held = self.masters.count();
+        if held > accepted || (held == accepted && self.masters.checksum() != status.checksum) {
+            return Err(ServiceError::WrongState);
+        }
+        Ok(())
+    }
+
+    fn epoch_at(&self, height: Height, callbacks: &Callbacks) -> Result<EpochState, ServiceError> {
+        let epoch = self.view.get(callbacks, height, &beacon::keys::epoch())?;
+        epoch.ok_or(ServiceError::NotRegistered)
+    }
+
+    fn seal_if_new(&mut self, epoch: Epoch) -> Result<Vec<u8>, ServiceError> {
+        let mark = KeptMark {
+            generations: self.masters.count(),
+            pending: self.pending.as_ref().map(|one| (one.generation, one.epoch)),
+            policy_serial: self.policy.as_ref().map(|policy| policy.serial),
+            epoch,
+        };
+        if mark == self.kept {
+            return Ok(Vec::new());
+        }
+        let sealed = self.seal()?;
+        self.kept = mark;
+        Ok(sealed)
+    }
+
+    pub(crate) fn seal(&mut self) -> Result<Vec<u8>, ServiceError> {
+        let mut nonce = [0; 12];
+        for (to, from) in nonce.iter_mut().zip(self.entropy.bytes()?) {
+            *to = from;
+        }
+        let kept = Kept {
+            master_secrets: self.masters.all().to_vec(),
+            pending: self.pending.clone(),
+            trusted_header: self.view.to_sealed(),
+            policy: self.policy.clone(),
+        };
+        let Place { chain, id: runtime_id, .. } = self.place;
+        let place = SealedPlace { chain, runtime_id, measurement: measurement() };
+        Ok(seal_state(&self.sealing_key, &place, nonce, &kept))
+    }
+}
+
+/// Consensus stores only what it could read.
+pub(crate) fn read_published<T: Canonical>(bytes: &[u8]) -> Result<T, ServiceError> {
+    T::decode(bytes, bytes.len())
+        .map_err(|e| paralith_boundary::ViewError::Malformed(e.to_string()).into())
+}
+
+/// Most missing generations that are named in one report.
+const MAX_REPORTED: usize = 1024;

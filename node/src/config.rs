@@ -1,0 +1,229 @@
+//! A node's configuration: one TOML file. Unknown keys are errors, so that a typing mistake is not
+//! a silent default.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use paralith_types::RuntimeId;
+use serde::{Deserialize, Serialize};
+
+use crate::error::NodeError;
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes part in consensus.
+    Validator,
+    /// Executes rounds of ParaTimes.
+    Compute,
+    /// Holds master secrets.
+    Keymanager,
+    /// Serves users.
+    Client,
+}
+
+impl Role {
+    /// Its name in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Compute => "compute",
+            Self::Keymanager => "keymanager",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// Where the node learns the chain from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum EngineConfig {
+    /// Its own one-validator engine. Development only.
+    Solo,
+    /// Its own CometBFT.
+    Cometbft {
+        /// Where CometBFT's peers connect.
+        p2p_listen: SocketAddr,
+        /// "id@host:port" of its peers.
+        persistent_peers: Vec<String>,
+    },
+    /// Full nodes over gRPC, believed in nothing: headers and proofs are verified.
+    Light {
+        /// "http://host:port" of full nodes.
+        nodes: Vec<String>,
+    },
+}
+
+/// Where trusted sides run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrustedPlacement {
+    /// A process each.
+    #[default]
+    Process,
+    /// In the node's process. Keeps nothing apart: development only.
+    Inprocess,
+}
+
+/// A node's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Its name in logs and listings.
+    pub name: String,
+    /// Its data. Relative paths are relative to the configuration file.
+    pub home: PathBuf,
+    /// The genesis document.
+    pub genesis: PathBuf,
+    /// What it does.
+    pub roles: Vec<Role>,
+    /// The file with its key: 64 hexadecimal digits.
+    pub node_key: PathBuf,
+    /// The file with its validator key, if it is a validator.
+    #[serde(default)]
+    pub consensus_key: Option<PathBuf>,
+    /// The entity that answers for it, by public key.
+    pub entity: String,
+    /// Where users connect (gRPC without TLS: put it on a loopback address or behind a proxy).
+    pub listen: SocketAddr,
+    /// Where other nodes connect.
+    #[serde(default)]
+    pub link_listen: Option<SocketAddr>,
+    /// How other nodes reach `link_listen`, as registered on chain.
+    #[serde(default)]
+    pub link_address: Option<String>,
+    /// Where it learns the chain from.
+    pub engine: EngineConfig,
+    /// The ParaTimes that it runs, or the key managers that it is part of. A compute node without
+    /// any runs every ParaTime that is registered.
+    #[serde(default)]
+    pub runtimes: Vec<RuntimeId>,
+    /// Where trusted sides run.
+    #[serde(default)]
+    pub trusted: TrustedPlacement,
+    /// The key that signs software attestations. Test chains only.
+    #[serde(default)]
+    pub software_platform_key: Option<PathBuf>,
+    /// How to misbehave. Refused unless genesis allows it.
+    #[serde(default)]
+    pub byzantine: Option<String>,
+    /// Compress the database.
+    #[serde(default = "yes")]
+    pub compression: bool,
+    /// Record every frame of the boundary and of the links here, for tests that search them.
+    #[serde(default)]
+    pub record: Option<PathBuf>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Config {
+    /// Reads a configuration file; its relative paths become relative to its folder.
+    pub fn load(file: &Path) -> Result<Self, NodeError> {
+        let unusable =
+            |reason: String| NodeError::Config { file: file.display().to_string(), reason };
+        let text = fs::read_to_string(file).map_err(|e| unusable(e.to_string()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|e| unusable(e.to_string()))?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let folder = fs::canonicalize(folder).map_err(|e| unusable(e.to_string()))?;
+        for path in [&mut config.home, &mut config.genesis, &mut config.node_key]
+            .into_iter()
+            .chain(config.consensus_key.as_mut())
+            .chain(config.software_platform_key.as_mut())
+            .chain(config.record.as_mut())
+        {
+            *path = folder.join(&*path);
+        }
+        config.check().map_err(unusable)?;
+        Ok(config)
+    }
+
+    /// Whether it does this.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let light = matches!(self.engine, EngineConfig::Light { .. });
+        if self.roles.is_empty() {
+            return Err("`roles` is empty: give at least one of validator, compute, keymanager, client".into());
+        }
+        if self.has(Role::Validator) && light {
+            return Err("a validator needs an engine of kind \"cometbft\"".into());
+        }
+        if self.has(Role::Validator) && self.consensus_key.is_none() {
+            return Err("a validator needs `consensus_key`".into());
+        }
+        if let EngineConfig::Light { nodes } = &self.engine
+            && nodes.is_empty()
+        {
+            return Err("an engine of kind \"light\" needs at least one of `nodes`".into());
+        }
+        let works = self.has(Role::Compute) || self.has(Role::Keymanager);
+        if works && (self.link_listen.is_none() || self.link_address.is_none()) {
+            return Err("a compute node or key manager needs `link_listen` and `link_address`".into());
+        }
+        if self.has(Role::Keymanager) && self.runtimes.is_empty() {
+            return Err("a key manager needs `runtimes`: the id of the key manager".into());
+        }
+        Ok(())
+    }
+
+    /// Writes the configuration for a person to read and change.
+    pub fn to_toml(&self) -> Result<String, NodeError> {
+        toml::to_string_pretty(self).map_err(|e| NodeError::internal(&e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALIDATOR: &str = r#"
+        name = "validator-0"
+        home = "data"
+        genesis = "genesis.json"
+        roles = ["validator"]
+        node_key = "node.key"
+        consensus_key = "consensus.key"
+        entity = "00"
+        listen = "127.0.0.1:26600"
+        [engine]
+        kind = "cometbft"
+        p2p_listen = "127.0.0.1:26601"
+        persistent_peers = []
+    "#;
+
+    fn load(text: &str) -> Result<Config, NodeError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("node.toml");
+        fs::write(&file, text).unwrap();
+        Config::load(&file)
+    }
+
+    #[test]
+    fn a_written_configuration_reads_back() {
+        let config = load(VALIDATOR).unwrap();
+        assert!(config.home.is_absolute());
+        assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (change, mention) in [
+            (("roles = [\"validator\"]", "roles = []"), "roles"),
+            (("consensus_key = \"consensus.key\"", ""), "consensus_key"),
+            (("name =", "nmae ="), "nmae"),
+            (("roles = [\"validator\"]", "roles = [\"compute\"]"), "link_listen"),
+            (("127.0.0.1:26600", "here"), "listen"),
+        ] {
+            let error = load(&VALIDATOR.replace(change.0, change.1)).unwrap_err();
+            assert!(error.to_string().contains(mention), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Links among compute nodes and key managers.
+//!
+//! A link is gRPC over TLS with raw public keys: the peer must hold the node key that the registry
+//! names, at one of the addresses that it names. Nodes of one process (a development chain) call
+//! each other's service directly; it is the same service.
+
+mod server;
+mod stream;
+pub mod tls;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use consensus_api::registry;
+use futures::FutureExt as _;
+use hyper_util::rt::TokioIo;
+use paralith_crypto::SigningKey;
+use paralith_proto::pb::host::v1::Answer;
+use paralith_proto::pb::paratime::v1::Output;
+use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
+use paralith_proto::pb::worker::v1::worker_service_server::WorkerService as _;
+use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
+use paralith_types::{CodeId, Epoch, Hash, PublicKey, Round, RuntimeId};
+use paralith_worker::{LinkError, LinkFuture, Links};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+pub(crate) use server::worker_status;
+pub use server::{LinkServer, serve};
+pub use stream::Recording;
+
+use crate::chain::ChainAccess;
+use crate::error::NodeError;
+
+/// How long a peer may take to answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a peer may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Largest message over a link: a batch, or a round's write log.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The nodes of this process, by id.
+pub type Neighbours = Arc<Mutex<BTreeMap<PublicKey, LinkServer>>>;
+
+/// A node's calls to other nodes.
+pub struct NodeLinks {
+    key: SigningKey,
+    chain: Arc<ChainAccess>,
+    neighbours: Neighbours,
+    clients: Mutex<BTreeMap<PublicKey, WorkerServiceClient<Channel>>>,
+    record: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for NodeLinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NodeLinks")
+    }
+}
+
+macro_rules! call {
+    ($links:expr, $peer:expr, $method:ident, $message:expr) => {{
+        let message = $message;
+        let neighbour = $links.neighbour($peer);
+        let called = async {
+            match neighbour {
+                Some(server) => server.$method(Request::new(message)).await,
+                None => $links.client($peer).await?.$method(message).await,
+            }
+        };
+        let answered = tokio::time::timeout(CALL_TIMEOUT, called).await;
+        answered
+            .unwrap_or_else(|_| Err(Status::deadline_exceeded("the peer did not answer in time")))
+            .map(Response::into_inner)
+            .map_err(|status| $links.failed($peer, &status))
+    }};
+}
+
+impl NodeLinks {
+    /// With this node's key; addresses come from the registry.
+    pub fn new(
+        key: SigningKey,
+        chain: Arc<ChainAccess>,
+        neighbours: Neighbours,
+        record: Option<PathBuf>,
+    ) -> Arc<Self> {
+        Arc::new(Self { key, chain, neighbours, clients: Mutex::default(), record })
+    }
+
+    fn neighbour(&self, peer: &PublicKey) -> Option<LinkServer> {
+        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner).get(peer).cloned()
+    }
+
+    async fn client(&self, peer: &PublicKey) -> Result<WorkerServiceClient<Channel>, Status> {
+        let known = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(peer).cloned();
+        if let Some(client) = known {
+            return Ok(client);
+        }
+        let unknown = || Status::unavailable("the peer is not registered with an address");
+        let node: registry::Node = self
+            .chain
+            .get(&registry::keys::node(peer))
+            .await
+            .map_err(|e| Status::unavailable(e.to_string()))?
+            .ok_or_else(unknown)?;
+        let mut last = unknown();
+        for address in &node.addresses {
+            match self.connect(peer, address).await {
+                Ok(channel) => {
+                    let client = WorkerServiceClient::new(channel)
+                        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+                    let mut clients =
+                        self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+                    clients.insert(*peer, client.clone());
+                    return Ok(client);
+                }
+                Err(error) => last = Status::unavailable(format!("{address}: {error}")),
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect(&self, peer: &PublicKey, address: &str) -> Result<Channel, NodeError> {
+        let config = tls::client_config(&self.key, peer).map_err(|e| NodeError::internal(&e))?;
+        let connector = tokio_rustls::TlsConnector::from(config);
+        let (target, record) = (address.to_string(), self.record.clone());
+        let endpoint = Endpoint::from_static("http://peer").connect_timeout(CONNECT_TIMEOUT);
+        let connect = tower::service_fn(move |_| {
+            let (connector, target, record) = (connector.clone(), target.clone(), record.clone());
+            async move {
+                let tcp = tokio::net::TcpStream::connect(&target).await?;
+                tcp.set_nodelay(true)?;
+                let name = tls::server_name().map_err(std::io::Error::other)?;
+                let tls = connector.connect(name, tcp).await?;
+                Ok::<_, std::io::Error>(TokioIo::new(Recording::new(tls, record.as_deref())?))
+            }
+        });
+        endpoint.connect_with_connector(connect).await.map_err(|e| NodeError::Unreachable {
+            node: address.to_string(),
+            reason: e.to_string(),
+        })
+    }
+
+    fn failed(&self, peer: &PublicKey, status: &Status) -> LinkError {
+        match status.code() {
+            Code::NotFound => LinkError::NotFound,
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+                // The next call connects anew, to the address that is registered then.
+                self.clients.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
+                LinkError::Unreachable(status.message().to_string())
+            }
+            _ => LinkError::Refused(status.message().to_string()),
+        }
+    }
+
+    /// Relays a request for keys to a key manager.
+    pub async fn answer_keys(
+        &self,
+        peer: &PublicKey,
+        id: &RuntimeId,
+        request: Vec<u8>,
+    ) -> Result<Vec<u8>, LinkError> {
+        let request = pb::EnclaveRequest { id: id.as_bytes().to_vec(), request };
+        call!(self, peer, answer_keys, request).map(|reply: pb::EnclaveReply| reply.reply)
+    }
+
+    /// Relays a request for secrets to another key manager.
+    pub async fn answer_replication(
+        &self,
+        peer: &PublicKey,
+        id: &RuntimeId,
+        request: Vec<u8>,
+    ) -> Result<Vec<u8>, LinkError> {
+        let request = pb::EnclaveRequest { id: id.as_bytes().to_vec(), request };
+        call!(self, peer, answer_replication, request).map(|reply: pb::EnclaveReply| reply.reply)
+    }
+
+    /// A runtime's public key from a key manager.
+    pub async fn public_key(
+        &self,
+        peer: &PublicKey,
+        id: &RuntimeId,
+        runtime: &RuntimeId,
+        epoch: Epoch,
+    ) -> Result<Vec<u8>, LinkError> {
+        let request = pb::PublicKeyRequest {
+            id: id.as_bytes().to_vec(),
+            runtime_id: runtime.as_bytes().to_vec(),
+            epoch: epoch.0,
+        };
+        call!(self, peer, get_runtime_public_key, request)
+            .map(|reply: pb::EnclaveReply| reply.reply)
+    }
+
+    /// Gives a module to a compute node.
+    pub async fn store_code(&self, peer: &PublicKey, module: Vec<u8>) -> Result<(), LinkError> {
+        call!(self, peer, store_code, pb::StoreCodeRequest { module }).map(|_: pb::Ack| ())
+    }
+
+    /// Has a compute node answer a query.
+    pub async fn run_query(&self, peer: &PublicKey, query: Vec<u8>) -> Result<Answer, LinkError> {
+        call!(self, peer, run_query, pb::RunQueryRequest { query })
+    }
+
+    /// Has a compute node reveal what a final round asked for.
+    pub async fn reveal(
+        &self,
+        peer: &PublicKey,
+        runtime: &RuntimeId,
+        round: Round,
+        handle: Vec<u8>,
+    ) -> Result<Answer, LinkError> {
+        let runtime_id = runtime.as_bytes().to_vec();
+        call!(self, peer, reveal, pb::RevealRequest { runtime_id, round: round.0, handle })
+    }
+}
+
+impl Links for NodeLinks {
+    fn submit_transactions(
+        &self,
+        peer: PublicKey,
+        runtime: RuntimeId,
+        raws: Vec<Vec<u8>>,
+    ) -> LinkFuture<'_, Vec<Output>> {
+        async move {
+            let runtime_id = runtime.as_bytes().to_vec();
+            let request = pb::TransactionsRequest { runtime_id, transactions: raws };
+            call!(self, &peer, submit_transactions, request)
+                .map(|reply: pb::TransactionsReply| reply.results)
+        }
+        .boxed()
+    }
+
+    fn propose(&self, peer: PublicKey, proposal: Proposal) -> LinkFuture<'_, ()> {
+        async move { call!(self, &peer, propose, proposal).map(|_: pb::Ack| ()) }.boxed()
+    }
+
+    fn send_vote(&self, peer: PublicKey, vote: VoteMessage) -> LinkFuture<'_, ()> {
+        async move { call!(self, &peer, send_vote, vote).map(|_: pb::Ack| ()) }.boxed()
+    }
+
+    fn fetch_proposal(
+        &self,
+        peer: PublicKey,
+        runtime: RuntimeId,
+        proposal_id: Hash,
+    ) -> LinkFuture<'_, Proposal> {
+        async move {
+            let request = pb::FetchProposalRequest {
+                runtime_id: runtime.as_bytes().to_vec(),
+                proposal_id: proposal_id.as_bytes().to_vec(),
+            };
+            call!(self, &peer, fetch_proposal, request)
+        }
+        .boxed()
+    }
+
+    fn fetch_round(
+        &self,
+        peer: PublicKey,
+        runtime: RuntimeId,
+        round: Round,
+    ) -> LinkFuture<'_, RoundData> {
+        async move {
+            let runtime_id = runtime.as_bytes().to_vec();
+            call!(self, &peer, fetch_round, pb::FetchRoundRequest { runtime_id, round: round.0 })
+        }
+        .boxed()
+    }
+
+    fn fetch_code(&self, peer: PublicKey, code: CodeId) -> LinkFuture<'_, Vec<u8>> {
+        async move {
+            let request = pb::FetchCodeRequest { code_id: code.as_bytes().to_vec() };
+            call!(self, &peer, fetch_code, request).map(|reply: pb::FetchCodeReply| reply.module)
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,242 @@
+//! What a node serves to other nodes: pool, proposals, votes, rounds, code, and the relays to its
+//! trusted sides. Who calls is known by the key of the handshake; what is said is verified by
+//! signature and proof all the same.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use paralith_crypto::SigningKey;
+use paralith_proto::pb::host::v1::Answer;
+use paralith_proto::pb::worker::v1::worker_service_server::{WorkerService, WorkerServiceServer};
+use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
+use paralith_proto::{Canonical, Wire};
+use paralith_types::{CodeId, Epoch, Hash, Round, RuntimeId};
+use paralith_worker::{WorkerError, WorkerHandle};
+use paratime_api::query::Query;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+use super::{MAX_MESSAGE_BYTES, Recording, tls};
+use crate::error::NodeError;
+use crate::rpc::{bad_argument, refusal};
+use crate::state::Services;
+
+type Answered<T> = Result<Response<T>, Status>;
+
+/// The service for other nodes.
+#[derive(Debug, Clone)]
+pub struct LinkServer {
+    services: Arc<Services>,
+}
+
+impl LinkServer {
+    /// Over what this node runs.
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+
+    fn worker(&self, runtime_id: &[u8]) -> Result<WorkerHandle, Status> {
+        let id = runtime(runtime_id)?;
+        self.services.worker(&id).ok_or_else(|| {
+            refusal(Code::NotFound, "node", 6, format!("this node does not run ParaTime {id}"))
+        })
+    }
+}
+
+fn runtime(bytes: &[u8]) -> Result<RuntimeId, Status> {
+    RuntimeId::try_from(bytes).map_err(|e| bad_argument("runtime_id", e))
+}
+
+/// A worker's refusal as gRPC carries it.
+pub(crate) fn worker_status(error: &WorkerError) -> Status {
+    let grpc = match error {
+        WorkerError::NotFound => Code::NotFound,
+        WorkerError::Invalid { .. } => Code::InvalidArgument,
+        WorkerError::Duplicate | WorkerError::AlreadyFinal { .. } => Code::AlreadyExists,
+        WorkerError::NotReady | WorkerError::Stopped => Code::Unavailable,
+        WorkerError::Full => Code::ResourceExhausted,
+        _ => Code::FailedPrecondition,
+    };
+    refusal(grpc, "worker", error.code(), error)
+}
+
+fn proposal_runtime(
+    proposal: Option<&paralith_proto::pb::roothash::v1::SignedProposal>,
+) -> Result<RuntimeId, Status> {
+    use consensus_api::roothash::ProposalHeader;
+    let signed = proposal.ok_or_else(|| bad_argument("proposal", "is missing"))?;
+    ProposalHeader::decode(&signed.header, 4096)
+        .map(|header| header.runtime_id)
+        .map_err(|e| bad_argument("proposal", e))
+}
+
+#[tonic::async_trait]
+impl WorkerService for LinkServer {
+    async fn submit_transactions(
+        &self,
+        request: Request<pb::TransactionsRequest>,
+    ) -> Answered<pb::TransactionsReply> {
+        let request = request.into_inner();
+        let worker = self.worker(&request.runtime_id)?;
+        let results = worker.submit_transactions(request.transactions).await;
+        let results = results.map_err(|e| worker_status(&e))?;
+        Ok(Response::new(pb::TransactionsReply { results: results.to_pb() }))
+    }
+
+    async fn propose(&self, request: Request<Proposal>) -> Answered<pb::Ack> {
+        let proposal = request.into_inner();
+        let id = proposal_runtime(proposal.proposal.as_ref())?;
+        let worker = self.worker(id.as_bytes())?;
+        worker.on_proposal(proposal).await.map_err(|e| worker_status(&e))?;
+        Ok(Response::new(pb::Ack {}))
+    }
+
+    async fn send_vote(&self, request: Request<VoteMessage>) -> Answered<pb::Ack> {
+        let vote = request.into_inner();
+        let id = proposal_runtime(vote.proposal.as_ref())?;
+        let worker = self.worker(id.as_bytes())?;
+        worker.on_vote(vote).await.map_err(|e| worker_status(&e))?;
+        Ok(Response::new(pb::Ack {}))
+    }
+
+    async fn fetch_proposal(
+        &self,
+        request: Request<pb::FetchProposalRequest>,
+    ) -> Answered<Proposal> {
+        let request = request.into_inner();
+        let id = Hash::try_from(request.proposal_id.as_slice())
+            .map_err(|e| bad_argument("proposal_id", e))?;
+        let worker = self.worker(&request.runtime_id)?;
+        Ok(Response::new(worker.fetch_proposal(id).await.map_err(|e| worker_status(&e))?))
+    }
+
+    async fn fetch_round(&self, request: Request<pb::FetchRoundRequest>) -> Answered<RoundData> {
+        let request = request.into_inner();
+        let worker = self.worker(&request.runtime_id)?;
+        let round = worker.fetch_round(Round(request.round)).await;
+        Ok(Response::new(round.map_err(|e| worker_status(&e))?))
+    }
+
+    async fn fetch_code(
+        &self,
+        request: Request<pb::FetchCodeRequest>,
+    ) -> Answered<pb::FetchCodeReply> {
+        let id = CodeId::try_from(request.into_inner().code_id.as_slice())
+            .map_err(|e| bad_argument("code_id", e))?;
+        let missing = || refusal(Code::NotFound, "node", 6, "this node does not have the module");
+        let module = self.services.code.get(&id)?.ok_or_else(missing)?;
+        Ok(Response::new(pb::FetchCodeReply { module }))
+    }
+
+    async fn store_code(&self, request: Request<pb::StoreCodeRequest>) -> Answered<pb::Ack> {
+        self.services.code.upload(request.into_inner().module).await?;
+        Ok(Response::new(pb::Ack {}))
+    }
+
+    async fn run_query(&self, request: Request<pb::RunQueryRequest>) -> Answered<Answer> {
+        let raw = request.into_inner().query;
+        let query = Query::decode(&raw, MAX_MESSAGE_BYTES).map_err(|e| bad_argument("query", e))?;
+        let worker = self.worker(query.runtime_id.as_bytes())?;
+        Ok(Response::new(worker.run_query(query.to_pb()).await.map_err(|e| worker_status(&e))?))
+    }
+
+    async fn reveal(&self, request: Request<pb::RevealRequest>) -> Answered<Answer> {
+        let request = request.into_inner();
+        let worker = self.worker(&request.runtime_id)?;
+        let answer = worker.reveal(Round(request.round), request.handle).await;
+        Ok(Response::new(answer.map_err(|e| worker_status(&e))?))
+    }
+
+    async fn answer_keys(
+        &self,
+        request: Request<pb::EnclaveRequest>,
+    ) -> Answered<pb::EnclaveReply> {
+        let request = request.into_inner();
+        let host = self.services.keymanager(&runtime(&request.id)?)?;
+        let reply = host.answer_keys(request.request).await?;
+        Ok(Response::new(pb::EnclaveReply { reply }))
+    }
+
+    async fn answer_replication(
+        &self,
+        request: Request<pb::EnclaveRequest>,
+    ) -> Answered<pb::EnclaveReply> {
+        let request = request.into_inner();
+        let host = self.services.keymanager(&runtime(&request.id)?)?;
+        let reply = host.answer_replication(request.request).await?;
+        Ok(Response::new(pb::EnclaveReply { reply }))
+    }
+
+    async fn get_runtime_public_key(
+        &self,
+        request: Request<pb::PublicKeyRequest>,
+    ) -> Answered<pb::EnclaveReply> {
+        let request = request.into_inner();
+        let host = self.services.keymanager(&runtime(&request.id)?)?;
+        let reply =
+            host.public_key(&runtime(&request.runtime_id)?, Epoch(request.epoch)).await?;
+        Ok(Response::new(pb::EnclaveReply { reply }))
+    }
+}
+
+/// Serves other nodes until the node stops.
+pub async fn serve(
+    listen: SocketAddr,
+    key: &SigningKey,
+    server: LinkServer,
+    record: Option<std::path::PathBuf>,
+    stop: CancellationToken,
+) -> Result<SocketAddr, NodeError> {
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .map_err(|e| NodeError::io(format!("the links' service on {listen}"), &e))?;
+    let address = listener.local_addr().map_err(|e| NodeError::io("the links' service", &e))?;
+    let acceptor =
+        TlsAcceptor::from(tls::server_config(key).map_err(|e| NodeError::internal(&e))?);
+    let (sender, incoming) = tokio::sync::mpsc::channel(64);
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stopped.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((tcp, _)) = accepted else { continue };
+            let (acceptor, sender, record) = (acceptor.clone(), sender.clone(), record.clone());
+            // A handshake of its own each, so that a slow one holds up no other.
+            tokio::spawn(async move {
+                if tcp.set_nodelay(true).is_err() {
+                    return;
+                }
+                let Ok(tls) = acceptor.accept(tcp).await else { return };
+                let peer = tls
+                    .get_ref()
+                    .1
+                    .peer_certificates()
+                    .and_then(|chain| chain.first())
+                    .and_then(|spki| tls::node_of(spki.as_ref()));
+                let Some(peer) = peer else { return };
+                if let Ok(stream) = Recording::new(tls, record.as_deref()) {
+                    let _ = sender.send(Ok::<_, std::io::Error>(stream.with_peer(peer))).await;
+                }
+            });
+        }
+    });
+    let service = WorkerServiceServer::new(server)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    tokio::spawn(async move {
+        let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
+        let served = tonic::transport::Server::builder()
+            .max_concurrent_streams(256)
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the links' service ended");
+        }
+    });
+    Ok(address)
+}

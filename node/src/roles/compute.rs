@@ -1,0 +1,306 @@
+//! A compute node's host: starts a trusted side and a worker for each ParaTime that it runs, and
+//! gets the ParaTime's keys for it in every epoch.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use consensus_api::keymanager::{Status as KmStatus, keys};
+use consensus_api::registry::{self, NodeRuntime, Runtime, RuntimeKind};
+use consensus_api::scheduler;
+use paralith_attest::SoftwarePlatform;
+use paralith_boundary::{BoundaryError, Recorder, pb};
+use paralith_crypto::SigningKey;
+use paralith_genesis::Document;
+use paralith_storage::Kv;
+use paralith_types::{CodeId, Epoch, RuntimeId};
+use paralith_worker::{Byzantine, HostStore, Links as _, Worker, WorkerConfig, WorkerHandle};
+use pb::host_call::Kind as Call;
+use pb::host_reply::Kind as Reply;
+
+use super::keymanager::prove_freshness;
+use super::{BridgeServices, Registrar, StartInput, attest_and_start};
+use crate::chain::ChainAccess;
+use crate::error::NodeError;
+use crate::links::NodeLinks;
+use crate::state::Services;
+use crate::trusted::{Kind, Placement, TrustedSide};
+
+/// What a compute node runs with.
+pub struct ComputeConfig {
+    /// The genesis document.
+    pub document: Document,
+    /// The node's key.
+    pub node_key: SigningKey,
+    /// Only these; all if empty.
+    pub only: Vec<RuntimeId>,
+    /// Where trusted sides run.
+    pub placement: Placement,
+    /// The software platform that vouches for them. Test chains only.
+    pub platform: Option<SoftwarePlatform>,
+    /// How to misbehave.
+    pub byzantine: Option<Byzantine>,
+    /// The node's store.
+    pub kv: Kv,
+    /// Where sealed state is kept; none for a chain in memory.
+    pub home: Option<PathBuf>,
+    /// Gets every frame of the boundary.
+    pub recorder: Option<Recorder>,
+}
+
+/// One ParaTime that runs here.
+struct Running {
+    trusted: Arc<TrustedSide>,
+    worker: WorkerHandle,
+    confidential: bool,
+    fresh: Option<Epoch>,
+    keyed: Option<Epoch>,
+}
+
+/// A compute node's host.
+pub struct ComputeHost {
+    config: ComputeConfig,
+    chain: Arc<ChainAccess>,
+    registrar: Arc<Registrar>,
+    links: Arc<NodeLinks>,
+    services: Arc<Services>,
+    running: Mutex<BTreeMap<RuntimeId, Running>>,
+}
+
+impl std::fmt::Debug for ComputeHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ComputeHost")
+    }
+}
+
+impl ComputeHost {
+    /// Runs nothing yet; [`ComputeHost::pass`] starts what is registered.
+    pub fn new(
+        config: ComputeConfig,
+        chain: Arc<ChainAccess>,
+        registrar: Arc<Registrar>,
+        links: Arc<NodeLinks>,
+        services: Arc<Services>,
+    ) -> Arc<Self> {
+        let running = Mutex::default();
+        Arc::new(Self { config, chain, registrar, links, services, running })
+    }
+
+    /// Does whatever is missing. Called for every block.
+    pub async fn pass(&self) -> Result<(), NodeError> {
+        self.drop_dead();
+        for runtime in self.chain.runtimes(None).await? {
+            let wanted = runtime.kind == RuntimeKind::Compute
+                && (self.config.only.is_empty() || self.config.only.contains(&runtime.id));
+            if wanted
+                && !self.is_running(&runtime.id)
+                && let Err(error) = self.start(&runtime).await
+            {
+                tracing::debug!(runtime = %runtime.name, %error, "cannot run this ParaTime yet");
+            }
+        }
+        self.registrar.pass().await?;
+        let ids: Vec<RuntimeId> = self.lock().keys().copied().collect();
+        for id in ids {
+            if let Err(error) = self.renew_keys(&id).await {
+                tracing::debug!(runtime = %id, %error, "no keys yet");
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<RuntimeId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_running(&self, id: &RuntimeId) -> bool {
+        self.lock().contains_key(id)
+    }
+
+    /// A trusted side that is gone takes its worker with it; both are started anew, with new keys.
+    fn drop_dead(&self) {
+        let mut running = self.lock();
+        running.retain(|id, one| {
+            let alive = !one.trusted.client().is_closed();
+            if !alive {
+                tracing::warn!(runtime = %id, "the trusted side is gone: starting it anew");
+                one.worker.stop();
+                self.services.remove_worker(id);
+            }
+            alive
+        });
+    }
+
+    async fn start(&self, runtime: &Runtime) -> Result<(), NodeError> {
+        let code = runtime.code.as_ref().ok_or_else(|| NodeError::NotFound {
+            what: "code of ParaTime",
+            name: runtime.name.clone(),
+            hint: String::new(),
+        })?;
+        let module = self.module(&code.id).await?;
+        let store = Arc::new(HostStore::new(self.config.kv.clone(), runtime.id));
+        let name = format!("{}/{}", runtime.name, self.registrar.node_id());
+        let services = BridgeServices::new(name, Arc::clone(&self.chain), Some(store));
+        let trusted = Arc::new(TrustedSide::start(
+            Kind::Runtime,
+            &self.config.placement,
+            Arc::new(services),
+            self.config.recorder.clone(),
+        )?);
+        let client = trusted.client().clone();
+        let sealed = self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
+        let enclave_lies = match self.config.byzantine {
+            Some(how) if how.is_the_enclaves() => how.to_string(),
+            _ => String::new(),
+        };
+        let attested = tokio::task::block_in_place(|| {
+            attest_and_start(
+                &client,
+                StartInput {
+                    document: &self.config.document,
+                    node: &self.config.node_key,
+                    runtime_id: runtime.id,
+                    code: module,
+                    sealed,
+                    platform: self.config.platform.as_ref().filter(|_| runtime.confidential),
+                    byzantine: enclave_lies,
+                },
+            )
+        })?;
+        self.registrar.offer(NodeRuntime {
+            runtime_id: runtime.id,
+            tee: attested.capability,
+            extra_info: Vec::new(),
+        });
+        let config = WorkerConfig {
+            runtime_id: runtime.id,
+            node_key: SigningKey::from_seed(*self.config.node_key.seed()),
+            chain_context: self.chain.chain_context(),
+            byzantine: self.config.byzantine,
+            kv: self.config.kv.clone(),
+        };
+        let worker = Worker::start(
+            config,
+            Arc::clone(&self.chain) as Arc<dyn paralith_worker::Chain>,
+            Arc::clone(&self.links) as Arc<dyn paralith_worker::Links>,
+            Arc::new(client),
+        );
+        self.services.add_worker(runtime.id, worker.clone());
+        let confidential = runtime.confidential;
+        let one = Running { trusted, worker, confidential, fresh: None, keyed: None };
+        self.lock().insert(runtime.id, one);
+        tracing::info!(runtime = %runtime.name, "running this ParaTime");
+        Ok(())
+    }
+
+    /// From the node's own store, or the first compute node that has it; the hash tells.
+    async fn module(&self, id: &CodeId) -> Result<Vec<u8>, NodeError> {
+        if let Some(module) = self.services.code.get(id)? {
+            return Ok(module);
+        }
+        for node in self.chain.nodes(None).await? {
+            if !node.has_role(registry::ROLE_COMPUTE) || node.id == self.registrar.node_id() {
+                continue;
+            }
+            let Ok(module) = self.links.fetch_code(node.id, *id).await else { continue };
+            if paralith_host::wasm::code_id(&module) == *id {
+                self.services.code.put(&module)?;
+                return Ok(module);
+            }
+        }
+        Err(NodeError::NotFound {
+            what: "module",
+            name: id.to_string(),
+            hint: ": no compute node has it".to_string(),
+        })
+    }
+
+    /// Proves freshness and fetches keys for a ParaTime, once an epoch.
+    async fn renew_keys(&self, id: &RuntimeId) -> Result<(), NodeError> {
+        let epoch = self.chain.epoch().await?;
+        let (client, confidential, fresh, keyed) = match self.lock().get(id) {
+            Some(one) => {
+                (one.trusted.client().clone(), one.confidential, one.fresh, one.keyed)
+            }
+            None => return Ok(()),
+        };
+        if !confidential || keyed == Some(epoch) {
+            return Ok(());
+        }
+        let height = self.chain.height().await?;
+        let node = self.registrar.node_id();
+        if fresh != Some(epoch) {
+            call(&client, Call::Sync(pb::Sync { height })).await?;
+            prove_freshness(&self.chain, &node, &client, height).await?;
+            if let Some(one) = self.lock().get_mut(id) {
+                one.fresh = Some(epoch);
+            }
+        }
+        let committee: Option<scheduler::Committee> =
+            self.chain.get(&scheduler::keys::committee(id)).await?;
+        let elected = committee.is_some_and(|committee| {
+            committee.workers.contains(&node) || committee.backups.contains(&node)
+        });
+        if !elected {
+            return Ok(());
+        }
+        self.fetch_keys(id, &client, epoch).await?;
+        if let Some(one) = self.lock().get_mut(id) {
+            one.keyed = Some(epoch);
+            one.worker.wake();
+        }
+        Ok(())
+    }
+
+    async fn fetch_keys(
+        &self,
+        id: &RuntimeId,
+        client: &paralith_boundary::Client,
+        epoch: Epoch,
+    ) -> Result<(), NodeError> {
+        let runtime: Option<Runtime> = self.chain.get(&registry::keys::runtime(id)).await?;
+        let Some(manager) = runtime.and_then(|runtime| runtime.key_manager) else {
+            return Ok(());
+        };
+        let status: Option<KmStatus> = self.chain.get(&keys::status(&manager)).await?;
+        let ask = Call::KeyRequestFor(pb::KeyRequestFor { epoch: epoch.0 });
+        let Reply::Bytes(request) = call(client, ask).await? else {
+            return Err(BoundaryError::WrongReply.into());
+        };
+        let mut last = NodeError::NotReady {
+            reason: "no key manager is registered yet".to_string(),
+        };
+        for peer in status.map(|status| status.nodes).unwrap_or_default() {
+            let answered = match self.services.keymanager(&manager) {
+                Ok(host) if peer == self.registrar.node_id() => {
+                    host.answer_keys(request.clone()).await.map_err(|e| e.to_string())
+                }
+                _ => self
+                    .links
+                    .answer_keys(&peer, &manager, request.clone())
+                    .await
+                    .map_err(|e| e.to_string()),
+            };
+            let reply = match answered {
+                Ok(reply) => reply,
+                Err(reason) => {
+                    last = NodeError::NotReady { reason };
+                    continue;
+                }
+            };
+            match call(client, Call::ProvideKeys(pb::ProvideKeys { reply })).await {
+                Ok(_) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+async fn call(client: &paralith_boundary::Client, call: Call) -> Result<Reply, NodeError> {
+    let client = client.clone();
+    tokio::task::spawn_blocking(move || client.call(call))
+        .await
+        .map_err(|e| NodeError::internal(&e))?
+        .map_err(NodeError::Trusted)
+}

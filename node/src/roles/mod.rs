@@ -1,0 +1,15 @@
+//! What a node does besides serving users: the loops that drive its trusted sides.
+//!
+//! Events only wake these loops; each pass reads state, compares it with what the trusted side has
+//! said, and does what is missing. A pass that fails is tried again with the next block, so there
+//! is no step that a crash could skip.
+
+pub mod compute;
+pub mod keymanager;
+pub mod registration;
+pub mod services;
+mod start;
+
+pub use registration::Registrar;
+pub use services::BridgeServices;
+pub use start::{Attested, StartInput, attest_and_start};

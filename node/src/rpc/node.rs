@@ -1,0 +1,73 @@
+//! The node about itself.
+
+use std::sync::Arc;
+
+use consensus_api::scheduler;
+use paralith_proto::pb::node::v1 as npb;
+use tonic::{Request, Response, Status};
+
+use crate::state::NodeState;
+
+/// `NodeService`.
+#[derive(Debug)]
+pub(super) struct Node {
+    state: Arc<NodeState>,
+}
+
+impl Node {
+    pub(super) fn new(state: Arc<NodeState>) -> Self {
+        Self { state }
+    }
+}
+
+#[tonic::async_trait]
+impl npb::node_service_server::NodeService for Node {
+    async fn get_status(
+        &self,
+        _request: Request<npb::GetStatusRequest>,
+    ) -> Result<Response<npb::GetStatusResponse>, Status> {
+        let state = &self.state;
+        let mut runtimes = Vec::new();
+        for (id, worker) in state.services.workers() {
+            let status = worker.status();
+            let runtime = state.chain.get::<consensus_api::registry::Runtime>(
+                &consensus_api::registry::keys::runtime(&id),
+            );
+            let runtime = runtime.await?;
+            let committee: Option<scheduler::Committee> =
+                state.chain.get(&scheduler::keys::committee(&id)).await?;
+            let (worker_role, backup_role) = committee.map_or((false, false), |committee| {
+                let node = &state.node_id;
+                (committee.workers.contains(node), committee.backups.contains(node))
+            });
+            let committee_role = match (worker_role, backup_role) {
+                (true, true) => "worker+backup",
+                (true, false) => "worker",
+                (false, true) => "backup",
+                (false, false) => "",
+            };
+            runtimes.push(npb::RuntimeStatus {
+                runtime_id: id.as_bytes().to_vec(),
+                name: runtime.as_ref().map(|r| r.name.clone()).unwrap_or_default(),
+                confidential: runtime.is_some_and(|r| r.confidential),
+                has_keys: status.has_keys,
+                round: status.round.0,
+                state_root: status.state_root.as_bytes().to_vec(),
+                pool_size: status.pool_size,
+                committee_role: committee_role.to_string(),
+            });
+        }
+        let height = state.chain.height().await;
+        Ok(Response::new(npb::GetStatusResponse {
+            node_id: state.node_id.as_bytes().to_vec(),
+            roles: state.roles.iter().map(|role| role.name().to_string()).collect(),
+            software_version: env!("CARGO_PKG_VERSION").to_string(),
+            engine: state.engine_name.to_string(),
+            ready: height.is_ok(),
+            height: height.unwrap_or(0),
+            epoch: state.chain.epoch().await.map_or(0, |epoch| epoch.0),
+            runtimes,
+            byzantine: state.byzantine.clone().unwrap_or_default(),
+        }))
+    }
+}

@@ -1,0 +1,479 @@
+//! ParaTimes to their users: this node's own worker answers, or the request is relayed to a member
+//! of the ParaTime's committee.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use consensus_api::{registry, roothash, scheduler};
+use futures::Stream;
+use paralith_proto::pb::paratime::v1 as ppb;
+use paralith_proto::pb::worker::v1::RoundData;
+use paralith_proto::{Canonical, Wire};
+use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
+use paralith_worker::{Chain as _, Links as _};
+use paratime_api::output::{IoLeaf, Output, io_root};
+use paratime_api::query::Query;
+use paratime_api::tx;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use super::{bad_argument, refusal};
+use crate::links::worker_status;
+use crate::state::NodeState;
+
+/// Largest transaction or query.
+const MAX_TX_BYTES: usize = 1024 * 1024;
+
+/// How many confirmations wait for a slow reader; a transaction has three.
+const RECEIPTS_QUEUED: usize = 4;
+
+/// How many rounds wait for a slow watcher.
+const ROUNDS_QUEUED: usize = 64;
+
+type Receipts = Pin<Box<dyn Stream<Item = Result<ppb::Receipt, Status>> + Send>>;
+type Rounds = Pin<Box<dyn Stream<Item = Result<ppb::Round, Status>> + Send>>;
+
+/// `ParaTimeService`.
+#[derive(Debug, Clone)]
+pub(super) struct ParaTime {
+    state: Arc<NodeState>,
+}
+
+impl ParaTime {
+    pub(super) fn new(state: Arc<NodeState>) -> Self {
+        Self { state }
+    }
+
+    /// The members of a ParaTime's committee, this node first if it is one.
+    async fn members(&self, id: &RuntimeId) -> Result<Vec<PublicKey>, Status> {
+        let runtime: Option<registry::Runtime> =
+            self.state.chain.get(&registry::keys::runtime(id)).await?;
+        if runtime.is_none_or(|runtime| runtime.kind != registry::RuntimeKind::Compute) {
+            let text = format!("there is no ParaTime {id}: list them with `paralith query runtime`");
+            return Err(refusal(Code::NotFound, "registry", 11, text));
+        }
+        let committee: Option<scheduler::Committee> =
+            self.state.chain.get(&scheduler::keys::committee(id)).await?;
+        let committee = committee.ok_or_else(|| {
+            let text = format!("ParaTime {id} has no committee in this epoch: try again in the next");
+            refusal(Code::Unavailable, "roothash", 5, text)
+        })?;
+        let mut members = committee.workers;
+        members.extend(committee.backups);
+        members.sort_by_key(|member| *member != self.state.node_id);
+        members.dedup();
+        Ok(members)
+    }
+
+    /// Puts a transaction into the pool of a committee member.
+    async fn hand_in(&self, id: &RuntimeId, raw: Vec<u8>) -> Result<(), Status> {
+        let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
+        for member in self.members(id).await? {
+            let own = (member == self.state.node_id).then(|| self.state.services.worker(id));
+            let results = match own.flatten() {
+                Some(worker) => {
+                    worker.submit_transactions(vec![raw.clone()]).await.map_err(|e| worker_status(&e))
+                }
+                None => self
+                    .state
+                    .links
+                    .submit_transactions(member, *id, vec![raw.clone()])
+                    .await
+                    .map(|results| results.into_iter().filter_map(|r| Output::from_pb(r).ok()).collect())
+                    .map_err(|e| refusal(Code::Unavailable, "worker-link", e.code(), e)),
+            };
+            match results.map(|results: Vec<Output>| results.into_iter().next()) {
+                Ok(Some(Output::Ok(_))) => return Ok(()),
+                Ok(Some(Output::Error(e))) => {
+                    return Err(refusal(Code::InvalidArgument, &e.module, e.code, e.message));
+                }
+                Ok(None) => {}
+                Err(status) => last = status,
+            }
+        }
+        Err(last)
+    }
+
+    /// A final round with its outputs opened, from this node's worker or a member's; checked
+    /// against the header in consensus state.
+    async fn round(&self, id: &RuntimeId, round: Round) -> Result<RoundData, Status> {
+        let key = roothash::keys::header(id, round);
+        let header: Option<roothash::Header> = self.state.chain.get(&key).await?;
+        let header = header.ok_or_else(|| {
+            refusal(Code::NotFound, "roothash", 2, format!("there is no round {round} (yet, or any more)"))
+        })?;
+        if header.header_type != roothash::HeaderType::Normal {
+            return Ok(RoundData { header: Some(header.to_pb()), ..RoundData::default() });
+        }
+        if let Some(worker) = self.state.services.worker(id)
+            && let Ok(data) = worker.fetch_round(round).await
+            && data.outputs.len() == data.leaves.len()
+        {
+            return Ok(data);
+        }
+        for member in self.members(id).await? {
+            if member == self.state.node_id {
+                continue;
+            }
+            if let Ok(data) = self.state.links.fetch_round(member, *id, round).await
+                && fits(&data, &header)
+            {
+                return Ok(data);
+            }
+        }
+        Err(refusal(Code::Unavailable, "node", 9, "no committee member has this round opened yet"))
+    }
+
+    async fn newest_round(&self, id: &RuntimeId) -> Result<Round, Status> {
+        let state: Option<roothash::RuntimeState> =
+            self.state.chain.get(&roothash::keys::runtime_state(id)).await?;
+        let missing = || refusal(Code::NotFound, "registry", 11, format!("there is no ParaTime {id}"));
+        Ok(state.ok_or_else(missing)?.last_block.round)
+    }
+
+    /// Follows the rounds after `after` and sends each to `found` until that has enough.
+    async fn follow(
+        &self,
+        id: RuntimeId,
+        mut after: Round,
+        mut found: impl AsyncFnMut(RoundData) -> bool,
+    ) -> Result<(), Status> {
+        let mut blocks = self.state.chain.subscribe();
+        loop {
+            while after < self.newest_round(&id).await? {
+                let next = after.next();
+                match self.round(&id, next).await {
+                    Ok(data) => {
+                        if found(data).await {
+                            return Ok(());
+                        }
+                        after = next;
+                    }
+                    // Its outputs are being opened: look again with the next block.
+                    Err(status) if status.code() == Code::Unavailable => break,
+                    Err(status) => return Err(status),
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.state.stop.cancelled() => {
+                    return Err(refusal(Code::Unavailable, "node", 9, "the node stops"));
+                }
+                block = self.woken(&id, &mut blocks) => {
+                    block.map_err(|()| refusal(Code::Unavailable, "node", 9, "the node stops"))?;
+                }
+            }
+        }
+    }
+
+    /// Waits for a block or for the own worker to have opened a round.
+    async fn woken(
+        &self,
+        id: &RuntimeId,
+        blocks: &mut tokio::sync::broadcast::Receiver<paralith_worker::ChainBlock>,
+    ) -> Result<(), ()> {
+        use tokio::sync::broadcast::error::RecvError;
+        let opened = async {
+            match self.state.services.worker(id) {
+                Some(worker) => {
+                    let _ = worker.subscribe_rounds().recv().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = opened => Ok(()),
+            block = blocks.recv() => match block {
+                Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
+                Err(RecvError::Closed) => Err(()),
+            },
+        }
+    }
+
+    async fn submit_inner(
+        self,
+        raw: Vec<u8>,
+        wait_for: ppb::Confirmation,
+        sender: mpsc::Sender<Result<ppb::Receipt, Status>>,
+    ) {
+        if let Err(status) = self.confirm(raw, wait_for, &sender).await {
+            let _ = sender.send(Err(status)).await;
+        }
+    }
+
+    async fn confirm(
+        &self,
+        raw: Vec<u8>,
+        wait_for: ppb::Confirmation,
+        sender: &mpsc::Sender<Result<ppb::Receipt, Status>>,
+    ) -> Result<(), Status> {
+        let id = runtime_of(&raw)?;
+        let hash = tx::hash_of(&raw);
+        let before = self.newest_round(&id).await?;
+        let mut soft = self.state.services.worker(&id).map(|w| w.subscribe_confirmations());
+        self.hand_in(&id, raw).await?;
+        let accepted = ppb::Receipt {
+            tx_hash: hash.as_bytes().to_vec(),
+            confirmation: ppb::Confirmation::Accepted as i32,
+            ..ppb::Receipt::default()
+        };
+        let _ = sender.send(Ok(accepted)).await;
+        if wait_for == ppb::Confirmation::Accepted {
+            return Ok(());
+        }
+        let softly = async {
+            let Some(confirmations) = &mut soft else { return std::future::pending().await };
+            loop {
+                match confirmations.recv().await {
+                    Ok(confirmation) => {
+                        if let Some(receipt) = confirmation.soft_receipt(&hash) {
+                            let _ = sender.send(Ok(receipt)).await;
+                            if wait_for == ppb::Confirmation::Soft {
+                                return;
+                            }
+                        }
+                    }
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => {
+                        return std::future::pending().await;
+                    }
+                }
+            }
+        };
+        let finally = self.follow(id, before, async |data| match receipt(&data, &hash) {
+            Some(receipt) => {
+                let _ = sender.send(Ok(receipt)).await;
+                true
+            }
+            None => sender.is_closed(),
+        });
+        tokio::select! {
+            biased;
+            finished = finally => finished,
+            () = softly => Ok(()),
+        }
+    }
+}
+
+/// Whether another node's data is that of the final header.
+fn fits(data: &RoundData, header: &roothash::Header) -> bool {
+    let leaves: Result<Vec<IoLeaf>, _> =
+        data.leaves.iter().cloned().map(IoLeaf::from_pb).collect();
+    let Ok(leaves) = leaves else { return false };
+    if io_root(&leaves) != header.io_root || data.outputs.len() != leaves.len() {
+        return false;
+    }
+    data.outputs.iter().zip(&leaves).all(|(output, leaf)| {
+        paratime_api::output::OpenedOutput::from_pb(output.clone())
+            .is_ok_and(|output| output.matches(leaf))
+    })
+}
+
+/// The final receipt of a transaction, if the round has it.
+fn receipt(data: &RoundData, hash: &Hash) -> Option<ppb::Receipt> {
+    let header = data.header.clone()?;
+    let index = data.leaves.iter().position(|leaf| leaf.tx_hash == hash.as_bytes())?;
+    let leaves: Vec<Vec<u8>> =
+        data.leaves.iter().map(paralith_proto::Message::encode_to_vec).collect();
+    let proof = paralith_crypto::merkle::merkle_proof(&leaves, index)?;
+    Some(ppb::Receipt {
+        tx_hash: hash.as_bytes().to_vec(),
+        confirmation: ppb::Confirmation::Final as i32,
+        round: header.round,
+        header: Some(header),
+        leaf: data.leaves.get(index).cloned(),
+        leaf_index: proof.index,
+        leaf_count: proof.total,
+        leaf_path: proof.path.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
+        output: data.outputs.get(index).cloned(),
+        ..ppb::Receipt::default()
+    })
+}
+
+fn public(data: RoundData) -> ppb::Round {
+    ppb::Round { header: data.header, leaves: data.leaves, outputs: data.outputs }
+}
+
+fn runtime_id(bytes: &[u8]) -> Result<RuntimeId, Status> {
+    RuntimeId::try_from(bytes).map_err(|e| bad_argument("runtime_id", e))
+}
+
+/// The ParaTime that a raw transaction names. Everything else about it is the committee's to check.
+fn runtime_of(raw: &[u8]) -> Result<RuntimeId, Status> {
+    let refused = |e: paratime_api::TxError| {
+        refusal(Code::InvalidArgument, "paratime", e.code(), e)
+    };
+    if raw.len() > MAX_TX_BYTES {
+        let (limit, got) = (MAX_TX_BYTES, raw.len());
+        return Err(refused(paratime_api::TxError::Oversized { limit, got }));
+    }
+    let signed = tx::SignedTransaction::decode(raw, MAX_TX_BYTES)
+        .map_err(|e| refused(paratime_api::TxError::Malformed(e)))?;
+    let transaction = tx::Transaction::decode(&signed.transaction, MAX_TX_BYTES)
+        .map_err(|e| refused(paratime_api::TxError::Malformed(e.within("transaction"))))?;
+    Ok(transaction.runtime_id)
+}
+
+#[tonic::async_trait]
+impl ppb::para_time_service_server::ParaTimeService for ParaTime {
+    type SubmitStream = Receipts;
+    type WatchRoundsStream = Rounds;
+
+    async fn submit(
+        &self,
+        request: Request<ppb::SubmitRequest>,
+    ) -> Result<Response<Receipts>, Status> {
+        let request = request.into_inner();
+        let wait_for = match request.wait_for() {
+            ppb::Confirmation::Unspecified => ppb::Confirmation::Final,
+            other => other,
+        };
+        let (sender, receiver) = mpsc::channel(RECEIPTS_QUEUED);
+        tokio::spawn(self.clone().submit_inner(request.transaction, wait_for, sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<ppb::GetReceiptRequest>,
+    ) -> Result<Response<ppb::Receipt>, Status> {
+        let request = request.into_inner();
+        let id = runtime_id(&request.runtime_id)?;
+        let hash = Hash::try_from(request.tx_hash.as_slice())
+            .map_err(|e| bad_argument("tx_hash", e))?;
+        let missing = || {
+            refusal(Code::NotFound, "node", 6, "this node knows no final round with this transaction")
+        };
+        let worker = self.state.services.worker(&id).ok_or_else(missing)?;
+        let receipt = worker.receipt(hash).await.map_err(|e| worker_status(&e))?;
+        Ok(Response::new(receipt.ok_or_else(missing)?))
+    }
+
+    async fn query(
+        &self,
+        request: Request<ppb::QueryRequest>,
+    ) -> Result<Response<ppb::QueryResponse>, Status> {
+        let raw = request.into_inner().query;
+        let query = Query::decode(&raw, MAX_TX_BYTES).map_err(|e| bad_argument("query", e))?;
+        let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
+        for member in self.members(&query.runtime_id).await? {
+            let own = (member == self.state.node_id)
+                .then(|| self.state.services.worker(&query.runtime_id));
+            let answer = match own.flatten() {
+                Some(worker) => {
+                    worker.run_query(query.to_pb()).await.map_err(|e| worker_status(&e))
+                }
+                None => self
+                    .state
+                    .links
+                    .run_query(&member, raw.clone())
+                    .await
+                    .map_err(|e| refusal(Code::Unavailable, "worker-link", e.code(), e)),
+            };
+            match answer {
+                Ok(answer) => {
+                    return Ok(Response::new(ppb::QueryResponse {
+                        round: answer.round,
+                        state_root: answer.state_root,
+                        output: answer.output,
+                    }));
+                }
+                Err(status) => last = status,
+            }
+        }
+        Err(last)
+    }
+
+    async fn reveal(
+        &self,
+        request: Request<ppb::RevealRequest>,
+    ) -> Result<Response<ppb::QueryResponse>, Status> {
+        let request = request.into_inner();
+        let id = runtime_id(&request.runtime_id)?;
+        let (round, handle) = (Round(request.round), request.handle);
+        let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
+        for member in self.members(&id).await? {
+            let own = (member == self.state.node_id).then(|| self.state.services.worker(&id));
+            let answer = match own.flatten() {
+                Some(worker) => {
+                    worker.reveal(round, handle.clone()).await.map_err(|e| worker_status(&e))
+                }
+                None => self
+                    .state
+                    .links
+                    .reveal(&member, &id, round, handle.clone())
+                    .await
+                    .map_err(|e| refusal(Code::FailedPrecondition, "worker-link", e.code(), e)),
+            };
+            match answer {
+                Ok(answer) => {
+                    return Ok(Response::new(ppb::QueryResponse {
+                        round: answer.round,
+                        state_root: answer.state_root,
+                        output: answer.output,
+                    }));
+                }
+                Err(status) => last = status,
+            }
+        }
+        Err(last)
+    }
+
+    async fn watch_rounds(
+        &self,
+        request: Request<ppb::WatchRoundsRequest>,
+    ) -> Result<Response<Rounds>, Status> {
+        let id = runtime_id(&request.into_inner().runtime_id)?;
+        let after = self.newest_round(&id).await?;
+        let (sender, receiver) = mpsc::channel(ROUNDS_QUEUED);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let followed = this
+                .follow(id, after, async |data| sender.send(Ok(public(data))).await.is_err())
+                .await;
+            if let Err(status) = followed {
+                let _ = sender.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn get_round(
+        &self,
+        request: Request<ppb::GetRoundRequest>,
+    ) -> Result<Response<ppb::Round>, Status> {
+        let request = request.into_inner();
+        let id = runtime_id(&request.runtime_id)?;
+        let round =
+            if request.newest { self.newest_round(&id).await? } else { Round(request.round) };
+        Ok(Response::new(public(self.round(&id, round).await?)))
+    }
+
+    async fn upload_code(
+        &self,
+        request: Request<ppb::UploadCodeRequest>,
+    ) -> Result<Response<ppb::UploadCodeResponse>, Status> {
+        let module = request.into_inner().module;
+        let id = self.state.services.code.upload(module.clone()).await?;
+        // Those who will run it fetch it from each other; one that has it is enough to begin with.
+        for node in self.state.chain.nodes(None).await? {
+            if node.has_role(registry::ROLE_COMPUTE) && node.id != self.state.node_id {
+                let _ = self.state.links.store_code(&node.id, module.clone()).await;
+            }
+        }
+        Ok(Response::new(ppb::UploadCodeResponse { code_id: id.as_bytes().to_vec() }))
+    }
+
+    async fn get_code(
+        &self,
+        request: Request<ppb::GetCodeRequest>,
+    ) -> Result<Response<ppb::GetCodeResponse>, Status> {
+        let id = CodeId::try_from(request.into_inner().code_id.as_slice())
+            .map_err(|e| bad_argument("code_id", e))?;
+        let missing = || refusal(Code::NotFound, "node", 6, "this node does not have the module");
+        let module = self.state.services.code.get(&id)?.ok_or_else(missing)?;
+        Ok(Response::new(ppb::GetCodeResponse { module }))
+    }
+}

@@ -1,0 +1,150 @@
+//! What a running node consists of, shared by its services.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use paralith_genesis::Document;
+use paralith_storage::{Column, Kv, WriteBatch};
+use paralith_types::{CodeId, PublicKey, RuntimeId};
+use paralith_worker::WorkerHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+
+use crate::chain::ChainAccess;
+use crate::config::Role;
+use crate::error::NodeError;
+use crate::links::NodeLinks;
+use crate::roles::keymanager::KeyManagerHost;
+use crate::rpc::refusal;
+
+const CODE_PREFIX: &[u8] = b"code/";
+
+/// Modules by hash.
+#[derive(Debug, Clone)]
+pub struct CodeStore {
+    kv: Kv,
+}
+
+impl CodeStore {
+    /// In the node's store.
+    pub fn new(kv: Kv) -> Self {
+        Self { kv }
+    }
+
+    /// A module, if this node has it.
+    pub fn get(&self, id: &CodeId) -> Result<Option<Vec<u8>>, NodeError> {
+        let key = [CODE_PREFIX, id.as_bytes()].concat();
+        self.kv.get(Column::Blocks, &key).map_err(|e| NodeError::internal(&e))
+    }
+
+    /// Checks a module as the trusted side will, and keeps it.
+    pub async fn upload(&self, module: Vec<u8>) -> Result<CodeId, Status> {
+        let checked = tokio::task::spawn_blocking(move || {
+            let engine = paralith_host::wasm::Engine::new().map_err(|e| NodeError::internal(&e))?;
+            match engine.compile(&module) {
+                Ok(_) => Ok(Ok(module)),
+                Err(refused) => Ok::<_, NodeError>(Err(refused)),
+            }
+        });
+        match checked.await.map_err(|e| NodeError::internal(&e))?? {
+            Ok(module) => Ok(self.put(&module)?),
+            Err(refused) => {
+                Err(refusal(Code::InvalidArgument, "upload", refused.code(), refused))
+            }
+        }
+    }
+
+    /// Keeps a module, under the hash of its bytes.
+    pub fn put(&self, module: &[u8]) -> Result<CodeId, NodeError> {
+        let id = paralith_host::wasm::code_id(module);
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Blocks, [CODE_PREFIX, id.as_bytes()].concat(), module);
+        self.kv.write(batch, true).map_err(|e| NodeError::internal(&e))?;
+        Ok(id)
+    }
+}
+
+/// What a node runs for others.
+#[derive(Debug)]
+pub struct Services {
+    /// Modules that were uploaded or fetched.
+    pub code: CodeStore,
+    workers: Mutex<BTreeMap<RuntimeId, WorkerHandle>>,
+    keymanagers: Mutex<BTreeMap<RuntimeId, Arc<KeyManagerHost>>>,
+}
+
+impl Services {
+    /// None yet.
+    pub fn new(code: CodeStore) -> Arc<Self> {
+        Arc::new(Self { code, workers: Mutex::default(), keymanagers: Mutex::default() })
+    }
+
+    /// The worker of a ParaTime, if this node runs it.
+    pub fn worker(&self, id: &RuntimeId) -> Option<WorkerHandle> {
+        lock(&self.workers).get(id).cloned()
+    }
+
+    /// All workers.
+    pub fn workers(&self) -> Vec<(RuntimeId, WorkerHandle)> {
+        lock(&self.workers).iter().map(|(id, worker)| (*id, worker.clone())).collect()
+    }
+
+    /// Begins to serve a ParaTime.
+    pub fn add_worker(&self, id: RuntimeId, worker: WorkerHandle) {
+        lock(&self.workers).insert(id, worker);
+    }
+
+    /// No longer serves a ParaTime: its trusted side is gone.
+    pub fn remove_worker(&self, id: &RuntimeId) {
+        lock(&self.workers).remove(id);
+    }
+
+    /// The key manager of this id, if this node is part of it.
+    pub fn keymanager(&self, id: &RuntimeId) -> Result<Arc<KeyManagerHost>, Status> {
+        lock(&self.keymanagers).get(id).cloned().ok_or_else(|| {
+            refusal(Code::NotFound, "node", 6, format!("this node is no part of key manager {id}"))
+        })
+    }
+
+    /// Begins to serve a key manager.
+    pub fn add_keymanager(&self, id: RuntimeId, host: Arc<KeyManagerHost>) {
+        lock(&self.keymanagers).insert(id, host);
+    }
+
+    /// No longer serves a key manager: its trusted side is gone.
+    pub fn remove_keymanager(&self, id: &RuntimeId) {
+        lock(&self.keymanagers).remove(id);
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct NodeState {
+    /// Its name in logs and listings.
+    pub name: String,
+    /// Its id.
+    pub node_id: PublicKey,
+    /// What it does.
+    pub roles: Vec<Role>,
+    /// "solo", "cometbft" or "light".
+    pub engine_name: &'static str,
+    /// How it was told to misbehave.
+    pub byzantine: Option<String>,
+    /// The genesis document.
+    pub document: Document,
+    /// The consensus layer.
+    pub chain: Arc<ChainAccess>,
+    /// Calls to other nodes.
+    pub links: Arc<NodeLinks>,
+    /// What it runs for others.
+    pub services: Arc<Services>,
+    /// Where its data is; none for a chain in memory.
+    pub home: Option<PathBuf>,
+    /// Ends everything.
+    pub stop: CancellationToken,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

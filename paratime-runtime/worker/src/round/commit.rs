@@ -1,0 +1,203 @@
+//! What is due now: taking votes to the chain, and telling users.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use consensus_api::roothash::{ExecutorCommit, Message, SignedProposal, Vote, empty_hash, messages_hash};
+use paralith_types::{Hash, PublicKey};
+
+use super::Output;
+use super::run::{Held, Run};
+
+/// What this node has handed in for a rank, and when.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    height: u64,
+    signers: BTreeSet<PublicKey>,
+}
+
+impl Run {
+    pub(super) fn commit(&mut self, now_ms: u64, outputs: &mut Vec<Output>) {
+        let ranks: Vec<u64> = self.votes.keys().copied().collect();
+        for rank in ranks {
+            let missing = self.useful(rank);
+            if missing.is_empty() || self.is_on_its_way(rank, &missing) || !self.is_due_to_commit(rank, now_ms) {
+                continue;
+            }
+            let Some(commit) = self.build(rank, &missing) else { continue };
+            for vote in &commit.votes {
+                if let Some(held) = self.votes.get_mut(&rank).and_then(|v| v.get_mut(&vote.node)) {
+                    held.commits = held.commits.saturating_add(1);
+                }
+            }
+            let signers = commit.votes.iter().map(|vote| vote.node).collect();
+            self.sent.insert(rank, Sent { height: self.situation.height, signers });
+            outputs.push(Output::Commit(Box::new(commit)));
+        }
+    }
+
+    /// Whose votes the chain's pool lacks and could use.
+    fn useful(&self, rank: u64) -> Vec<PublicKey> {
+        let (Some(chain), Some(votes)) = (self.chain_pool(), self.votes.get(&rank)) else {
+            return Vec::new();
+        };
+        let closed = self.is_void(rank)
+            || chain.lead.is_some_and(|lead| lead < rank || (chain.disputed && lead != rank));
+        let scheduler = self.scheduler(rank);
+        let on_chain = self.on_chain(rank);
+        // Without its scheduler's vote a rank decides nothing.
+        let opened = on_chain.is_some_and(|pool| pool.scheduler_voted_at.is_some())
+            || scheduler.is_some_and(|scheduler| votes.contains_key(&scheduler));
+        if closed || !opened {
+            return Vec::new();
+        }
+        let useful = |(node, held): (&PublicKey, &Held)| {
+            let known = on_chain.is_some_and(|pool| pool.votes.iter().any(|vote| vote.signer == *node));
+            let other = on_chain.is_some_and(|pool| pool.proposal_id != held.vote.proposal_id);
+            // In dispute another proposal changes nothing, and only backups are heard.
+            let heard = !chain.disputed || (self.is_backup(node) && !other);
+            (!known && heard && held.commits < COMMITS_MAX).then_some(*node)
+        };
+        votes.iter().filter_map(useful).collect()
+    }
+
+    /// What was handed in needs a block or two to show.
+    fn is_on_its_way(&self, rank: u64, missing: &[PublicKey]) -> bool {
+        self.sent.get(&rank).is_some_and(|sent| {
+            self.situation.height < sent.height.saturating_add(BLOCKS_ON_THE_WAY)
+                && missing.iter().all(|node| sent.signers.contains(node))
+        })
+    }
+
+    fn is_due_to_commit(&self, rank: u64, now_ms: u64) -> bool {
+        let disputed = self.chain_pool().is_some_and(|pool| pool.disputed);
+        if disputed { self.backups_turn(rank, now_ms) } else { self.workers_turn(rank, now_ms) }
+    }
+
+    fn workers_turn(&self, rank: u64, now_ms: u64) -> bool {
+        let Some(votes) = self.votes.get(&rank) else { return false };
+        let on_chain = self.on_chain(rank).is_some_and(|pool| pool.scheduler_voted_at.is_some());
+        let complete = self.workers_votes(votes).count() == self.config.workers.len();
+        let collected = |turns: u64| self.waited(votes, turns, now_ms);
+        if self.scheduler(rank) == Some(self.me) {
+            return complete || on_chain || self.differs(rank) || collected(1);
+        }
+        // The scheduler's transaction came without our vote: an omitted vote still counts, for a
+        // while.
+        let omitted = on_chain
+            && self.my_vote(rank).is_some()
+            && self.on_chain(rank).is_some_and(|p| p.votes.iter().all(|v| v.signer != self.me));
+        let turn = self.worker_index().or(self.backup_index()).unwrap_or(0);
+        omitted || collected(turn.saturating_add(2))
+    }
+
+    fn backups_turn(&self, rank: u64, now_ms: u64) -> bool {
+        let (Some(votes), Some(index)) = (self.votes.get(&rank), self.backup_index()) else {
+            return false;
+        };
+        let of_backups: Vec<&Held> =
+            votes.iter().filter(|(node, _)| self.is_backup(node)).map(|(_, held)| held).collect();
+        let m = self.config.backups.len();
+        let decided = tally(of_backups.iter().copied()).0.values().any(|count| *count > m / 2);
+        let complete = of_backups.len() == m;
+        (index == 0 && (complete || decided)) || self.waited(votes, index.saturating_add(1), now_ms)
+    }
+
+    /// Whether the collect timeout has passed this often since the first vote that could be sent
+    /// came, or since the dispute began.
+    fn waited(&self, votes: &BTreeMap<PublicKey, Held>, turns: u64, now_ms: u64) -> bool {
+        let mine = votes.get(&self.me).map(|held| held.since_ms);
+        let first = mine.or_else(|| votes.values().map(|held| held.since_ms).min());
+        let since = first.unwrap_or(now_ms).max(self.disputed_ms.unwrap_or(0));
+        now_ms >= since.saturating_add(turns.saturating_mul(self.collect_ms()))
+    }
+
+    /// Whether the workers' votes that are here make a discrepancy.
+    pub(super) fn differs(&self, rank: u64) -> bool {
+        let Some(votes) = self.votes.get(&rank) else { return false };
+        let (results, failures) = tally(self.workers_votes(votes));
+        results.len() > 1 || failures > self.config.allowed_stragglers as usize
+    }
+
+    fn workers_votes<'a>(
+        &'a self,
+        votes: &'a BTreeMap<PublicKey, Held>,
+    ) -> impl Iterator<Item = &'a Held> {
+        votes.iter().filter(|(node, _)| self.is_worker(node)).map(|(_, held)| held)
+    }
+
+    fn build(&self, rank: u64, missing: &[PublicKey]) -> Option<ExecutorCommit> {
+        let held = self.votes.get(&rank)?;
+        let scheduler = self.scheduler(rank)?;
+        let mut votes: Vec<Vote> = Vec::with_capacity(missing.len());
+        let mut messages = Vec::new();
+        for node in missing {
+            let vote = held.get(node)?;
+            if *node == scheduler {
+                // The scheduler's vote counts only with the messages of its results.
+                match messages_of(held, vote) {
+                    Some(found) => messages = found,
+                    None => continue,
+                }
+            }
+            votes.push(vote.vote.clone());
+        }
+        let named: BTreeSet<Hash> = votes.iter().map(|vote| vote.proposal_id).collect();
+        let proposals: Vec<SignedProposal> = named
+            .iter()
+            .filter_map(|id| self.proposals.get(id).map(|known| known.proposal.signed.clone()))
+            .collect();
+        let runtime_id = self.runtime;
+        (!votes.is_empty()).then_some(ExecutorCommit { runtime_id, proposals, votes, messages })
+    }
+
+    /// Tells users when all workers agree.
+    pub(super) fn confirm(&mut self, outputs: &mut Vec<Output>) {
+        if self.soft || self.chain_pool().is_some_and(|pool| pool.disputed) {
+            return;
+        }
+        for votes in self.votes.values() {
+            let workers: Vec<&Held> = self.workers_votes(votes).collect();
+            let (results, failures) = tally(workers.iter().copied());
+            let proposal = workers.first().and_then(|held| self.proposals.get(&held.vote.proposal_id));
+            let Some(known) = proposal else { continue };
+            let all = workers.len() == self.config.workers.len();
+            if all && failures == 0 && results.len() == 1 {
+                let votes = workers.iter().map(|held| held.vote.clone()).collect();
+                let proposal = Box::new(known.proposal.clone());
+                outputs.push(Output::SoftConfirmed { proposal, votes });
+                self.soft = true;
+                return;
+            }
+        }
+    }
+}
+
+/// How many votes each result has (with its proposal, which binds it), and how many failures.
+fn tally<'a>(votes: impl Iterator<Item = &'a Held>) -> (BTreeMap<(Hash, Hash), usize>, usize) {
+    let (mut results, mut failures) = (BTreeMap::new(), 0_usize);
+    for held in votes {
+        match held.result() {
+            Some(result) => {
+                let count: &mut usize = results.entry((held.vote.proposal_id, result)).or_default();
+                *count = count.saturating_add(1);
+            }
+            None => failures = failures.saturating_add(1),
+        }
+    }
+    (results, failures)
+}
+
+/// The messages of a vote's results, from the vote itself or from any that agrees with it.
+fn messages_of(held: &BTreeMap<PublicKey, Held>, vote: &Held) -> Option<Vec<Message>> {
+    let expected = vote.vote.results.as_ref()?.messages_hash;
+    if expected == empty_hash() {
+        return Some(Vec::new());
+    }
+    let lists = held.values().filter_map(|other| other.messages.as_ref());
+    lists.into_iter().find(|messages| messages_hash(messages) == expected).cloned()
+}
+
+/// Votes that the chain ignores for a reason of its own are not sent for ever.
+const COMMITS_MAX: u32 = 6;
+/// Into the engine's pool, into a block, and back to us.
+const BLOCKS_ON_THE_WAY: u64 = 3;

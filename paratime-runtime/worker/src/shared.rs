@@ -1,0 +1,184 @@
+//! What the worker's tasks and its handle share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use paralith_crypto::ed25519::SigningKey;
+use paralith_proto::pb::paratime::v1::Round;
+use paralith_proto::pb::roothash::v1 as roothash_pb;
+use paralith_storage::{Kv, Tree};
+use paralith_types::{ChainContext, Hash, PublicKey, RuntimeId};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::byzantine::Byzantine;
+use crate::chain::Chain;
+use crate::error::{TrustedError, WorkerError};
+use crate::links::Links;
+use crate::pool::{PoolLimits, TxPool};
+use crate::round::{Input, Situation};
+use crate::store::Store;
+use crate::trusted::Trusted;
+
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// The ParaTime.
+    pub runtime_id: RuntimeId,
+    /// Signs proposals and votes.
+    pub node_key: SigningKey,
+    /// The chain.
+    pub chain_context: ChainContext,
+    /// How to misbehave, in tests.
+    pub byzantine: Option<Byzantine>,
+    /// The node's store; the worker keeps to its own part of it.
+    pub kv: Kv,
+    /// How much the pool holds.
+    pub pool: PoolLimits,
+    /// Nodes that may have final rounds, beside the committee.
+    pub peers: Vec<PublicKey>,
+}
+
+/// What users are told of a round.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Confirmation {
+    /// All workers have signed it.
+    Soft {
+        /// The round.
+        round: u64,
+        /// What they signed for.
+        proposal: roothash_pb::SignedProposal,
+        /// Their votes.
+        votes: Vec<roothash_pb::Vote>,
+        /// Its transactions.
+        tx_hashes: Vec<Hash>,
+    },
+    /// The chain has it, and its outputs are open: receipts can be had.
+    Final {
+        /// The round.
+        round: u64,
+        /// Its transactions.
+        tx_hashes: Vec<Hash>,
+    },
+}
+
+/// Where a worker stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The consensus height that it acts on.
+    pub height: u64,
+    /// The newest round on the chain.
+    pub last_round: u64,
+    /// The newest round whose state this node has.
+    pub applied_round: u64,
+    /// The newest round whose outputs this node has open.
+    pub released_round: u64,
+    /// Whether it is in the committee as worker.
+    pub is_worker: bool,
+    /// Whether it is in the committee as backup.
+    pub is_backup: bool,
+    /// Whether it can execute.
+    pub is_ready: bool,
+    /// Whether the trusted side has this epoch's keys.
+    pub has_keys: bool,
+    /// The height that the trusted side has proven.
+    pub synced_height: u64,
+    /// What keeps it from going on, if anything does.
+    pub trouble: String,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: WorkerConfig,
+    pub(crate) me: PublicKey,
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) links: Arc<dyn Links>,
+    pub(crate) trusted: Arc<dyn Trusted>,
+    pub(crate) store: Store,
+    pub(crate) tree: Tree,
+    pub(crate) situation: watch::Sender<Option<Arc<Situation>>>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) confirmations: broadcast::Sender<Confirmation>,
+    pub(crate) rounds: broadcast::Sender<Arc<Round>>,
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pool: Mutex<TxPool>,
+    began: Instant,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: WorkerConfig,
+        chain: Arc<dyn Chain>,
+        links: Arc<dyn Links>,
+        trusted: Arc<dyn Trusted>,
+        inputs: mpsc::Sender<Input>,
+    ) -> Self {
+        Self {
+            me: config.node_key.public(),
+            store: Store::new(config.kv.clone(), &config.runtime_id),
+            tree: Tree::new(config.kv.clone(), config.runtime_id.as_bytes()),
+            pool: Mutex::new(TxPool::new(config.pool)),
+            situation: watch::Sender::new(None),
+            status: watch::Sender::new(Status::default()),
+            confirmations: broadcast::Sender::new(BROADCAST_MAX),
+            rounds: broadcast::Sender::new(BROADCAST_MAX),
+            began: Instant::now(),
+            config,
+            chain,
+            links,
+            trusted,
+            inputs,
+        }
+    }
+
+    /// Milliseconds since the start: the machine's only clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The pool. A panic of another thread leaves it whole enough: at worst a transaction is lost.
+    pub(crate) fn pool(&self) -> MutexGuard<'_, TxPool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is(&self, byzantine: Byzantine) -> bool {
+        self.config.byzantine == Some(byzantine)
+    }
+
+    pub(crate) fn current(&self) -> Option<Arc<Situation>> {
+        self.situation.borrow().clone()
+    }
+
+    /// The committee without this node, each once.
+    pub(crate) fn members(&self) -> Vec<PublicKey> {
+        let Some(situation) = self.current() else { return Vec::new() };
+        let Some(committee) = &situation.committee else { return Vec::new() };
+        let mut members: Vec<PublicKey> = committee.workers.clone();
+        for backup in &committee.backups {
+            if !members.contains(backup) {
+                members.push(*backup);
+            }
+        }
+        members.retain(|member| *member != self.me);
+        members
+    }
+
+    /// The workers without this node.
+    pub(crate) fn workers(&self) -> Vec<PublicKey> {
+        let situation = self.current();
+        let committee = situation.as_ref().and_then(|situation| situation.committee.as_ref());
+        let workers = committee.map(|committee| committee.workers.clone()).unwrap_or_default();
+        workers.into_iter().filter(|worker| *worker != self.me).collect()
+    }
+
+    /// Runs a call of the trusted side where it may block.
+    pub(crate) async fn trusted<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn Trusted) -> Result<T, TrustedError> + Send + 'static,
+    ) -> Result<T, WorkerError> {
+        let trusted = Arc::clone(&self.trusted);
+        let done = tokio::task::spawn_blocking(move || call(trusted.as_ref())).await;
+        Ok(done.map_err(|_| WorkerError::Stopped)??)
+    }
+}
+
+/// Receivers that are further behind than this ask for receipts and rounds one by one.
+const BROADCAST_MAX: usize = 256;

@@ -1,0 +1,251 @@
+//! What a worker keeps between starts, by runtime.
+//!
+//! * **Own signatures**: a proposal and a vote by (round, rank, kind), synced before they leave. A
+//!   restarted node sends those very bytes, and signs nothing else in their place.
+//! * **Outcomes** of executions by (round, state root, I/O root), synced before the vote is signed:
+//!   whatever of them becomes final can be applied after a crash.
+//! * **Batches** by proposal, for members that ask.
+//! * **Final rounds**: header, write log, leaves, outputs; and which round each transaction is in.
+
+use paralith_proto::Message;
+use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_storage::{Column, Kv, StorageError, WriteBatch};
+use paralith_types::{Hash, RuntimeId};
+
+/// A worker's part of the node's store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    kv: Kv,
+    prefix: Vec<u8>,
+}
+
+/// What a node signs once for a round and rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Proposal = 0,
+    Vote = 1,
+}
+
+impl Store {
+    pub(crate) fn new(kv: Kv, runtime: &RuntimeId) -> Self {
+        Self { kv, prefix: [b"worker/", runtime.as_bytes(), b"/"].concat() }
+    }
+
+    fn key(&self, kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+        [self.prefix.as_slice(), &[kind], &parts.concat()].concat()
+    }
+
+    fn read<T: Message + Default>(&self, key: &[u8]) -> Result<Option<T>, StorageError> {
+        let Some(bytes) = self.kv.get(Column::Blocks, key)? else { return Ok(None) };
+        T::decode(bytes.as_slice()).map(Some).map_err(|e| damaged(&e.to_string()))
+    }
+
+    fn write(&self, key: Vec<u8>, value: Vec<u8>, sync: bool) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Blocks, key, value);
+        self.kv.write(batch, sync)
+    }
+
+    // --- own signatures ---
+
+    fn signed_key(&self, round: u64, rank: u64, kind: Kind) -> Vec<u8> {
+        self.key(SIGNED, &[&round.to_be_bytes(), &rank.to_be_bytes(), &[kind as u8]])
+    }
+
+    /// The proposal that this node signed.
+    pub(crate) fn own_proposal(&self, round: u64, rank: u64) -> Result<Option<Proposal>, StorageError> {
+        self.read(&self.signed_key(round, rank, Kind::Proposal))
+    }
+
+    /// The vote that this node signed.
+    pub(crate) fn own_vote(&self, round: u64, rank: u64) -> Result<Option<VoteMessage>, StorageError> {
+        self.read(&self.signed_key(round, rank, Kind::Vote))
+    }
+
+    /// Syncs a proposal with its batch before it leaves.
+    pub(crate) fn keep_own_proposal(
+        &self,
+        round: u64,
+        rank: u64,
+        proposal: &Proposal,
+    ) -> Result<(), StorageError> {
+        self.write(self.signed_key(round, rank, Kind::Proposal), proposal.encode_to_vec(), true)
+    }
+
+    /// Syncs a vote before it leaves, together with everything written before it.
+    pub(crate) fn keep_own_vote(
+        &self,
+        round: u64,
+        rank: u64,
+        vote: &VoteMessage,
+    ) -> Result<(), StorageError> {
+        self.write(self.signed_key(round, rank, Kind::Vote), vote.encode_to_vec(), true)
+    }
+
+    // --- outcomes and batches ---
+
+    fn outcome_key(&self, round: u64, state_root: &Hash, io_root: &Hash) -> Vec<u8> {
+        let (state, io) = (state_root.as_bytes(), io_root.as_bytes());
+        self.key(OUTCOME, &[&round.to_be_bytes(), state, io])
+    }
+
+    /// Syncs what an execution gave, before it is voted for.
+    pub(crate) fn keep_outcome(
+        &self,
+        round: u64,
+        roots: (&Hash, &Hash),
+        outcome: &RoundData,
+    ) -> Result<(), StorageError> {
+        self.write(self.outcome_key(round, roots.0, roots.1), outcome.encode_to_vec(), true)
+    }
+
+    /// What an execution gave.
+    pub(crate) fn outcome(
+        &self,
+        round: u64,
+        state_root: &Hash,
+        io_root: &Hash,
+    ) -> Result<Option<RoundData>, StorageError> {
+        self.read(&self.outcome_key(round, state_root, io_root))
+    }
+
+    /// Keeps a proposal's batch.
+    pub(crate) fn keep_batch(
+        &self,
+        round: u64,
+        id: &Hash,
+        proposal: &Proposal,
+    ) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Blocks, self.key(BATCH, &[id.as_bytes()]), proposal.encode_to_vec());
+        let by_round = self.key(BATCH_OF_ROUND, &[&round.to_be_bytes(), id.as_bytes()]);
+        batch.put(Column::Blocks, by_round, id.as_bytes());
+        self.kv.write(batch, false)
+    }
+
+    /// A proposal with its batch.
+    pub(crate) fn batch(&self, id: &Hash) -> Result<Option<Proposal>, StorageError> {
+        self.read(&self.key(BATCH, &[id.as_bytes()]))
+    }
+
+    // --- final rounds ---
+
+    /// A final round.
+    pub(crate) fn round(&self, round: u64) -> Result<Option<RoundData>, StorageError> {
+        self.read(&self.key(ROUND, &[&round.to_be_bytes()]))
+    }
+
+    /// What is to be written in one batch with the tree when a round is applied.
+    pub(crate) fn applied(&self, round: u64, data: &RoundData) -> Result<WriteBatch, StorageError> {
+        let mut batch = WriteBatch::new();
+        let number = round.to_be_bytes();
+        batch.put(Column::Blocks, self.key(ROUND, &[&number]), data.encode_to_vec());
+        for leaf in &data.leaves {
+            let key = self.key(TX, &[&leaf.tx_hash]);
+            // The first is the one that had the effect.
+            if self.kv.get(Column::Blocks, &key)?.is_none() {
+                batch.put(Column::Blocks, key, number);
+            }
+        }
+        batch.put(Column::Meta, self.key(APPLIED, &[]), number);
+        self.forget(&mut batch, round)?;
+        Ok(batch)
+    }
+
+    /// Opened outputs of a round that is applied. From here on it counts as released.
+    pub(crate) fn keep_outputs(&self, round: u64, data: &RoundData) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        let key = self.key(ROUND, &[&round.to_be_bytes()]);
+        batch.put(Column::Blocks, key, data.encode_to_vec());
+        self.kv.write(batch, false)
+    }
+
+    /// The newest round whose header was taken note of.
+    pub(crate) fn applied_round(&self) -> Result<u64, StorageError> {
+        self.number(APPLIED)
+    }
+
+    /// A round without results has nothing to apply.
+    pub(crate) fn skip_to(&self, round: u64) -> Result<(), StorageError> {
+        self.put_number(APPLIED, round)
+    }
+
+    /// The newest round up to which all outputs are opened.
+    pub(crate) fn released_round(&self) -> Result<u64, StorageError> {
+        self.number(RELEASED)
+    }
+
+    pub(crate) fn released_to(&self, round: u64) -> Result<(), StorageError> {
+        self.put_number(RELEASED, round)
+    }
+
+    /// The round in which a transaction is final.
+    pub(crate) fn round_of_tx(&self, hash: &[u8]) -> Result<Option<u64>, StorageError> {
+        let found = self.kv.get(Column::Blocks, &self.key(TX, &[hash]))?;
+        found.map(|bytes| number_from(&bytes)).transpose()
+    }
+
+    /// What the trusted side gave to keep sealed.
+    pub(crate) fn keep_sealed(&self, sealed: Vec<u8>) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Meta, self.key(SEALED, &[]), sealed);
+        self.kv.write(batch, true)
+    }
+
+    pub(crate) fn sealed(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        self.kv.get(Column::Meta, &self.key(SEALED, &[]))
+    }
+
+    /// Drops what no longer helps anybody: outcomes that did not become final, own signatures and
+    /// batches of rounds that every member has long passed.
+    fn forget(&self, batch: &mut WriteBatch, round: u64) -> Result<(), StorageError> {
+        let old = round.saturating_sub(ROUNDS_KEPT).to_be_bytes();
+        for (kind, before) in
+            [(OUTCOME, round.to_be_bytes()), (SIGNED, old), (BATCH_OF_ROUND, old)]
+        {
+            let (from, to) = (self.key(kind, &[]), self.key(kind, &[&before]));
+            for (key, value) in self.kv.range(Column::Blocks, &from, Some(&to), FORGET_MAX)? {
+                if kind == BATCH_OF_ROUND {
+                    batch.delete(Column::Blocks, self.key(BATCH, &[&value]));
+                }
+                batch.delete(Column::Blocks, key);
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self, kind: u8) -> Result<u64, StorageError> {
+        let found = self.kv.get(Column::Meta, &self.key(kind, &[]))?;
+        found.map_or(Ok(0), |bytes| number_from(&bytes))
+    }
+
+    fn put_number(&self, kind: u8, number: u64) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Meta, self.key(kind, &[]), number.to_be_bytes());
+        self.kv.write(batch, false)
+    }
+}
+
+fn number_from(bytes: &[u8]) -> Result<u64, StorageError> {
+    let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| damaged("a number of unknown form"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn damaged(what: &str) -> StorageError {
+    StorageError::Corrupt { what: format!("a worker's record: {what}") }
+}
+
+const SIGNED: u8 = b's';
+const OUTCOME: u8 = b'o';
+const BATCH: u8 = b'b';
+const BATCH_OF_ROUND: u8 = b'B';
+const ROUND: u8 = b'r';
+const TX: u8 = b't';
+const APPLIED: u8 = b'a';
+const RELEASED: u8 = b'l';
+const SEALED: u8 = b'S';
+
+/// A member that missed more than this asks for final rounds, not for batches.
+const ROUNDS_KEPT: u64 = 64;
+/// A round leaves few of each; the bound only keeps one batch small after a long pause.
+const FORGET_MAX: usize = 256;
