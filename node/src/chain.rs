@@ -1,23 +1,30 @@
 //! The consensus layer as this node uses it: typed reads, and transactions signed as this node.
 //!
-//! What is read comes from the node's own application, or through [`crate::remote`], which verifies
-//! every value by light client and proof.
+//! The chain is known from this node's own engine, or from full nodes of which nothing is believed
+//! ([`crate::remote`]). Reads are of the newest state that a header proves: the one before the last
+//! block.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use consensus_api::tx::{Body, Fee, Transaction};
+use consensus_abci::BlockEvent;
+use consensus_api::tx::{Body, Fee, SignedTransaction, Transaction};
 use consensus_api::{address, beacon, consensus, registry, staking};
-use consensus_engine::{BlockEvent, Engine, EngineError};
+use consensus_app::{Proven, TxOutcome};
+use consensus_engine::{Engine, EngineError};
+use consensus_light::LightBlock;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use paralith_crypto::SigningKey;
 use paralith_proto::Canonical;
+use paralith_storage::StateRead as _;
 use paralith_types::{Amount, ChainContext, Epoch, Hash, Height};
 use paralith_worker::{Chain, ChainBlock, ChainError};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::error::NodeError;
+use crate::remote::RemoteChain;
 
 /// Longest value of state that is read.
 const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
@@ -31,14 +38,80 @@ const SUBMIT_TRIES: u32 = 5;
 /// Blocks that a slow listener may fall behind before it loses some; it reads state anyway.
 const BLOCKS_QUEUED: usize = 256;
 
+/// Blocks whose results are kept in memory for `GetBlock`.
+const BLOCKS_KEPT: usize = 1024;
+
+/// Entries of one listing.
+const MAX_LISTED: usize = 100_000;
+
+/// Where the chain is known from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// This node's own engine.
+    Engine(Arc<dyn Engine>),
+    /// Full nodes, verified.
+    Remote(Arc<RemoteChain>),
+}
+
+impl Source {
+    fn subscribe(&self) -> broadcast::Receiver<Arc<BlockEvent>> {
+        match self {
+            Self::Engine(engine) => engine.subscribe(),
+            Self::Remote(remote) => remote.subscribe(),
+        }
+    }
+
+    fn committed(&self) -> u64 {
+        match self {
+            Self::Engine(engine) => engine.status().committed.height.0,
+            Self::Remote(remote) => remote.height(),
+        }
+    }
+
+    async fn submit(&self, raw: Vec<u8>) -> Result<TxOutcome, NodeError> {
+        match self {
+            Self::Engine(engine) => engine.submit(raw).await.map_err(|e| engine_error(&e)),
+            Self::Remote(remote) => remote.submit(raw).await,
+        }
+    }
+
+    async fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, NodeError> {
+        match self {
+            Self::Engine(engine) => engine.query(height, key).map_err(|e| engine_error(&e)),
+            Self::Remote(remote) => remote.query(height, key).await,
+        }
+    }
+
+    async fn light_block(&self, height: Option<Height>) -> Result<LightBlock, NodeError> {
+        match self {
+            Self::Engine(engine) => engine.light_block(height).await.map_err(|e| engine_error(&e)),
+            Self::Remote(remote) => remote.light_block(height).await,
+        }
+    }
+
+    async fn scan(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
+        match self {
+            Self::Engine(engine) => {
+                let state = engine.state(Some(height)).map_err(|e| engine_error(&e))?;
+                let found = state
+                    .scan(prefix, None, MAX_LISTED)
+                    .map_err(|e| NodeError::internal(&e))?;
+                Ok(found.into_iter().map(|(_, value)| value).collect())
+            }
+            Self::Remote(remote) => remote.list(height, prefix).await,
+        }
+    }
+}
+
 /// The consensus layer as this node uses it.
 pub struct ChainAccess {
-    engine: Arc<dyn Engine>,
+    source: Source,
     chain_context: ChainContext,
     signer: SigningKey,
     /// The nonce after the newest transaction that was handed in, if that is not in state yet.
     next_nonce: Mutex<Option<u64>>,
     blocks: broadcast::Sender<ChainBlock>,
+    recent: Arc<StdMutex<VecDeque<Arc<BlockEvent>>>>,
 }
 
 impl std::fmt::Debug for ChainAccess {
@@ -48,38 +121,44 @@ impl std::fmt::Debug for ChainAccess {
 }
 
 impl ChainAccess {
-    /// Over an engine, signing with this node's key.
-    pub fn new(
-        engine: Arc<dyn Engine>,
-        chain_context: ChainContext,
-        signer: SigningKey,
-    ) -> Arc<Self> {
+    /// Over a source, signing with this node's key.
+    pub fn new(source: Source, chain_context: ChainContext, signer: SigningKey) -> Arc<Self> {
         let (blocks, _) = broadcast::channel(BLOCKS_QUEUED);
-        let mut events = engine.subscribe();
-        let sender = blocks.clone();
+        let recent = Arc::<StdMutex<VecDeque<Arc<BlockEvent>>>>::default();
+        let access = Arc::new(Self {
+            blocks: blocks.clone(),
+            recent: Arc::clone(&recent),
+            next_nonce: Mutex::new(None),
+            chain_context,
+            signer,
+            source,
+        });
+        let mut events = access.source.subscribe();
         tokio::spawn(async move {
             loop {
                 match events.recv().await {
-                    Ok(BlockEvent { height, txs, events, .. }) => {
-                        let mut all = Vec::new();
-                        for (_, outcome) in txs.iter() {
-                            all.extend(outcome.events.iter().cloned());
+                    Ok(block) => {
+                        {
+                            let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+                            recent.push_back(Arc::clone(&block));
+                            if recent.len() > BLOCKS_KEPT {
+                                recent.pop_front();
+                            }
                         }
-                        all.extend(events.iter().cloned());
                         // Nobody listening is fine.
-                        let _ = sender.send(ChainBlock { height: height.0, events: all });
+                        let _ = blocks.send(woken(&block));
                     }
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return,
                 }
             }
         });
-        Arc::new(Self { engine, chain_context, signer, next_nonce: Mutex::new(None), blocks })
+        access
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Arc<dyn Engine> {
-        &self.engine
+    /// Where the chain is known from.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The chain.
@@ -87,10 +166,45 @@ impl ChainAccess {
         self.chain_context
     }
 
-    /// The newest height whose state can be proven.
+    /// Committed blocks with their results, from now on.
+    pub fn subscribe_results(&self) -> broadcast::Receiver<Arc<BlockEvent>> {
+        self.source.subscribe()
+    }
+
+    /// The results of a recent block.
+    pub fn recent(&self, height: u64) -> Option<Arc<BlockEvent>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().find(|block| block.height.0 == height).cloned()
+    }
+
+    /// Admits a transaction of anybody's.
+    pub async fn submit_raw(&self, raw: Vec<u8>) -> Result<TxOutcome, NodeError> {
+        self.source.submit(raw).await
+    }
+
+    /// The newest height whose state a header proves.
     pub async fn height(&self) -> Result<u64, NodeError> {
-        let key = consensus::keys::chain_context();
-        Ok(self.engine.query(None, &key).await.map_err(engine_error)?.height.0)
+        match self.source.committed() {
+            0 | 1 => {
+                Err(NodeError::NotReady { reason: "the chain has no proven state yet".to_string() })
+            }
+            height => Ok(height - 1),
+        }
+    }
+
+    /// A value with its proof, at a height or the newest.
+    pub async fn proven_at(&self, height: Option<u64>, key: &[u8]) -> Result<Proven, NodeError> {
+        let height = match height {
+            Some(height) => height,
+            None => self.height().await?,
+        };
+        self.source.query(Some(Height(height)), key).await
+    }
+
+    /// The light block of a height, or the newest.
+    pub async fn light(&self, height: Option<u64>) -> Result<LightBlock, NodeError> {
+        let height = height.unwrap_or_else(|| self.source.committed());
+        self.source.light_block(Some(Height(height))).await
     }
 
     /// The bytes under a key, at a height or the newest.
@@ -99,13 +213,12 @@ impl ChainAccess {
         height: Option<u64>,
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, NodeError> {
-        let proven = self.engine.query(height.map(Height), key).await.map_err(engine_error)?;
-        Ok(proven.value)
+        Ok(self.proven_at(height, key).await?.value)
     }
 
     /// The bytes under a key of the newest state, and its height.
     pub async fn get_newest(&self, key: &[u8]) -> Result<(u64, Option<Vec<u8>>), NodeError> {
-        let proven = self.engine.query(None, key).await.map_err(engine_error)?;
+        let proven = self.proven_at(None, key).await?;
         Ok((proven.height.0, proven.value))
     }
 
@@ -154,10 +267,14 @@ impl ChainAccess {
         height: Option<u64>,
         prefix: &[u8],
     ) -> Result<Vec<T>, NodeError> {
-        let found = self.engine.scan(height.map(Height), prefix).await.map_err(engine_error)?;
+        let height = match height {
+            Some(height) => height,
+            None => self.height().await?,
+        };
+        let found = self.source.scan(Height(height), prefix).await?;
         found
             .iter()
-            .map(|(_, bytes)| T::decode(bytes, MAX_VALUE_BYTES).map_err(|e| NodeError::internal(&e)))
+            .map(|bytes| T::decode(bytes, MAX_VALUE_BYTES).map_err(|e| NodeError::internal(&e)))
             .collect()
     }
 
@@ -171,7 +288,7 @@ impl ChainAccess {
             let in_state = self.get::<staking::Account>(&key).await?.unwrap_or_default().nonce;
             let nonce = next.map_or(in_state, |next| next.max(in_state));
             let raw = self.sign(nonce, body).await?.encode();
-            let outcome = self.engine.submit(raw.clone()).await.map_err(engine_error)?;
+            let outcome = self.source.submit(raw.clone()).await?;
             if outcome.code == 0 {
                 *next = Some(nonce.saturating_add(1));
                 return Ok(consensus_api::tx::hash_of(&raw));
@@ -182,17 +299,14 @@ impl ChainAccess {
                 let (module, code, message) = (outcome.module, outcome.code, outcome.message);
                 return Err(NodeError::Refused { module, code, message });
             }
-            // What was handed in before is lost or not in a block yet: begin again from state.
-            *next = None;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // What was handed in before is lost, or is in a block whose state no header proves
+            // yet: begin again from what the refusal names, or from state.
+            *next = expected_nonce(&outcome.message);
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    async fn sign(
-        &self,
-        nonce: u64,
-        body: &Body,
-    ) -> Result<consensus_api::tx::SignedTransaction, NodeError> {
+    async fn sign(&self, nonce: u64, body: &Body) -> Result<SignedTransaction, NodeError> {
         let params: consensus::Params = self.require(&consensus::keys::params()).await?;
         let amount = params
             .min_gas_price
@@ -201,6 +315,19 @@ impl ChainAccess {
         let fee = Fee { amount, gas_limit: GAS_LIMIT };
         Ok(Transaction::new(self.chain_context, nonce, fee, body).sign(&self.signer))
     }
+}
+
+/// The nonce that a refusal says is next: "…the account's next is N: …".
+fn expected_nonce(message: &str) -> Option<u64> {
+    let (_, rest) = message.split_once("next is ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// What a block wakes its listeners with: all of its events.
+fn woken(block: &BlockEvent) -> ChainBlock {
+    let of_txs = block.txs.iter().flat_map(|(_, outcome)| outcome.events.iter());
+    let events = of_txs.chain(&block.events).cloned().collect();
+    ChainBlock { height: block.height.0, events }
 }
 
 impl Chain for ChainAccess {
@@ -214,8 +341,7 @@ impl Chain for ChainAccess {
         key: Vec<u8>,
     ) -> BoxFuture<'_, Result<(u64, Option<Vec<u8>>), ChainError>> {
         async move {
-            let proven =
-                self.engine.query(height.map(Height), &key).await.map_err(chain_error)?;
+            let proven = self.proven_at(height, &key).await.map_err(chain_error)?;
             Ok((proven.height.0, proven.value))
         }
         .boxed()
@@ -227,8 +353,7 @@ impl Chain for ChainAccess {
         key: Vec<u8>,
     ) -> BoxFuture<'_, Result<(Option<Vec<u8>>, Vec<u8>), ChainError>> {
         async move {
-            let proven =
-                self.engine.query(Some(Height(height)), &key).await.map_err(chain_error)?;
+            let proven = self.proven_at(Some(height), &key).await.map_err(chain_error)?;
             Ok((proven.value, proven.proof))
         }
         .boxed()
@@ -236,31 +361,39 @@ impl Chain for ChainAccess {
 
     fn light_block(&self, height: u64) -> BoxFuture<'_, Result<Vec<u8>, ChainError>> {
         async move {
-            let height = (height != 0).then_some(Height(height));
-            Ok(self.engine.light_block(height).await.map_err(chain_error)?.encode())
+            let height = (height != 0).then_some(height);
+            Ok(self.light(height).await.map_err(chain_error)?.encode())
         }
         .boxed()
     }
 
     fn submit(&self, body: Body) -> BoxFuture<'_, Result<(), ChainError>> {
-        async move {
-            match self.submit_body(&body).await {
-                Ok(_) => Ok(()),
-                Err(NodeError::Refused { module, code, message }) => {
-                    Err(ChainError::Refused { module, code, message })
-                }
-                Err(e) => Err(ChainError::Unavailable(e.to_string())),
-            }
-        }
-        .boxed()
+        async move { self.submit_body(&body).await.map(|_| ()).map_err(chain_error) }.boxed()
     }
 }
 
 /// What an engine's failure means to a node's user.
-pub(crate) fn engine_error(error: EngineError) -> NodeError {
+pub(crate) fn engine_error(error: &EngineError) -> NodeError {
     NodeError::NotReady { reason: error.to_string() }
 }
 
-fn chain_error(error: EngineError) -> ChainError {
-    ChainError::Unavailable(error.to_string())
+fn chain_error(error: NodeError) -> ChainError {
+    match error {
+        NodeError::Refused { module, code, message } => {
+            ChainError::Refused { module, code, message }
+        }
+        other => ChainError::Unavailable { reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expected_nonce_is_read_from_the_refusal_itself() {
+        let error = consensus::Error::InvalidNonce { expected: 17, got: 3 };
+        assert_eq!(expected_nonce(&error.to_string()), Some(17));
+        assert_eq!(expected_nonce("something else"), None);
+    }
 }

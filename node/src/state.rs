@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use paralith_genesis::Document;
 use paralith_storage::{Column, Kv, WriteBatch};
 use paralith_types::{CodeId, PublicKey, RuntimeId};
 use paralith_worker::WorkerHandle;
@@ -14,6 +13,7 @@ use tonic::{Code, Status};
 use crate::chain::ChainAccess;
 use crate::config::Role;
 use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
 use crate::links::NodeLinks;
 use crate::roles::keymanager::KeyManagerHost;
 use crate::rpc::refusal;
@@ -132,7 +132,7 @@ pub struct NodeState {
     /// How it was told to misbehave.
     pub byzantine: Option<String>,
     /// The genesis document.
-    pub document: Document,
+    pub genesis: GenesisInfo,
     /// The consensus layer.
     pub chain: Arc<ChainAccess>,
     /// Calls to other nodes.

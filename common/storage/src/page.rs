@@ -7,6 +7,8 @@
 //! The hash of a page is that of the binary tree over its slots, in which a subtree without keys
 //! has the hash of emptiness and a subtree with a single leaf has that leaf's hash.
 
+use std::sync::Arc;
+
 use paralith_types::Hash;
 
 use crate::StorageError;
@@ -122,14 +124,48 @@ fn take_hash(from: &mut &[u8]) -> Option<Hash> {
     Some(Hash(*hash))
 }
 
-/// Sixteen neighbouring places of the tree, four levels below a common one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Sixteen neighbouring places of the tree, four levels below a common one, with the hashes of the
+/// binary tree over them.
+#[derive(Debug, Clone)]
 pub(crate) struct Page {
-    pub(crate) slots: [Slot; SLOTS],
+    slots: [Slot; SLOTS],
+    /// The binary tree: 1 is its top, 2n and 2n + 1 are below n, and what would be 16 to 31 are
+    /// the slots.
+    inner: [Subtree; SLOTS],
 }
 
 impl Page {
-    pub(crate) const EMPTY: Self = Self { slots: [Slot::Empty; SLOTS] };
+    pub(crate) fn new(slots: [Slot; SLOTS]) -> Self {
+        let mut page = Self { slots, inner: [Subtree::EMPTY; SLOTS] };
+        for n in (1..SLOTS).rev() {
+            page.inner[n] = Subtree::over(page.subtree(2 * n), page.subtree(2 * n + 1));
+        }
+        page
+    }
+
+    /// This page with other slots: only what lies over a changed one is hashed again.
+    pub(crate) fn with_slots(&self, slots: [Slot; SLOTS]) -> Self {
+        let mut page = Self { slots, inner: self.inner };
+        let mut changed = [false; 2 * SLOTS];
+        for (n, (before, after)) in self.slots.iter().zip(&page.slots).enumerate() {
+            changed[SLOTS + n] = before != after;
+        }
+        for n in (1..SLOTS).rev() {
+            if changed[2 * n] || changed[2 * n + 1] {
+                changed[n] = true;
+                page.inner[n] = Subtree::over(page.subtree(2 * n), page.subtree(2 * n + 1));
+            }
+        }
+        page
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot; SLOTS] {
+        &self.slots
+    }
+
+    pub(crate) fn hash(&self) -> Hash {
+        self.inner[1].hash
+    }
 
     /// Presence bitmap, leaf bitmap, then the present slots in order.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -156,19 +192,15 @@ impl Page {
         if leaves & !present != 0 || present == 0 || (present.count_ones() == 1 && leaves != 0) {
             return None;
         }
-        let mut page = Self::EMPTY;
-        for (n, slot) in page.slots.iter_mut().enumerate() {
+        let mut slots = [Slot::Empty; SLOTS];
+        for (n, slot) in slots.iter_mut().enumerate() {
             if (leaves >> n) & 1 == 1 {
                 *slot = Slot::read_leaf(&mut rest)?;
             } else if (present >> n) & 1 == 1 {
                 *slot = Slot::read_page(&mut rest)?;
             }
         }
-        rest.is_empty().then_some(page)
-    }
-
-    pub(crate) fn hash(&self) -> Hash {
-        self.subtree(0, SLOTS).hash
+        rest.is_empty().then(|| Self::new(slots))
     }
 
     /// Whether each leaf is where its key says, for a page that hangs at `depth` on the path of
@@ -184,58 +216,59 @@ impl Page {
 
     /// What a key meets in this page, and the hashes beside its way, top level first.
     pub(crate) fn descend(&self, key: &Hash, depth: usize) -> (Slot, Vec<Hash>) {
-        let target = nibble(key, depth);
+        let target = SLOTS + nibble(key, depth);
         let mut siblings = Vec::with_capacity(4);
-        let (mut start, mut width) = (0, SLOTS);
-        while width > 1 {
-            width /= 2;
-            let right = target >= start + width;
-            siblings.push(self.subtree(if right { start } else { start + width }, width).hash);
-            start += if right { width } else { 0 };
-            match self.subtree(start, width).only {
+        for height in (0..4).rev() {
+            let n = target >> height;
+            siblings.push(self.subtree(n ^ 1).hash);
+            match self.subtree(n).only {
                 Only::Nothing => return (Slot::Empty, siblings),
-                Only::Leaf(n) => return (self.slot(n), siblings),
+                Only::Leaf(slot) => return (self.slots[slot], siblings),
                 Only::More => {}
             }
         }
-        (self.slot(target), siblings)
+        (self.slots[target - SLOTS], siblings)
     }
 
-    fn subtree(&self, start: usize, width: usize) -> Subtree {
-        if width <= 1 {
-            let slot = self.slot(start);
-            let only = match slot {
-                Slot::Empty => Only::Nothing,
-                Slot::Leaf { .. } => Only::Leaf(start),
-                Slot::Page { .. } => Only::More,
-            };
-            return Subtree { hash: slot.hash(), only };
+    /// The n-th node of the binary tree, `n` from 1 to 31.
+    fn subtree(&self, n: usize) -> Subtree {
+        if n < SLOTS {
+            return self.inner[n];
         }
-        let left = self.subtree(start, width / 2);
-        let right = self.subtree(start + width / 2, width / 2);
-        match (left.only, right.only) {
-            (Only::Nothing, Only::Nothing | Only::Leaf(_)) => right,
-            (Only::Leaf(_), Only::Nothing) => left,
-            _ => Subtree { hash: inner_hash(&left.hash, &right.hash), only: Only::More },
-        }
-    }
-
-    fn slot(&self, n: usize) -> Slot {
-        self.slots.get(n).copied().unwrap_or(Slot::Empty)
+        let slot = &self.slots[n - SLOTS];
+        let only = match slot {
+            Slot::Empty => Only::Nothing,
+            Slot::Leaf { .. } => Only::Leaf(n - SLOTS),
+            Slot::Page { .. } => Only::More,
+        };
+        Subtree { hash: slot.hash(), only }
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Subtree {
     hash: Hash,
     only: Only,
 }
 
-#[derive(Clone, Copy)]
+/// What a subtree holds: nothing, the leaf of one slot alone, or more (a page is always more).
+#[derive(Debug, Clone, Copy)]
 enum Only {
     Nothing,
     Leaf(usize),
     More,
+}
+
+impl Subtree {
+    const EMPTY: Self = Self { hash: EMPTY_ROOT, only: Only::Nothing };
+
+    fn over(left: Self, right: Self) -> Self {
+        match (left.only, right.only) {
+            (Only::Nothing, Only::Nothing | Only::Leaf(_)) => right,
+            (Only::Leaf(_), Only::Nothing) => left,
+            _ => Self { hash: inner_hash(&left.hash, &right.hash), only: Only::More },
+        }
+    }
 }
 
 /// Where pages come from: the local store, which is believed, or a host, which is not.
@@ -247,7 +280,7 @@ pub(crate) trait Pages {
         id: NodeId,
         path: &Hash,
         depth: usize,
-    ) -> Result<Page, StorageError>;
+    ) -> Result<Arc<Page>, StorageError>;
 
     /// Makes sure that a slot which says that it leads to a page does not hide a leaf.
     ///

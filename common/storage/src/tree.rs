@@ -36,7 +36,9 @@ pub struct Prepared {
     base: Option<u64>,
     version: u64,
     root: Slot,
-    written: Vec<(Hash, Page)>,
+    written: Vec<(Hash, Arc<Page>)>,
+    /// Pages of the base that are not used any more.
+    replaced: Vec<Hash>,
     journal: Journal,
     changes: Changes,
 }
@@ -129,10 +131,11 @@ impl Tree {
             base,
             written: u32::try_from(written.len())
                 .map_err(|_| StorageError::TooLarge { what: "a version's set of pages" })?,
-            replaced,
+            replaced: replaced.iter().map(|(_, id)| *id).collect(),
             keys: changes.keys().cloned().collect(),
         };
-        Ok(Prepared { base, version, root, written, journal, changes: changes.clone() })
+        let replaced = replaced.into_iter().map(|(hash, _)| hash).collect();
+        Ok(Prepared { base, version, root, written, replaced, journal, changes: changes.clone() })
     }
 
     /// Writes a prepared version and `extra` in one batch. The base must still be the latest.
@@ -142,7 +145,7 @@ impl Tree {
         extra: WriteBatch,
         sync: bool,
     ) -> Result<(), StorageError> {
-        let Prepared { base, version, root, written, journal, changes } = prepared;
+        let Prepared { base, version, root, written, replaced, journal, changes } = prepared;
         let latest = self.last_version(u64::MAX)?.map(|(version, _)| version);
         if latest != base {
             return Err(StorageError::BaseMoved { base, latest });
@@ -161,6 +164,9 @@ impl Tree {
         self.kv.write(batch, sync)?;
 
         let mut cache = self.cache();
+        for hash in replaced {
+            cache.remove(&hash);
+        }
         for (hash, page) in written {
             cache.insert(hash, page);
         }
@@ -245,16 +251,18 @@ impl Pages for LocalPages<'_> {
         id: NodeId,
         _path: &Hash,
         depth: usize,
-    ) -> Result<Page, StorageError> {
+    ) -> Result<Arc<Page>, StorageError> {
         if depth >= MAX_DEPTH {
             return Err(StorageError::corrupt("a path longer than a key"));
         }
         if let Some(page) = self.tree.cache().page(hash) {
-            return Ok(page.clone());
+            return Ok(page);
         }
         let stored = self.tree.kv.get(Column::Nodes, &self.tree.page_key(id))?;
         let page = stored
             .and_then(|bytes| Page::from_bytes(&bytes))
+            .filter(|page| page.hash() == *hash)
+            .map(Arc::new)
             .ok_or_else(|| StorageError::corrupt(format!("page {}/{}", id.version, id.index)))?;
         self.tree.cache().insert(*hash, page.clone());
         Ok(page)
@@ -322,5 +330,5 @@ pub(crate) const JOURNAL: u8 = b'j';
 const PAGE: u8 = b'n';
 pub(crate) const VERSION: u8 = b'v';
 
-/// A few megabytes: the upper levels of a tree of a million keys.
-const CACHED_PAGES: usize = 8192;
+/// Two kilobytes each: all of a tree of a hundred thousand keys, the upper levels of a larger one.
+const CACHED_PAGES: usize = 16_384;

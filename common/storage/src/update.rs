@@ -6,6 +6,7 @@
 //! tree and the changes alone: every replica gives them the same ids.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use paralith_types::Hash;
 
@@ -18,8 +19,8 @@ use crate::tree::Changes;
 #[derive(Debug)]
 pub(crate) struct Update {
     pub(crate) root: Slot,
-    pub(crate) written: Vec<(Hash, Page)>,
-    pub(crate) replaced: Vec<NodeId>,
+    pub(crate) written: Vec<(Hash, Arc<Page>)>,
+    pub(crate) replaced: Vec<(Hash, NodeId)>,
 }
 
 /// A key's new value hash, or none if the key goes.
@@ -45,8 +46,8 @@ pub(crate) fn update(
 struct Updater<'a, P> {
     pages: &'a mut P,
     version: u64,
-    written: Vec<(Hash, Page)>,
-    replaced: Vec<NodeId>,
+    written: Vec<(Hash, Arc<Page>)>,
+    replaced: Vec<(Hash, NodeId)>,
 }
 
 impl<P: Pages> Updater<'_, P> {
@@ -57,18 +58,18 @@ impl<P: Pages> Updater<'_, P> {
             Slot::Leaf { key, value } => self.build(depth, &puts(changes, Some((key, value)))),
             Slot::Page { hash, id } => {
                 let before = self.pages.page(&hash, id, path, depth)?;
-                let mut after = before.clone();
+                let mut after = *before.slots();
                 for (n, group) in by_nibble(changes, depth, |change| &change.0) {
-                    if let Some(slot) = after.slots.get_mut(n) {
+                    if let Some(slot) = after.get_mut(n) {
                         *slot = self.slot(*slot, depth + 1, group)?;
                     }
                 }
-                if after == before {
+                if after == *before.slots() {
                     return Ok(slot);
                 }
-                self.confirm_left_alone(&before, &after, path, depth)?;
-                self.replaced.push(id);
-                self.finish(after)
+                self.confirm_left_alone(before.slots(), &after, path, depth)?;
+                self.replaced.push((hash, id));
+                self.finish(&after, |after| before.with_slots(after))
             }
         }
     }
@@ -81,20 +82,24 @@ impl<P: Pages> Updater<'_, P> {
             // Different keys differ in one of their 64 nibbles.
             _ if depth >= MAX_DEPTH => Err(StorageError::Unverifiable { what: "leaf" }),
             _ => {
-                let mut page = Page::EMPTY;
+                let mut slots = [Slot::Empty; SLOTS];
                 for (n, group) in by_nibble(leaves, depth, |leaf| &leaf.0) {
-                    if let Some(slot) = page.slots.get_mut(n) {
+                    if let Some(slot) = slots.get_mut(n) {
                         *slot = self.build(depth + 1, group)?;
                     }
                 }
-                self.finish(page)
+                self.finish(&slots, Page::new)
             }
         }
     }
 
     /// A page that is left with nothing or with one leaf gives way to it.
-    fn finish(&mut self, page: Page) -> Result<Slot, StorageError> {
-        let mut present = page.slots.iter().filter(|slot| !matches!(slot, Slot::Empty));
+    fn finish(
+        &mut self,
+        slots: &[Slot; SLOTS],
+        hashed: impl FnOnce([Slot; SLOTS]) -> Page,
+    ) -> Result<Slot, StorageError> {
+        let mut present = slots.iter().filter(|slot| !matches!(slot, Slot::Empty));
         match (present.next(), present.next()) {
             (None, _) => return Ok(Slot::Empty),
             (Some(leaf @ Slot::Leaf { .. }), None) => return Ok(*leaf),
@@ -102,24 +107,23 @@ impl<P: Pages> Updater<'_, P> {
         }
         let index = u32::try_from(self.written.len())
             .map_err(|_| StorageError::TooLarge { what: "a version's set of pages" })?;
+        let page = hashed(*slots);
         let hash = page.hash();
-        self.written.push((hash, page));
+        self.written.push((hash, Arc::new(page)));
         Ok(Slot::Page { hash, id: NodeId { version: self.version, index } })
     }
 
     fn confirm_left_alone(
         &mut self,
-        before: &Page,
-        after: &Page,
+        before: &[Slot; SLOTS],
+        after: &[Slot; SLOTS],
         path: &Hash,
         depth: usize,
     ) -> Result<(), StorageError> {
-        for n in 0..SLOTS {
-            let neighbour = |page: &Page| page.slots.get(n ^ 1).copied().unwrap_or(Slot::Empty);
-            let left_alone = neighbour(before) != Slot::Empty && neighbour(after) == Slot::Empty;
-            let slot = before.slots.get(n).copied().unwrap_or(Slot::Empty);
+        for (n, slot) in before.iter().enumerate() {
+            let left_alone = before[n ^ 1] != Slot::Empty && after[n ^ 1] == Slot::Empty;
             if let (true, Slot::Page { hash, id }) = (left_alone, slot) {
-                self.pages.confirm_page(&hash, id, &with_nibble(path, depth, n), depth + 1)?;
+                self.pages.confirm_page(hash, *id, &with_nibble(path, depth, n), depth + 1)?;
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! gives the root that honest replicas get.
 
 use std::fmt;
+use std::sync::Arc;
 
 use paralith_types::Hash;
 
@@ -43,7 +44,7 @@ impl<S: NodeSource> VerifiedTree<S> {
         Self::with_cache(source, version, root, CACHED_PAGES)
     }
 
-    /// The same with room for another number of pages (of at most about a kilobyte) in the cache.
+    /// The same with room for another number of pages (of about two kilobytes) in the cache.
     pub fn with_cache(source: S, version: u64, root: Hash, pages_max: usize) -> Self {
         let cache = PageCache::new(pages_max);
         Self { source, version, root, root_slot: None, computed: None, cache }
@@ -81,7 +82,7 @@ impl<S: NodeSource> VerifiedTree<S> {
         for depth in 0..MAX_DEPTH {
             let Slot::Page { hash, id } = slot else { break };
             let page = self.pages().page(&hash, id, &hashed, depth)?;
-            slot = page.slots.get(nibble(&hashed, depth)).copied().unwrap_or(Slot::Empty);
+            slot = page.slots().get(nibble(&hashed, depth)).copied().unwrap_or(Slot::Empty);
         }
         match slot {
             Slot::Leaf { key: found, value } if found == hashed => {
@@ -159,9 +160,9 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
         id: NodeId,
         path: &Hash,
         depth: usize,
-    ) -> Result<Page, StorageError> {
+    ) -> Result<Arc<Page>, StorageError> {
         if let Some(page) = self.cache.page(hash) {
-            return Ok(page.clone());
+            return Ok(page);
         }
         let bytes =
             self.source.node(&id.to_bytes())?.ok_or(StorageError::Missing { what: "a page" })?;
@@ -173,6 +174,7 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
             .filter(|page| {
                 depth < MAX_DEPTH && page.hash() == *hash && page.is_on_path(path, depth)
             })
+            .map(Arc::new)
             .ok_or(StorageError::Unverifiable { what: "page" })?;
         self.cache.insert(*hash, page.clone());
         Ok(page)
@@ -189,7 +191,7 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
     }
 }
 
-/// Sixteen megabytes at most.
+/// Some 32 megabytes at most.
 const CACHED_PAGES: usize = 16_384;
 
 #[cfg(test)]
@@ -210,18 +212,18 @@ mod tests {
     impl NodeSource for Rearranging {
         fn node(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
             let Some(bytes) = self.source.node(id)? else { return Ok(None) };
-            let Some(mut page) = Page::from_bytes(&bytes).filter(|_| id.len() == NodeId::LEN)
-            else {
+            let Some(page) = Page::from_bytes(&bytes).filter(|_| id.len() == NodeId::LEN) else {
                 return Ok(Some(bytes));
             };
-            let leaf = page.slots[self.slot];
+            let mut slots = *page.slots();
+            let leaf = slots[self.slot];
             if self.to == self.slot && matches!(leaf, Slot::Leaf { .. }) {
                 let id = NodeId { version: 1, index: 0 };
-                page.slots[self.slot] = Slot::Page { hash: leaf.hash(), id };
-            } else if page.slots[self.to] == Slot::Empty {
-                page.slots.swap(self.slot, self.to);
+                slots[self.slot] = Slot::Page { hash: leaf.hash(), id };
+            } else if slots[self.to] == Slot::Empty {
+                slots.swap(self.slot, self.to);
             }
-            Ok(Some(page.to_bytes()))
+            Ok(Some(Page::new(slots).to_bytes()))
         }
 
         fn value(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {

@@ -141,6 +141,11 @@ impl Application {
         self.shared.fatal.subscribe()
     }
 
+    /// Says that the node has to stop, and why. The first reason stays.
+    pub fn stop(&self, reason: String) {
+        self.shared.fail(reason);
+    }
+
     pub(crate) async fn check(&self, raw: Vec<u8>, kind: CheckKind) -> TxOutcome {
         let (reply, answer) = oneshot::channel();
         // Waits while the queue is full: backpressure for gRPC, and for CometBFT, which has at

@@ -66,7 +66,7 @@ fn end_block(ctx: &mut Context<'_>, block: &BlockInput) -> Result<(), Error> {
 }
 
 /// The state that a chain begins with.
-fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
+pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
     ctx.set_raw(consensus::keys::chain_context(), ctx.chain_context().as_bytes().to_vec());
     ctx.set(consensus::keys::params(), &genesis.params.consensus);
     beacon::init_genesis(ctx, genesis)?;

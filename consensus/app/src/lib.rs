@@ -15,6 +15,8 @@ mod error;
 mod events;
 mod fees;
 mod propose;
+#[cfg(test)]
+mod testing;
 
 pub mod beacon;
 pub mod keymanager;

@@ -13,6 +13,7 @@
 mod comet;
 mod engine;
 mod error;
+mod lock;
 mod solo;
 
 pub use comet::{

@@ -3,15 +3,17 @@
 use consensus_api::event::Event;
 use consensus_api::tx::{Body, Fee, Transaction};
 use consensus_api::{address, beacon, consensus, registry, staking};
+use consensus_app::App;
 use consensus_light::{LightBlock, LightClient, LightError};
 use paralith_crypto::SigningKey;
-use paralith_genesis::Document;
+use paralith_storage::Kv;
 use paralith_proto::{Canonical, pb};
 use paralith_types::{Amount, ChainContext, Epoch, Height, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use tonic::transport::Channel;
 
 use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
 
 /// Longest value of state that is read.
 const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
@@ -38,7 +40,7 @@ pub struct Included {
 pub struct ChainClient {
     node: String,
     channel: Channel,
-    document: Document,
+    genesis: GenesisInfo,
     light: LightClient,
 }
 
@@ -51,16 +53,16 @@ impl ChainClient {
             .map_err(|e| NodeError::usage("--node", format!("{e}: write http://host:port")))?;
         let channel = endpoint.connect().await.map_err(|e| unreachable(root_cause(&e)))?;
         let mut service = service(&channel);
-        let genesis = service
+        let answer = service
             .get_genesis(pb::consensus::v1::GetGenesisRequest {})
             .await
             .map_err(|status| refused(&status))?
             .into_inner();
-        let document = std::str::from_utf8(&genesis.document)
+        let genesis = std::str::from_utf8(&answer.document)
             .map_err(|e| unverifiable(&e))
-            .and_then(|text| Document::parse(text).map_err(|e| unverifiable(&e)))?;
-        let light = light_client(&document)?;
-        Ok(Self { node: node.to_string(), channel, document, light })
+            .and_then(|text| GenesisInfo::parse(text))?;
+        let light = light_client(&genesis)?;
+        Ok(Self { node: node.to_string(), channel, genesis, light })
     }
 
     /// The node's address.
@@ -74,13 +76,13 @@ impl ChainClient {
     }
 
     /// The genesis document.
-    pub fn document(&self) -> &Document {
-        &self.document
+    pub fn genesis(&self) -> &GenesisInfo {
+        &self.genesis
     }
 
     /// The chain.
     pub fn chain_context(&self) -> ChainContext {
-        self.document.hash()
+        self.genesis.context
     }
 
     /// Verifies the newest header that the node offers and gives the newest proven height.
@@ -161,7 +163,7 @@ impl ChainClient {
             .into_inner();
         if self.light.root_of(height).is_none() {
             // An older height: its header is verified from genesis by a light client of its own.
-            let mut light = light_client(&self.document)?;
+            let mut light = light_client(&self.genesis)?;
             let block = self.light_block(height.next()).await?;
             light.update(&block).map_err(|e| unverifiable(&e))?;
             light
@@ -298,14 +300,15 @@ fn service(channel: &Channel) -> ConsensusServiceClient<Channel> {
 }
 
 /// A light client that trusts the validators of a genesis document.
-pub(crate) fn light_client(document: &Document) -> Result<LightClient, NodeError> {
-    let validators = document.validators().map_err(|e| unverifiable(&e))?;
-    LightClient::from_genesis(
-        &document.chain_id(),
-        document.genesis.initial_height,
-        &validators,
-    )
-    .map_err(|e| unverifiable(&e))
+pub(crate) fn light_client(genesis: &GenesisInfo) -> Result<LightClient, NodeError> {
+    // The application itself tells who the first validators are: one rule in one place.
+    let mut app = App::open(Kv::memory()).map_err(|e| NodeError::internal(&e))?;
+    let (validators, _) = app
+        .init_chain(&genesis.document.genesis, genesis.context)
+        .map_err(|e| unverifiable(&e))?;
+    let validators: Vec<_> = validators.iter().map(|v| (v.consensus_key, v.power)).collect();
+    let first = genesis.document.genesis.initial_height;
+    LightClient::from_genesis(&genesis.chain_id, first, &validators).map_err(|e| unverifiable(&e))
 }
 
 pub(super) fn unverifiable(error: &dyn std::fmt::Display) -> NodeError {

@@ -7,5 +7,6 @@
 mod chain;
 mod paratime;
 
-pub use chain::ChainClient;
+pub(crate) use chain::{light_client, refused};
+pub use chain::{ChainClient, Included, Proven};
 pub use paratime::{Confirmed, ParaTimeClient, Sent};

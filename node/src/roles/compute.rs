@@ -11,7 +11,6 @@ use consensus_api::scheduler;
 use paralith_attest::SoftwarePlatform;
 use paralith_boundary::{BoundaryError, Recorder, pb};
 use paralith_crypto::SigningKey;
-use paralith_genesis::Document;
 use paralith_storage::Kv;
 use paralith_types::{CodeId, Epoch, RuntimeId};
 use paralith_worker::{Byzantine, HostStore, Links as _, Worker, WorkerConfig, WorkerHandle};
@@ -22,6 +21,7 @@ use super::keymanager::prove_freshness;
 use super::{BridgeServices, Registrar, StartInput, attest_and_start};
 use crate::chain::ChainAccess;
 use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
 use crate::links::NodeLinks;
 use crate::state::Services;
 use crate::trusted::{Kind, Placement, TrustedSide};
@@ -29,7 +29,7 @@ use crate::trusted::{Kind, Placement, TrustedSide};
 /// What a compute node runs with.
 pub struct ComputeConfig {
     /// The genesis document.
-    pub document: Document,
+    pub genesis: GenesisInfo,
     /// The node's key.
     pub node_key: SigningKey,
     /// Only these; all if empty.
@@ -157,7 +157,7 @@ impl ComputeHost {
             attest_and_start(
                 &client,
                 StartInput {
-                    document: &self.config.document,
+                    genesis: &self.config.genesis,
                     node: &self.config.node_key,
                     runtime_id: runtime.id,
                     code: module,

@@ -78,6 +78,11 @@ impl KeyManagerHost {
         })
     }
 
+    /// Whether the trusted side is gone.
+    pub fn is_closed(&self) -> bool {
+        self.trusted.client().is_closed()
+    }
+
     /// Calls the enclave from async code.
     pub async fn call(&self, call: Call) -> Result<Reply, NodeError> {
         let client = self.trusted.client().clone();

@@ -7,10 +7,10 @@ use paralith_attest::{Claims, SoftwarePlatform};
 use paralith_boundary::{BoundaryError, Client, pb};
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::Domain;
-use paralith_genesis::Document;
 use paralith_types::RuntimeId;
 
 use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
 
 /// Stands for a processor's sealing key, which a software TEE does not have.
 const SEALING_DOMAIN: Domain = Domain::new("paralith/software-sealing-key/v1");
@@ -19,7 +19,7 @@ const SEALING_DOMAIN: Domain = Domain::new("paralith/software-sealing-key/v1");
 #[derive(Debug)]
 pub struct StartInput<'a> {
     /// The genesis document.
-    pub document: &'a Document,
+    pub genesis: &'a GenesisInfo,
     /// The node's key.
     pub node: &'a SigningKey,
     /// What it runs.
@@ -43,7 +43,7 @@ pub struct Attested {
 
 /// Makes the first call, and has the platform quote what it claims.
 pub fn attest_and_start(client: &Client, input: StartInput<'_>) -> Result<Attested, NodeError> {
-    let chain_context = input.document.hash();
+    let chain_context = input.genesis.context;
     let sealed = match &input.sealed {
         Some(file) if file.exists() => std::fs::read(file)
             .map_err(|e| NodeError::io(file.display().to_string(), &e))?,
@@ -56,9 +56,9 @@ pub fn attest_and_start(client: &Client, input: StartInput<'_>) -> Result<Attest
         &[input.runtime_id.as_bytes()],
     );
     let start = pb::Start {
-        chain_id: input.document.chain_id(),
+        chain_id: input.genesis.chain_id.clone(),
         chain_context: chain_context.as_bytes().to_vec(),
-        genesis: input.document.to_json().into_bytes(),
+        genesis: input.genesis.json.clone().into_bytes(),
         node: input.node.public().as_bytes().to_vec(),
         runtime_id: input.runtime_id.as_bytes().to_vec(),
         code: input.code,

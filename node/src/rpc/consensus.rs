@@ -8,7 +8,7 @@ use consensus_api::beacon;
 use consensus_api::registry;
 use consensus_api::tx::hash_of;
 use consensus_app::TxOutcome;
-use consensus_engine::BlockEvent;
+use consensus_abci::BlockEvent;
 use futures::Stream;
 use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height};
@@ -17,7 +17,6 @@ use tokio::sync::{broadcast, oneshot};
 use tonic::{Code, Request, Response, Status};
 
 use super::refusal;
-use crate::chain::engine_error;
 use crate::error::NodeError;
 use crate::state::NodeState;
 
@@ -36,7 +35,7 @@ pub(super) struct Consensus {
 impl Consensus {
     pub(super) fn new(state: Arc<NodeState>) -> Self {
         let waiting = Waiting::default();
-        let mut blocks = state.chain.engine().subscribe();
+        let mut blocks = state.chain.subscribe_results();
         let woken = Arc::clone(&waiting);
         tokio::spawn(async move {
             loop {
@@ -51,7 +50,7 @@ impl Consensus {
     }
 
     async fn admit(&self, raw: Vec<u8>) -> Result<(), Status> {
-        let outcome = self.state.chain.engine().submit(raw).await.map_err(engine_error)?;
+        let outcome = self.state.chain.submit_raw(raw).await?;
         if outcome.code == 0 {
             return Ok(());
         }
@@ -59,18 +58,16 @@ impl Consensus {
     }
 
     async fn block(&self, height: u64) -> Result<cpb::Block, Status> {
-        let engine = self.state.chain.engine();
-        let wanted = (height != 0).then_some(Height(height));
-        let light = engine.light_block(wanted).await.map_err(engine_error)?;
-        let event = engine.block(light.height()).await.map_err(engine_error)?;
-        let header_app_hash = light.app_hash().map_err(|e| NodeError::internal(&e))?;
+        let light = self.state.chain.light((height != 0).then_some(height)).await?;
+        let recent = self.state.chain.recent(light.height().0);
+        let app_hash = light.app_hash().map_err(|e| NodeError::internal(&e))?;
         Ok(cpb::Block {
             height: light.height().0,
             hash: light.header_hash().as_bytes().to_vec(),
-            app_hash: header_app_hash.as_bytes().to_vec(),
+            app_hash: app_hash.as_bytes().to_vec(),
             time_seconds: light.time_seconds(),
-            transactions: event.as_ref().map(results).unwrap_or_default(),
-            events: event.map(|event| event.events.to_pb()).unwrap_or_default(),
+            transactions: recent.as_ref().map(|block| results(block)).unwrap_or_default(),
+            events: recent.map(|block| block.events.to_pb()).unwrap_or_default(),
         })
     }
 }
@@ -144,11 +141,11 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
         _request: Request<cpb::GetChainRequest>,
     ) -> Result<Response<cpb::GetChainResponse>, Status> {
         let chain = &self.state.chain;
-        let light = chain.engine().light_block(None).await.map_err(engine_error)?;
+        let light = chain.light(None).await?;
         let beacon: beacon::Params = chain.require(&beacon::keys::params()).await?;
         let registry: registry::Params = chain.require(&registry::keys::params()).await?;
         Ok(Response::new(cpb::GetChainResponse {
-            chain_id: self.state.document.chain_id(),
+            chain_id: self.state.genesis.chain_id.clone(),
             chain_context: chain.chain_context().as_bytes().to_vec(),
             height: light.height().0,
             app_hash: light
@@ -173,7 +170,7 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
         &self,
         _request: Request<cpb::WatchBlocksRequest>,
     ) -> Result<Response<Self::WatchBlocksStream>, Status> {
-        let events = self.state.chain.engine().subscribe();
+        let events = self.state.chain.subscribe_results();
         let stream = futures::stream::unfold(events, |mut events| async move {
             loop {
                 match events.recv().await {
@@ -200,9 +197,8 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
         request: Request<cpb::GetStateRequest>,
     ) -> Result<Response<cpb::GetStateResponse>, Status> {
         let request = request.into_inner();
-        let height = (request.height != 0).then_some(Height(request.height));
-        let proven =
-            self.state.chain.engine().query(height, &request.key).await.map_err(engine_error)?;
+        let height = (request.height != 0).then_some(request.height);
+        let proven = self.state.chain.proven_at(height, &request.key).await?;
         Ok(Response::new(cpb::GetStateResponse {
             height: proven.height.0,
             value: proven.value,
@@ -215,8 +211,7 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
         request: Request<cpb::GetLightBlockRequest>,
     ) -> Result<Response<cpb::GetLightBlockResponse>, Status> {
         let height = request.into_inner().height;
-        let height = (height != 0).then_some(Height(height));
-        let block = self.state.chain.engine().light_block(height).await.map_err(engine_error)?;
+        let block = self.state.chain.light((height != 0).then_some(height)).await?;
         Ok(Response::new(cpb::GetLightBlockResponse {
             height: block.height().0,
             light_block: block.encode(),
@@ -227,7 +222,7 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
         &self,
         _request: Request<cpb::GetGenesisRequest>,
     ) -> Result<Response<cpb::GetGenesisResponse>, Status> {
-        let document = self.state.document.to_json().into_bytes();
+        let document = self.state.genesis.json.clone().into_bytes();
         Ok(Response::new(cpb::GetGenesisResponse { document }))
     }
 }

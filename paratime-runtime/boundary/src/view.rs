@@ -38,18 +38,16 @@ impl fmt::Debug for ChainView {
 impl ChainView {
     /// Begins with a genesis document. Its hash is the chain's context, which attestation binds.
     pub fn from_genesis(document: &Document) -> Result<Self, ViewError> {
-        let chain_context = document.hash();
-        // The application itself tells who the first validators are: one rule in one place.
         let genesis = |e: &dyn fmt::Display| ViewError::Genesis(e.to_string());
+        let chain_context = document.hash().map_err(|e| genesis(&e))?;
+        let chain_id = document.chain_id().map_err(|e| genesis(&e))?;
+        // The application itself tells who the first validators are: one rule in one place.
         let mut app = App::open(Kv::memory()).map_err(|e| genesis(&e))?;
         let (validators, _) =
             app.init_chain(&document.genesis, chain_context).map_err(|e| genesis(&e))?;
         let validators: Vec<_> = validators.iter().map(|v| (v.consensus_key, v.power)).collect();
-        let light = LightClient::from_genesis(
-            &document.chain_id(),
-            document.genesis.initial_height,
-            &validators,
-        )?;
+        let first = document.genesis.initial_height;
+        let light = LightClient::from_genesis(&chain_id, first, &validators)?;
         Ok(Self { light, chain_context })
     }
 
@@ -58,7 +56,8 @@ impl ChainView {
         let trusted = Trusted::decode(sealed).map_err(|e| ViewError::Sealed(e.to_string()))?;
         // A header of another chain is of no use: no block of this one follows it.
         let light = LightClient::from_trusted(trusted);
-        Ok(Self { light, chain_context: document.hash() })
+        let chain_context = document.hash().map_err(|e| ViewError::Genesis(e.to_string()))?;
+        Ok(Self { light, chain_context })
     }
 
     /// The newest verified header, to be sealed.

@@ -15,6 +15,7 @@ use crate::chain::Chain;
 use crate::error::{TrustedError, WorkerError};
 use crate::links::Links;
 use crate::pool::{PoolLimits, TxPool};
+use crate::recheck::Rechecked;
 use crate::round::{Input, Situation};
 use crate::store::Store;
 use crate::trusted::Trusted;
@@ -99,6 +100,7 @@ pub(crate) struct Shared {
     pub(crate) confirmations: broadcast::Sender<Confirmation>,
     pub(crate) rounds: broadcast::Sender<Arc<Round>>,
     pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) rechecked: Rechecked,
     pool: Mutex<TxPool>,
     began: Instant,
 }
@@ -120,6 +122,7 @@ impl Shared {
             status: watch::Sender::new(Status::default()),
             confirmations: broadcast::Sender::new(BROADCAST_MAX),
             rounds: broadcast::Sender::new(BROADCAST_MAX),
+            rechecked: Rechecked::new(0),
             began: Instant::now(),
             config,
             chain,

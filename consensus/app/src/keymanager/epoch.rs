@@ -53,22 +53,18 @@ fn renew(
     }
     let members = count(committee.len());
     let percent = u64::from(state::params(ctx)?.replication_percent);
-    match proposal(ctx, &status)? {
-        Some(checksum) => {
-            let (signing_key, holders) = holders(&committee, &checksum);
-            let enough = count(holders.len()).saturating_mul(100)
-                >= percent.saturating_mul(members);
-            if let (Some(signing_key), true) = (signing_key, enough) {
-                status.generation = next_generation(&status);
-                status.rotation_epoch = ctx.epoch()?;
-                status.checksum = Some(checksum);
-                status.signing_key = Some(signing_key);
-                status.initialised = true;
-                status.nodes = holders;
-                return Ok(status);
-            }
+    if let Some(checksum) = proposal(ctx, &status)? {
+        let (signing_key, holders) = holders(&committee, &checksum);
+        let enough = count(holders.len()).saturating_mul(100) >= percent.saturating_mul(members);
+        if let (Some(signing_key), true) = (signing_key, enough) {
+            status.generation = next_generation(&status);
+            status.rotation_epoch = ctx.epoch()?;
+            status.checksum = Some(checksum);
+            status.signing_key = Some(signing_key);
+            status.initialised = true;
+            status.nodes = holders;
+            return Ok(status);
         }
-        None => {}
     }
     status.nodes = committee.into_iter().map(|(node, _)| node).collect();
     Ok(status)

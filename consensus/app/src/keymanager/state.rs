@@ -46,10 +46,6 @@ pub(super) fn epoch_secret(
     ctx.get(&keys::epoch_secret(id))
 }
 
-pub(super) fn set_epoch_secret(
-    ctx: &mut Context<'_>,
-    id: &RuntimeId,
-    secret: &PublishEpochSecret,
-) {
+pub(super) fn set_epoch_secret(ctx: &mut Context<'_>, id: &RuntimeId, secret: &PublishEpochSecret) {
     ctx.set(keys::epoch_secret(id), secret);
 }

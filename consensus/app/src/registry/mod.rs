@@ -19,7 +19,7 @@ mod tests;
 
 use consensus_api::genesis::Genesis;
 use consensus_api::registry::{
-    Entity, Error as RegistryError, GENESIS_CONTEXT, Node, NodeStatus, Params, Runtime,
+    Entity, Error as RegistryError, GENESIS_CONTEXT, Node, NodeStatus, Runtime,
 };
 use consensus_api::{Error, address};
 use paralith_crypto::sha256;
@@ -55,16 +55,6 @@ pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(
         state::set_node_status(ctx, &registration.node.id, &eligible);
     }
     Ok(())
-}
-
-/// The registry's parameters.
-pub(crate) fn params(ctx: &Context<'_>) -> Result<Params, Error> {
-    state::params(ctx)
-}
-
-/// An entity.
-pub(crate) fn entity(ctx: &Context<'_>, id: &PublicKey) -> Result<Option<Entity>, Error> {
-    state::entity(ctx, id)
 }
 
 /// A node, whether it still counts or not.

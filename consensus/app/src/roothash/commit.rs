@@ -130,8 +130,7 @@ fn brings_messages(runtime: &Runtime, results: &ResultsHeader, body: &ExecutorCo
         return true;
     }
     let count = u32::try_from(body.messages.len()).unwrap_or(u32::MAX);
-    count <= runtime.executor.max_messages
-        && messages_hash(&body.messages) == results.messages_hash
+    count <= runtime.executor.max_messages && messages_hash(&body.messages) == results.messages_hash
 }
 
 /// The key that an enclave's results must be signed with; none if the runtime has no enclaves.
@@ -198,11 +197,7 @@ struct Proposals {
 }
 
 impl Proposals {
-    fn open(
-        ctx: &Context<'_>,
-        running: &Running,
-        body: &ExecutorCommit,
-    ) -> Result<Self, Error> {
+    fn open(ctx: &Context<'_>, running: &Running, body: &ExecutorCommit) -> Result<Self, Error> {
         let epoch_start = ctx.require::<beacon::EpochState>(&beacon::keys::epoch())?.height;
         // A proposal below the last block's height would read older inputs than its predecessor.
         let earliest = epoch_start.max(running.chain.last_block.consensus_height);

@@ -123,4 +123,3 @@ fn outcome(running: &Running) -> Result<Outcome, Error> {
     let missing = || damaged(&running.runtime.id, "a verdict without outcome".to_string());
     running.pool.outcome().ok_or_else(missing)
 }
-

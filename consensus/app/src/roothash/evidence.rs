@@ -4,7 +4,7 @@
 //! a crash, so that neither a restart nor a slow network makes it sign two.
 
 use consensus_api::roothash::{
-    Error as RoothashError, EquivocatedProposals, EquivocatedVotes, Evidence, EvidenceKind,
+    EquivocatedProposals, EquivocatedVotes, Error as RoothashError, Evidence, EvidenceKind,
     HeaderType, ProposalHeader, RuntimeState, SignedProposal, Vote,
 };
 use consensus_api::{Error, beacon};

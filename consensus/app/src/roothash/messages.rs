@@ -22,11 +22,8 @@ pub(super) fn named_by(
     if count > running.runtime.executor.max_in_messages {
         return Ok(None);
     }
-    let mut messages = if count == 0 {
-        Vec::new()
-    } else {
-        state::incoming(ctx, &running.runtime.id)?
-    };
+    let mut messages =
+        if count == 0 { Vec::new() } else { state::incoming(ctx, &running.runtime.id)? };
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     if messages.len() < count {
         return Ok(None);

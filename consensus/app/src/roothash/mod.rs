@@ -130,10 +130,7 @@ fn begin_epoch(
 }
 
 /// A compute runtime with its chain.
-fn runtime_and_chain(
-    ctx: &Context<'_>,
-    id: &RuntimeId,
-) -> Result<(Runtime, RuntimeState), Error> {
+fn runtime_and_chain(ctx: &Context<'_>, id: &RuntimeId) -> Result<(Runtime, RuntimeState), Error> {
     let missing = || consensus_api::roothash::Error::NoSuchRuntime { runtime: id.to_string() };
     let runtime = registry::runtime(ctx, id)?.ok_or_else(missing)?;
     let chain = state::runtime_state(ctx, id)?.ok_or_else(missing)?;

@@ -15,10 +15,7 @@ pub fn params(state: &dyn StateRead) -> Result<Params, Error> {
 }
 
 /// Where a runtime stands.
-pub fn runtime_state(
-    state: &dyn StateRead,
-    id: &RuntimeId,
-) -> Result<Option<RuntimeState>, Error> {
+pub fn runtime_state(state: &dyn StateRead, id: &RuntimeId) -> Result<Option<RuntimeState>, Error> {
     read(state, &keys::runtime_state(id))
 }
 

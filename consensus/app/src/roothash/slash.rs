@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::roothash::{EvidenceAccepted, RuntimeState};
 use consensus_api::registry::Runtime;
+use consensus_api::roothash::{EvidenceAccepted, RuntimeState};
 use consensus_api::{Error, address};
 use paralith_types::{Address, Amount, PublicKey, Round};
 

@@ -119,11 +119,7 @@ pub(super) fn forget_round(ctx: &mut Context<'_>, id: &RuntimeId, round: Round) 
     ctx.remove(keys::round_roots(id, round));
 }
 
-pub(super) fn set_message_results(
-    ctx: &mut Context<'_>,
-    id: &RuntimeId,
-    results: &MessageResults,
-) {
+pub(super) fn set_message_results(ctx: &mut Context<'_>, id: &RuntimeId, results: &MessageResults) {
     ctx.set(keys::message_results(id), results);
 }
 
@@ -157,12 +153,7 @@ pub(super) fn is_punished(
     Ok(ctx.get_raw(&keys::evidence(id, round, node))?.is_some())
 }
 
-pub(super) fn set_punished(
-    ctx: &mut Context<'_>,
-    id: &RuntimeId,
-    round: Round,
-    node: &PublicKey,
-) {
+pub(super) fn set_punished(ctx: &mut Context<'_>, id: &RuntimeId, round: Round, node: &PublicKey) {
     ctx.set_raw(keys::evidence(id, round, node), PRESENT.to_vec());
 }
 

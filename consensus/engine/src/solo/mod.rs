@@ -12,7 +12,6 @@
 mod block;
 mod chain;
 mod engine;
-mod lock;
 mod record;
 
 pub use chain::{Chain, Committed, Finalised, Proposed, Stored};

@@ -31,8 +31,10 @@ pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedE
     let chain = ChainContext::try_from(call.chain_context.as_slice()).map_err(|e| bad(&e))?;
     let node = PublicKey::try_from(call.node.as_slice()).map_err(|e| bad(&e))?;
     let runtime_id = RuntimeId::try_from(call.runtime_id.as_slice()).map_err(|e| bad(&e))?;
-    let document = Document::parse(&call.genesis).map_err(|e| bad(&e))?;
-    if document.hash() != chain || document.chain_id() != call.chain_id {
+    let text = std::str::from_utf8(&call.genesis).map_err(|e| bad(&e))?;
+    let document = Document::parse(text).map_err(|e| bad(&e))?;
+    let chain_id = document.chain_id().map_err(|e| bad(&e))?;
+    if document.hash().map_err(|e| bad(&e))? != chain || chain_id != call.chain_id {
         return Err(bad(&"the genesis document is another chain's"));
     }
     let software = !document.genesis.params.registry.software_platforms.is_empty();
@@ -51,7 +53,7 @@ pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedE
             bytes.try_into().map_err(|_| bad(&"a sealing key takes 32 bytes"))?,
         )),
     };
-    let view = open_view(&document, sealing_key.as_ref(), &runtime_id, &call.sealed)?;
+    let view = open_view(&document, sealing_key.as_ref(), (&chain, &runtime_id), &call.sealed)?;
     let module = match call.code.as_slice() {
         [] => None,
         code => Some(Engine::new()?.compile(code)?),
@@ -90,7 +92,7 @@ pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedE
 fn open_view(
     document: &Document,
     key: Option<&AeadKey>,
-    runtime: &RuntimeId,
+    (chain, runtime): (&ChainContext, &RuntimeId),
     sealed: &[u8],
 ) -> Result<ChainView, TrustedError> {
     if sealed.is_empty() {
@@ -98,7 +100,7 @@ fn open_view(
     }
     let key = key.ok_or(TrustedError::SealedState)?;
     let (nonce, ciphertext) = sealed.split_first_chunk().ok_or(TrustedError::SealedState)?;
-    let aad = sealed_aad(&document.hash(), runtime);
+    let aad = sealed_aad(chain, runtime);
     let opened = seal::open(key, nonce, &aad, ciphertext).map_err(|_| TrustedError::SealedState)?;
     Ok(ChainView::from_sealed(document, &opened)?)
 }

@@ -87,8 +87,9 @@ impl Run {
         if self.backup_index().is_none() {
             return;
         }
-        let ranks: Vec<u64> = self.votes.keys().copied().collect();
-        for rank in ranks.into_iter().filter(|rank| self.differs(*rank)) {
+        let ranks: Vec<u64> =
+            self.votes.keys().copied().filter(|rank| self.differs(*rank)).collect();
+        for rank in ranks {
             if let Some(id) = self.first.get(&rank).copied() {
                 let unknown = |known: &super::run::Known| known.batch == Batch::Unknown;
                 if self.proposals.get(&id).is_some_and(unknown) {

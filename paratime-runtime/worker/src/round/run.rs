@@ -23,7 +23,6 @@ pub(super) struct Run {
     /// The schedulers from the best rank to the worst.
     pub(super) order: Vec<PublicKey>,
     pub(super) situation: Situation,
-    pub(super) started_ms: u64,
     /// Since when the round has a reason to be: ranks count from here.
     pub(super) base_ms: Option<u64>,
     pub(super) disputed_ms: Option<u64>,
@@ -103,7 +102,6 @@ impl Run {
             config,
             order,
             situation: situation.clone(),
-            started_ms: now_ms,
             base_ms: None,
             disputed_ms: None,
             proposals: BTreeMap::new(),

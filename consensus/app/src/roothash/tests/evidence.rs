@@ -9,8 +9,7 @@ use paralith_types::{Amount, Round, RuntimeId, Signature};
 use super::fixture::{CHAIN, Net, RUNTIME, USER, ids, node_key, vote_for};
 
 fn proposals(net: &Net, a: &ProposalHeader, b: &ProposalHeader) -> Body {
-    let kind =
-        EvidenceKind::Proposals(EquivocatedProposals { a: net.signed(a), b: net.signed(b) });
+    let kind = EvidenceKind::Proposals(EquivocatedProposals { a: net.signed(a), b: net.signed(b) });
     Evidence { runtime_id: RUNTIME, kind }.into()
 }
 
@@ -71,7 +70,7 @@ fn contradicting_votes_are_punished_but_two_reasons_of_a_failure_are_none() {
         (10, votes(&net, (&one, x.clone()), (&one, x.clone()))),
         (10, votes(&net, (&one, fail), (&one, other_reason(&net, &one)))),
         (10, votes(&net, (&one, x.clone()), (&one, net.vote(2, &one, 2)))),
-        (10, votes(&net, (&one, x.clone()), (&two, net.vote(1, &one, 2)))),
+        (10, votes(&net, (&one, x), (&two, net.vote(1, &one, 2)))),
     ];
     for (index, (code, body)) in cases.into_iter().enumerate() {
         let mut net = Net::new();
@@ -97,10 +96,8 @@ fn what_proves_nothing_is_refused() {
         a: by(80, &one),
         b: by(80, &change(|_| {})),
     });
-    let two_nodes = EvidenceKind::Proposals(EquivocatedProposals {
-        a: by(0, &one),
-        b: by(1, &change(|_| {})),
-    });
+    let two_nodes =
+        EvidenceKind::Proposals(EquivocatedProposals { a: by(0, &one), b: by(1, &change(|_| {})) });
     let of = |kind| Body::from(Evidence { runtime_id: RUNTIME, kind });
     let key = net.scheduler(0);
     let ahead = [1, 2].map(|batch| {
@@ -112,18 +109,27 @@ fn what_proves_nothing_is_refused() {
     let cases = [
         (10, proposals(&net, &one, &one)),
         (10, proposals(&net, &one, &change(|header| header.rank = 1))),
-        (10, of(EvidenceKind::Proposals(EquivocatedProposals {
-            a: by(key, &one),
-            b: by(key, &change(|header| header.rank = 1)),
-        }))),
-        (10, of(EvidenceKind::Proposals(EquivocatedProposals {
-            a: by(key, &one),
-            b: by(key, &change(|header| header.round = Round(1))),
-        }))),
-        (10, of(EvidenceKind::Proposals(EquivocatedProposals {
-            a: by(key, &one),
-            b: by(key, &change(|header| header.runtime_id = RuntimeId([2; 32]))),
-        }))),
+        (
+            10,
+            of(EvidenceKind::Proposals(EquivocatedProposals {
+                a: by(key, &one),
+                b: by(key, &change(|header| header.rank = 1)),
+            })),
+        ),
+        (
+            10,
+            of(EvidenceKind::Proposals(EquivocatedProposals {
+                a: by(key, &one),
+                b: by(key, &change(|header| header.round = Round(1))),
+            })),
+        ),
+        (
+            10,
+            of(EvidenceKind::Proposals(EquivocatedProposals {
+                a: by(key, &one),
+                b: by(key, &change(|header| header.runtime_id = RuntimeId([2; 32]))),
+            })),
+        ),
         (10, of(EvidenceKind::Proposals(EquivocatedProposals { a, b }))),
         (10, of(forged)),
         (10, of(two_nodes)),

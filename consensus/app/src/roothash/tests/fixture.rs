@@ -109,9 +109,8 @@ impl Net {
             for node in WORKERS.into_iter().chain(BACKUPS).chain([6]) {
                 let id = node_key(node).public();
                 ctx.set(registry::keys::node(&id), &registered(node));
-                let mut account = Account::default();
-                account.active =
-                    SharePool { balance: Amount(STAKE), total_shares: Amount(STAKE) };
+                let active = SharePool { balance: Amount(STAKE), total_shares: Amount(STAKE) };
+                let account = Account { active, ..Account::default() };
                 ctx.set(staking::keys::account(&entity(node)), &account);
             }
             let user = Account { balance: Amount(USER_BALANCE), ..Account::default() };
@@ -124,7 +123,10 @@ impl Net {
     }
 
     /// Runs a step as a block of its own; gives its result and the events.
-    pub(super) fn run<T>(&mut self, step: impl FnOnce(&mut Context<'_>) -> T) -> (T, Vec<EventKind>) {
+    pub(super) fn run<T>(
+        &mut self,
+        step: impl FnOnce(&mut Context<'_>) -> T,
+    ) -> (T, Vec<EventKind>) {
         let latest = self.tree.latest().unwrap().map(|(version, _)| version);
         let base = Snapshot::new(self.tree.clone(), latest);
         self.height += 1;
@@ -338,7 +340,8 @@ fn kinds(events: &[consensus_api::event::Event]) -> Vec<EventKind> {
 
 fn set_epoch(ctx: &mut Context<'_>, epoch: u64) {
     let (height, next_height) = (ctx.height(), ctx.height().plus(1000));
-    let state = beacon::EpochState { epoch: Epoch(epoch), height, next_height, entropy: Hash::ZERO };
+    let state =
+        beacon::EpochState { epoch: Epoch(epoch), height, next_height, entropy: Hash::ZERO };
     assert_eq!(beacon::EpochState::decode(&state.encode(), 100).unwrap(), state);
     ctx.set(beacon::keys::epoch(), &state);
 }

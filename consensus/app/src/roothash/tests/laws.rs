@@ -1,6 +1,6 @@
 //! What holds whatever dishonest nodes do: drawn at random, shrunk when it does not.
 
-use consensus_api::roothash::{EquivocatedVotes, Evidence, EvidenceKind, Vote};
+use consensus_api::roothash::{EquivocatedVotes, Evidence, EvidenceKind, ProposalHeader, Vote};
 use proptest::prelude::*;
 
 use super::fixture::{BACKUPS, CHAIN, Net, RUNTIME, USER, WORKERS, node_key};
@@ -14,8 +14,18 @@ fn deeds() -> impl Strategy<Value = Vec<Vec<Deed>>> {
     prop::collection::vec(prop::collection::vec(deed, 0..5), 1..6)
 }
 
+/// A proposal whose scheduler makes it only once, whenever in the round it is asked.
+fn proposal(net: &Net, rank: u64, batch: u8) -> ProposalHeader {
+    let consensus_height = net.state().last_block_height;
+    ProposalHeader { consensus_height, ..net.header(rank, batch) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Worker 2 and backup 5 lie, equivocate and stay silent as they please. The honest ones vote
     /// for the truth, once each, on the first proposal of rank 0 that its scheduler made.
@@ -30,14 +40,14 @@ proptest! {
             for (node, rank, batch, what) in block {
                 // Only the liar signs proposals at will: others' ranks have one proposal.
                 let batch = if net.scheduler(*rank) == 2 { *batch } else { 1 };
-                let header = net.header(*rank, batch);
+                let header = proposal(&net, *rank, batch);
                 votes.push(net.vote(*node, &header, *what));
                 headers.push(header);
             }
             if index >= late && !honest_voted {
                 honest_voted = true;
                 let rank = (0..3).find(|rank| net.scheduler(*rank) != 2).unwrap();
-                let header = net.header(rank, 1);
+                let header = proposal(&net, rank, 1);
                 let honest = WORKERS.into_iter().chain(BACKUPS).filter(|n| ![2, 5].contains(n));
                 votes.extend(honest.map(|node| net.vote(node, &header, 1)));
                 headers.push(header);

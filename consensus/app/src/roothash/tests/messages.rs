@@ -9,7 +9,9 @@ use consensus_api::roothash::{
 use consensus_api::tx::Body;
 use paralith_types::{Address, Amount};
 
-use super::fixture::{Net, RUNTIME, USER, USER_BALANCE, WORKERS, entity, net_user, node_key, vote_for};
+use super::fixture::{
+    Net, RUNTIME, USER, USER_BALANCE, WORKERS, entity, net_user, node_key, vote_for,
+};
 use crate::roothash::query;
 
 fn deposit(tag: u64, fee: u128, tokens: u128) -> Body {
@@ -34,11 +36,7 @@ fn transfer(to: Address, amount: u128) -> Message {
 }
 
 /// A round in which all workers vote for these results.
-fn round(
-    net: &mut Net,
-    results: &ResultsHeader,
-    messages: Vec<Message>,
-) -> super::fixture::Block {
+fn round(net: &mut Net, results: &ResultsHeader, messages: Vec<Message>) -> super::fixture::Block {
     let header = net.header(0, 1);
     let votes = WORKERS.map(|node| vote_for(node, &header, Some(results.clone()))).to_vec();
     let body = net.body(&[header], votes, messages);

@@ -102,11 +102,8 @@ fn backups_confirm_the_scheduler_and_the_dissenter_pays_the_right_ones() {
     let header = net.header(0, 1);
     let scheduler = net.scheduler(0);
     let [b, liar] = net.others(0);
-    let votes = vec![
-        net.vote(scheduler, &header, 1),
-        net.vote(b, &header, 1),
-        net.vote(liar, &header, 2),
-    ];
+    let votes =
+        vec![net.vote(scheduler, &header, 1), net.vote(b, &header, 1), net.vote(liar, &header, 2)];
     let block = net.commit(&header, votes);
     assert_eq!(block.discrepancy(), Some((0, false)));
     assert_eq!(net.state().wakeup, Some(net.height + 7));

@@ -70,10 +70,7 @@ fn each_bad_vote_is_ignored_with_its_own_code_and_the_rest_counts() {
         together.proposals.push(net.signed(&good));
         together.votes.extend(WORKERS.map(|node| net.vote(node, &good, 1)));
         let user = node_key(USER);
-        let block = net.block(&[
-            (user.clone(), alone.into()),
-            (user, together.into()),
-        ]);
+        let block = net.block(&[(user.clone(), alone.into()), (user, together.into())]);
         assert_eq!((block.code(0), block.code(1)), (14, 0), "case {index}");
         assert_eq!(block.ignored(), [code], "case {index}");
         assert!(block.finalised().is_some(), "case {index}");

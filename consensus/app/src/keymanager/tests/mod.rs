@@ -1,0 +1,5 @@
+//! Key managers on a small chain, with real attestation evidence.
+
+mod birth;
+mod fixture;
+mod publish;

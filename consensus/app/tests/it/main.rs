@@ -1,0 +1,10 @@
+//! The application from outside: blocks in, state, events and hashes out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod admission;
+mod epochs;
+mod frame;
+mod registry;
+mod staking;
+mod support;
+mod tee;

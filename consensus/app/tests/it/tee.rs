@@ -1,0 +1,153 @@
+//! Nodes of confidential runtimes.
+
+use consensus_api::keymanager;
+use consensus_api::registry::{
+    CapabilityTee, Node, NodeRuntime, RegisterEntity, Runtime, RuntimeKind, TeePolicy,
+};
+use consensus_app::query;
+use paralith_attest::{Claims, Measurement, SoftwarePlatform};
+use paralith_types::{Amount, CodeId, Epoch, Hash, RuntimeId, X25519PublicKey};
+
+use crate::support::*;
+
+const KEY_MANAGER: RuntimeId = RuntimeId([5; 32]);
+const SECRET: RuntimeId = RuntimeId([6; 32]);
+const OWNER: u8 = ENTITIES[0];
+/// A compute node of the owner's, its consensus key is the next number.
+const NODE: u8 = 40;
+const PLATFORM: u8 = 50;
+const MEASUREMENT: Hash = Hash([4; 32]);
+
+fn net() -> Net {
+    let tee = Some(TeePolicy { measurements: vec![MEASUREMENT], max_age_blocks: 12 });
+    let mut secret = Runtime {
+        id: SECRET,
+        confidential: true,
+        key_manager: Some(KEY_MANAGER),
+        tee: tee.clone(),
+        ..runtime(OWNER)
+    };
+    (secret.executor.workers, secret.executor.backups) = (1, 1);
+    let key_manager = Runtime {
+        id: KEY_MANAGER,
+        kind: RuntimeKind::KeyManager,
+        code: None,
+        tee,
+        ..runtime(OWNER)
+    };
+    let policy = keymanager::Policy {
+        serial: 1,
+        id: KEY_MANAGER,
+        measurements: vec![MEASUREMENT],
+        runtimes: vec![],
+        max_epoch_secret_age: 10,
+        rotation_epochs: 0,
+    };
+    Net::of(
+        builder()
+            .runtime(key_manager)
+            .runtime(secret)
+            .policy(policy)
+            .fund(&public(NODE), Amount(1000))
+            .entity_node(public(OWNER), public(NODE))
+            .params(|params| params.registry.software_platforms = vec![public(PLATFORM)]),
+    )
+}
+
+fn claims(net: &Net) -> Claims {
+    Claims {
+        measurement: Measurement(MEASUREMENT),
+        rak: public(60),
+        rek: X25519PublicKey([61; 32]),
+        node: public(NODE),
+        runtime: SECRET,
+        code: Some(CodeId([8; 32])),
+        height: net.app.info().height,
+    }
+}
+
+fn node(tee: Option<CapabilityTee>) -> Node {
+    Node {
+        id: public(NODE),
+        entity_id: public(OWNER),
+        expiration: Epoch(20),
+        roles: 1,
+        consensus_key: public(NODE + 1),
+        addresses: vec![],
+        runtimes: vec![NodeRuntime { runtime_id: SECRET, tee, extra_info: vec![] }],
+        software_version: String::new(),
+    }
+}
+
+fn capability(net: &Net, claims: &Claims) -> Option<CapabilityTee> {
+    let platform = SoftwarePlatform::new(key(PLATFORM));
+    let (rak, rek) = (public(60), X25519PublicKey([61; 32]));
+    Some(CapabilityTee { rak, rek, evidence: platform.quote(claims, &net.chain) })
+}
+
+#[test]
+fn an_attested_node_is_elected_while_its_evidence_is_fresh() {
+    let mut net = net();
+    net.block(vec![]);
+    let tee = capability(&net, &claims(&net));
+    let registration = net.registration(node(tee), NODE + 1);
+    net.ok(NODE, registration);
+    assert_eq!(query::committee(&net.state(), &SECRET).unwrap(), None, "from the next epoch on");
+    net.to_epoch(1);
+    let committee = query::committee(&net.state(), &SECRET).unwrap().unwrap();
+    assert_eq!((committee.epoch, committee.workers), (Epoch(1), vec![public(NODE)]));
+    net.to_epoch(2);
+    assert!(query::committee(&net.state(), &SECRET).unwrap().is_some(), "ten blocks old");
+    net.to_epoch(3);
+    assert_eq!(query::committee(&net.state(), &SECRET).unwrap(), None, "fifteen blocks old");
+}
+
+#[test]
+fn evidence_must_be_there_and_fit() {
+    let mut net = net();
+    net.block(vec![]);
+    let good = claims(&net);
+    let wrong_platform = SoftwarePlatform::new(key(51)).quote(&good, &net.chain);
+    let cases = [
+        ("none", None, "registry/8"),
+        (
+            "platform",
+            capability(&net, &good).map(|tee| CapabilityTee { evidence: wrong_platform, ..tee }),
+            "registry/6",
+        ),
+        (
+            "measurement",
+            capability(&net, &Claims { measurement: Measurement(Hash([1; 32])), ..good.clone() }),
+            "registry/6",
+        ),
+        ("node", capability(&net, &Claims { node: public(1), ..good.clone() }), "registry/1"),
+        ("runtime", capability(&net, &Claims { runtime: RUNTIME, ..good.clone() }), "registry/1"),
+        ("rak", capability(&net, &Claims { rak: public(1), ..good.clone() }), "registry/1"),
+        ("code", capability(&net, &Claims { code: None, ..good.clone() }), "registry/1"),
+    ];
+    for (what, tee, code) in cases {
+        let registration = net.registration(node(tee), NODE + 1);
+        assert_eq!(net.refused(NODE, registration), code, "{what}");
+    }
+    // An enclave where none belongs.
+    let mut public_node = node(capability(&net, &Claims { runtime: RUNTIME, ..good }));
+    public_node.runtimes[0].runtime_id = RUNTIME;
+    let registration = net.registration(public_node, NODE + 1);
+    assert_eq!(net.refused(NODE, registration), "registry/1");
+}
+
+#[test]
+fn a_key_manager_registers_with_its_role() {
+    let mut net = net();
+    net.block(vec![]);
+    let claims = Claims { runtime: KEY_MANAGER, code: None, ..claims(&net) };
+    let mut node = node(capability(&net, &claims));
+    node.runtimes[0].runtime_id = KEY_MANAGER;
+    let as_compute = net.registration(node.clone(), NODE + 1);
+    assert_eq!(net.refused(NODE, as_compute), "registry/1");
+    node.roles = 4;
+    let registration = net.registration(node, NODE + 1);
+    net.ok(NODE, registration);
+    let entity = query::entity(&net.state(), &public(OWNER)).unwrap().unwrap();
+    net.ok(OWNER, RegisterEntity { entity });
+}

@@ -1,0 +1,7 @@
+//! Both engines over the real application.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod comet;
+mod network;
+mod running;
+mod solo;

@@ -1,0 +1,123 @@
+//! Requests of compute enclaves.
+
+use std::sync::Arc;
+
+use consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
+use keymanager_core::SignedKeyReply;
+use paralith_boundary::pb;
+use paralith_boundary::pb::host_call::Kind as Call;
+use paralith_crypto::HpkeSecret;
+use paralith_proto::Canonical;
+use paralith_types::{Epoch, Hash, RuntimeId};
+
+use crate::chain::{Chain, RT, key};
+use crate::node::{Compute, KeyManager, born};
+
+const BLOB: Hash = Hash([0xb1; 32]);
+
+/// An elected compute node, fresh, and two key managers, of which the first is fresh too.
+pub(crate) fn ready() -> (Arc<Chain>, [KeyManager; 2], Compute) {
+    let chain = Arc::new(Chain::new(0));
+    chain.block(vec![]);
+    let compute = Compute::new(4, &chain);
+    let mut all = born(&chain, vec![compute.registration()]);
+    compute.prove_freshness(BLOB);
+    all[0].prove_freshness();
+    (chain, all, compute)
+}
+
+#[test]
+fn an_elected_enclave_gets_the_keys_that_clients_seal_to() {
+    let (chain, all, compute) = ready();
+    let request = compute.request(BLOB);
+    let reply = all[0].bytes(compute.ask(&request));
+    let reply = SignedKeyReply::decode(&reply, 10_000).unwrap();
+    let rak = all[0].claims().rak;
+    let secrets = reply.open(&request, &rak, &compute.rek, &chain.context()).unwrap();
+    assert_eq!(secrets.min_height, chain.height());
+    let keys = secrets.into_keys().unwrap();
+    assert_eq!(keys.generation(), 0);
+
+    let epoch = chain.epoch().0;
+    let ask = pb::PublicKeyGet { runtime_id: RT.as_bytes().to_vec(), epoch };
+    let signed = all[0].bytes(Call::PublicKeyGet(ask));
+    let signed = SignedRuntimePublicKey::decode(&signed, 1000).unwrap();
+    let public = RuntimePublicKey::decode(&signed.public_key, 1000).unwrap();
+    assert_eq!(keys.epoch_key(chain.epoch()).unwrap().public(), public.key);
+
+    let stranger = HpkeSecret::from_ikm(&[9; 32]);
+    assert!(reply.open(&request, &rak, &stranger, &chain.context()).is_err());
+}
+
+#[test]
+fn each_refusal_has_its_code() {
+    let (chain, mut all, compute) = ready();
+    let stranger = Compute::new(5, &chain);
+    let good = compute.request(BLOB);
+    let keys = |code| ("keys".to_string(), code);
+    let change = |change: fn(&mut keymanager_core::KeyRequest)| {
+        let mut request = good.clone();
+        change(&mut request);
+        compute.ask(&request)
+    };
+    for (what, ask, code) in [
+        ("unknown node", stranger.ask(&stranger.request(BLOB)), 4),
+        ("another's signature", stranger.ask(&good), 3),
+        ("another blob", change(|r| r.freshness = Hash([0xb2; 32])), 7),
+        ("another epoch", change(|r| r.epoch = Epoch(0)), 9),
+        ("another runtime", change(|r| r.runtime_id = RuntimeId([6; 32])), 11),
+        ("another key manager", change(|r| r.id = RuntimeId([6; 32])), 15),
+        ("another version", change(|r| r.version = 2), 2),
+        ("no request", Call::AnswerKeys(pb::AnswerKeys { request: vec![1, 2] }), 1),
+    ] {
+        assert_eq!(all[0].refusal(ask), keys(code), "{what}");
+    }
+    // The second key manager has not proven freshness.
+    all[1].sync();
+    assert_eq!(all[1].refusal(compute.ask(&good)), keys(12));
+
+    // Registered, but too late for this epoch's election.
+    chain.block(vec![stranger.registration()]);
+    stranger.prove_freshness(BLOB);
+    all[0].sync();
+    assert_eq!(all[0].refusal(stranger.ask(&stranger.request(BLOB))), keys(6));
+}
+
+#[test]
+fn what_was_fresh_is_stale_in_the_next_epoch() {
+    let (chain, mut all, compute) = ready();
+    chain.next_epoch();
+    all[0].sync();
+    let ask = compute.ask(&compute.request(BLOB));
+    assert_eq!(all[0].refusal(ask.clone()), ("keys".to_string(), 12));
+    all[0].prove_freshness();
+    assert_eq!(all[0].refusal(ask.clone()), ("keys".to_string(), 7));
+    // Both are fresh again, and no secret was made for this epoch.
+    compute.prove_freshness(BLOB);
+    all[0].sync();
+    assert_eq!(all[0].refusal(ask), ("keys".to_string(), 13));
+}
+
+#[test]
+fn a_blob_counts_only_for_the_enclave_that_made_it_and_once() {
+    let (chain, mut all, _) = ready();
+    let not_fresh = |node: &KeyManager| {
+        let failure = node.confirm().unwrap_err();
+        (failure.module, failure.code)
+    };
+    let refused = ("keymanager-service".to_string(), 13);
+    // Confirmed already.
+    assert_eq!(not_fresh(&all[0]), refused);
+    // Not included.
+    let (_, body) = all[0].blob();
+    assert_eq!(not_fresh(&all[0]), refused);
+    // Included by another node.
+    chain.block(vec![(key(2), body.clone())]);
+    all[0].sync();
+    assert_eq!(not_fresh(&all[0]), refused);
+    // Included in an epoch that is over.
+    chain.block(vec![(key(1), body)]);
+    chain.next_epoch();
+    all[0].sync();
+    assert_eq!(not_fresh(&all[0]), refused);
+}

@@ -1,0 +1,314 @@
+//! The chain as a node without an engine knows it: from full nodes over gRPC, of which nothing is
+//! believed. Headers are verified by light client, values by proof. A node that lies or is gone is
+//! left for the next one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use consensus_abci::BlockEvent;
+use consensus_api::event::Event;
+use consensus_api::registry;
+use consensus_app::{Proven, TxOutcome};
+use consensus_light::{LightBlock, LightClient, LightError};
+use paralith_proto::{Wire, pb};
+use paralith_types::{Hash, Height, PublicKey, RuntimeId};
+use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
+use pb::registry::v1::registry_service_client::RegistryServiceClient;
+use tokio::sync::{Mutex as AsyncMutex, broadcast};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::client::{light_client, refused};
+use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
+
+/// Blocks that a slow listener may fall behind.
+const BLOCKS_QUEUED: usize = 256;
+
+/// How long a full node is given before the next one is tried.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait after every full node has failed.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Largest answer.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Headers behind the newest that are verified one by one, so that their states can be read.
+const KEPT_STEPS: u64 = 32;
+
+/// The chain by way of full nodes.
+#[derive(Debug)]
+pub struct RemoteChain {
+    channels: Vec<Channel>,
+    /// Which of them is asked first.
+    preferred: AtomicU64,
+    light: AsyncMutex<LightClient>,
+    height: AtomicU64,
+    blocks: broadcast::Sender<Arc<BlockEvent>>,
+}
+
+impl RemoteChain {
+    /// Follows the chain of this genesis document by way of these nodes until stopped.
+    pub fn start(
+        genesis: &GenesisInfo,
+        nodes: &[String],
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, NodeError> {
+        let channels: Result<Vec<Channel>, NodeError> = nodes
+            .iter()
+            .map(|node| {
+                let endpoint = Endpoint::from_shared(node.clone())
+                    .map_err(|e| NodeError::usage(node, e))?;
+                Ok(endpoint.connect_timeout(CALL_TIMEOUT).connect_lazy())
+            })
+            .collect();
+        let (blocks, _) = broadcast::channel(BLOCKS_QUEUED);
+        let remote = Arc::new(Self {
+            channels: channels?,
+            preferred: AtomicU64::new(0),
+            light: AsyncMutex::new(light_client(genesis)?),
+            height: AtomicU64::new(0),
+            blocks,
+        });
+        let following = Arc::clone(&remote);
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = following.follow() => {}
+            }
+        });
+        Ok(remote)
+    }
+
+    /// The newest verified header's height.
+    pub fn height(&self) -> u64 {
+        self.height.load(Ordering::Acquire)
+    }
+
+    /// Blocks whose headers were verified. Their events are as the full node tells them: they wake.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<BlockEvent>> {
+        self.blocks.subscribe()
+    }
+
+    fn channel(&self) -> Result<Channel, NodeError> {
+        let count = self.channels.len().max(1);
+        let index = self.preferred.load(Ordering::Relaxed) as usize % count;
+        self.channels.get(index).cloned().ok_or_else(|| NodeError::Unreachable {
+            node: "any full node".to_string(),
+            reason: "none is configured".to_string(),
+        })
+    }
+
+    fn next_node(&self) {
+        self.preferred.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn service(&self) -> Result<ConsensusServiceClient<Channel>, NodeError> {
+        let client = ConsensusServiceClient::new(self.channel()?);
+        Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+
+    async fn follow(&self) {
+        loop {
+            if let Err(error) = self.follow_one().await {
+                tracing::debug!(%error, "a full node failed: trying the next");
+            }
+            self.next_node();
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn follow_one(&self) -> Result<(), NodeError> {
+        let mut service = self.service()?;
+        let mut blocks = service
+            .watch_blocks(pb::consensus::v1::WatchBlocksRequest {})
+            .await
+            .map_err(|s| refused(&s))?
+            .into_inner();
+        let newest = self.fetch(&mut service, 0).await?;
+        self.reach(&mut service, newest.height()).await?;
+        while let Some(block) = blocks.message().await.map_err(|s| refused(&s))? {
+            if block.height <= self.height() {
+                continue;
+            }
+            self.reach(&mut service, Height(block.height)).await?;
+            let _ = self.blocks.send(Arc::new(event(block)));
+        }
+        Err(NodeError::Unreachable {
+            node: "a full node".to_string(),
+            reason: "it ended the stream of blocks".to_string(),
+        })
+    }
+
+    async fn fetch(
+        &self,
+        service: &mut ConsensusServiceClient<Channel>,
+        height: u64,
+    ) -> Result<LightBlock, NodeError> {
+        let request = pb::consensus::v1::GetLightBlockRequest { height };
+        let answer = service.get_light_block(request).await.map_err(|s| refused(&s))?.into_inner();
+        LightBlock::decode(&answer.light_block).map_err(|e| unverifiable(&e))
+    }
+
+    async fn reach(
+        &self,
+        service: &mut ConsensusServiceClient<Channel>,
+        target: Height,
+    ) -> Result<(), NodeError> {
+        let mut light = self.light.lock().await;
+        while light.height() < target {
+            let near = target.minus(KEPT_STEPS);
+            let next =
+                if light.height() < near { near } else { light.height().next() };
+            let mut targets = vec![self.fetch(service, next.0).await?];
+            while let Some(block) = targets.last() {
+                match light.update(block) {
+                    Ok(()) => {
+                        targets.pop();
+                    }
+                    Err(e @ LightError::NotEnoughTrust { .. }) => {
+                        let half = block.height().0.saturating_sub(light.height().0) / 2;
+                        if half == 0 {
+                            return Err(unverifiable(&e));
+                        }
+                        let between = light.height().plus(half).0;
+                        targets.push(self.fetch(service, between).await?);
+                    }
+                    Err(e) => return Err(unverifiable(&e)),
+                }
+            }
+        }
+        self.height.store(light.height().0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Tries one full node after the other until one gives an answer that verifies.
+    async fn ask<T>(
+        &self,
+        mut question: impl AsyncFnMut(ConsensusServiceClient<Channel>) -> Result<T, NodeError>,
+    ) -> Result<T, NodeError> {
+        let mut last = None;
+        for _ in 0..self.channels.len() {
+            let service = self.service()?;
+            match tokio::time::timeout(CALL_TIMEOUT, question(service)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => last = Some(error),
+                Err(_) => {
+                    let reason = "it did not answer in time".to_string();
+                    last = Some(NodeError::Unreachable { node: "a full node".to_string(), reason });
+                }
+            }
+            self.next_node();
+        }
+        Err(last.unwrap_or_else(|| NodeError::NotReady { reason: "no full node".to_string() }))
+    }
+
+    /// A verified value; of the newest proven state without a height.
+    pub async fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, NodeError> {
+        let height = height.unwrap_or(Height(self.height()).minus(1));
+        self.ask(async |mut service| {
+            let request =
+                pb::consensus::v1::GetStateRequest { height: height.0, key: key.to_vec() };
+            let answer = service.get_state(request).await.map_err(|s| refused(&s))?.into_inner();
+            let light = self.light.lock().await;
+            light
+                .verify_state(height, key, answer.value.as_deref(), &answer.proof)
+                .map_err(|e| unverifiable(&e))?;
+            Ok(Proven { height, value: answer.value, proof: answer.proof })
+        })
+        .await
+    }
+
+    /// A light block as a full node gives it; whoever uses it verifies it.
+    pub async fn light_block(&self, height: Option<Height>) -> Result<LightBlock, NodeError> {
+        let height = height.map_or(0, |height| height.0);
+        self.ask(async |mut service| self.fetch(&mut service, height).await).await
+    }
+
+    /// Hands a transaction to a full node.
+    pub async fn submit(&self, raw: Vec<u8>) -> Result<TxOutcome, NodeError> {
+        let submitted = self
+            .ask(async |mut service| {
+                let request = pb::consensus::v1::SubmitRequest { transaction: raw.clone() };
+                match service.submit(request).await {
+                    Ok(_) => Ok(TxOutcome::default()),
+                    Err(status) => match refused(&status) {
+                        NodeError::Refused { module, code, message } if module != "grpc" => {
+                            Ok(TxOutcome { module, code, message, ..TxOutcome::default() })
+                        }
+                        error => Err(error),
+                    },
+                }
+            })
+            .await?;
+        Ok(submitted)
+    }
+
+    /// All values of a listing, each verified. Which there are is the full node's word: it can
+    /// hide one, not invent one.
+    pub async fn list(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
+        let mut registry = RegistryServiceClient::new(self.channel()?)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let keys: Vec<Vec<u8>> = if prefix == registry::keys::nodes() {
+            let request = pb::registry::v1::ListNodesRequest { height: height.0 };
+            let listed = registry.list_nodes(request).await.map_err(|s| refused(&s))?.into_inner();
+            listed
+                .nodes
+                .into_iter()
+                .filter_map(|node| PublicKey::try_from(node.node?.id.as_slice()).ok())
+                .map(|id| registry::keys::node(&id))
+                .collect()
+        } else {
+            let request = pb::registry::v1::ListRuntimesRequest { height: height.0 };
+            let listed =
+                registry.list_runtimes(request).await.map_err(|s| refused(&s))?.into_inner();
+            listed
+                .runtimes
+                .into_iter()
+                .filter_map(|runtime| RuntimeId::try_from(runtime.id.as_slice()).ok())
+                .map(|id| registry::keys::runtime(&id))
+                .collect()
+        };
+        let mut values = Vec::new();
+        for key in keys {
+            values.extend(self.query(Some(height), &key).await?.value);
+        }
+        Ok(values)
+    }
+}
+
+fn event(block: pb::consensus::v1::Block) -> BlockEvent {
+    let events = |list: Vec<pb::consensus::v1::Event>| -> Vec<Event> {
+        list.into_iter().filter_map(|event| Event::from_pb(event).ok()).collect()
+    };
+    let txs = block
+        .transactions
+        .into_iter()
+        .filter_map(|tx| {
+            let hash = Hash::try_from(tx.hash.as_slice()).ok()?;
+            let outcome = TxOutcome {
+                module: tx.module,
+                code: tx.code,
+                message: tx.message,
+                gas_used: tx.gas_used,
+                gas_limit: 0,
+                events: events(tx.events),
+            };
+            Some((hash, outcome))
+        })
+        .collect();
+    BlockEvent {
+        height: Height(block.height),
+        time_seconds: block.time_seconds,
+        app_hash: Hash::ZERO,
+        txs,
+        events: events(block.events),
+    }
+}
+
+fn unverifiable(error: &dyn std::fmt::Display) -> NodeError {
+    NodeError::Unverifiable { reason: error.to_string() }
+}

@@ -1,0 +1,351 @@
+//! What the machine's outputs are turned into: signatures, writes, messages, transactions.
+//!
+//! What this node signs is synced before it leaves, and a signature that an earlier start left
+//! behind leaves in its place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use consensus_api::roothash::{Failure, ProposalHeader, ResultsHeader, Vote, batch_hash};
+use consensus_api::tx::Body;
+use paralith_proto::pb::host::v1::Executed;
+use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_proto::{Wire, required};
+use paralith_types::{Hash, PublicKey, Signature};
+use tokio::task::JoinSet;
+
+use crate::byzantine::Byzantine;
+use crate::error::WorkerError;
+use crate::finality::changes_of;
+use crate::round::{Ballot, CheckedProposal, Execution, Input};
+use crate::shared::Shared;
+use crate::wire::{check_proposal, hashes, invalid, open_proposal, open_vote};
+use crate::{finality, trusted};
+
+/// Sends and calls under way. Their owner is the worker's loop.
+pub(crate) type Tasks = JoinSet<()>;
+
+/// Closes a batch and proposes it. Gives the input that the machine gets back.
+pub(crate) fn propose(
+    shared: &Arc<Shared>,
+    tasks: &mut Tasks,
+    mut header: ProposalHeader,
+) -> Result<Option<Input>, WorkerError> {
+    if shared.is(Byzantine::Silent) {
+        return Ok(None);
+    }
+    let (round, rank) = (header.round.0, header.rank);
+    if let Some(kept) = shared.store.own_proposal(round, rank)? {
+        return send_proposal(shared, tasks, &kept).map(Some);
+    }
+    let Some(situation) = shared.current() else { return Ok(None) };
+    let batch = shared.pool().batch(&situation.batching);
+    let transactions: Vec<Vec<u8>> = batch.into_iter().map(|tx| tx.raw).collect();
+    header.batch_hash = batch_hash(&hashes(&transactions));
+    let proposal = signed(shared, &header, transactions);
+    shared.store.keep_own_proposal(round, rank, &proposal)?;
+    let input = send_proposal(shared, tasks, &proposal)?;
+    if shared.config.byzantine.is_some_and(Byzantine::proposes_twice) {
+        propose_twice(shared, tasks, header, &proposal)?;
+    }
+    Ok(Some(input))
+}
+
+fn signed(shared: &Shared, header: &ProposalHeader, transactions: Vec<Vec<u8>>) -> Proposal {
+    let signed = header.sign(&shared.config.node_key, &shared.config.chain_context);
+    Proposal { proposal: Some(signed.to_pb()), transactions }
+}
+
+/// Sends a proposal that is synced to all members.
+pub(crate) fn send_proposal(
+    shared: &Arc<Shared>,
+    tasks: &mut Tasks,
+    proposal: &Proposal,
+) -> Result<Input, WorkerError> {
+    let (checked, _) = open_proposal(proposal, &shared.config.chain_context)?;
+    shared.store.keep_batch(checked.header.round.0, &checked.id(), proposal)?;
+    let twice = shared.config.byzantine.is_some_and(Byzantine::proposes_twice);
+    for (index, peer) in shared.members().into_iter().enumerate() {
+        if !shared.is(Byzantine::WithholdBatch) && !(twice && index % 2 == 1) {
+            send(shared, tasks, peer, Message::Proposal(proposal.clone()));
+        }
+    }
+    Ok(Input::Proposal { proposal: Box::new(checked), batch: true })
+}
+
+/// The other half of the members gets another batch.
+fn propose_twice(
+    shared: &Arc<Shared>,
+    tasks: &mut Tasks,
+    mut header: ProposalHeader,
+    first: &Proposal,
+) -> Result<(), WorkerError> {
+    let mut transactions = first.transactions.clone();
+    // A batch of one is contradicted by the empty one.
+    transactions.pop();
+    header.batch_hash = batch_hash(&hashes(&transactions));
+    let second = signed(shared, &header, transactions);
+    shared.store.keep_batch(header.round.0, &header.id(), &second)?;
+    for peer in shared.members().into_iter().skip(1).step_by(2) {
+        send(shared, tasks, peer, Message::Proposal(second.clone()));
+    }
+    Ok(())
+}
+
+/// Signs a vote, syncs it and sends it. Gives the input that the machine gets back.
+pub(crate) fn vote(
+    shared: &Arc<Shared>,
+    tasks: &mut Tasks,
+    proposal: &CheckedProposal,
+    ballot: Ballot,
+) -> Result<Option<(Input, VoteMessage)>, WorkerError> {
+    if shared.is(Byzantine::Silent) {
+        return Ok(None);
+    }
+    let (round, rank) = (proposal.header.round.0, proposal.header.rank);
+    let own = proposal.signed.scheduler == shared.me;
+    let ballot = match ballot {
+        Ballot::Results(_) if shared.is(Byzantine::Failure) && !own => {
+            Ballot::Failure(Failure::Unknown)
+        }
+        Ballot::Results(_) if shared.is(Byzantine::Failure) => return Ok(None),
+        other => other,
+    };
+    let message = match shared.store.own_vote(round, rank)? {
+        Some(kept) => kept,
+        None => {
+            let message = sign_vote(shared, proposal, ballot);
+            shared.store.keep_own_vote(round, rank, &message)?;
+            message
+        }
+    };
+    if !shared.is(Byzantine::Late) {
+        send_vote(shared, tasks, &message);
+    }
+    let checked = open_vote(&message, &shared.config.chain_context)?;
+    Ok(Some((Input::Vote(Box::new(checked)), message)))
+}
+
+fn sign_vote(shared: &Shared, proposal: &CheckedProposal, ballot: Ballot) -> VoteMessage {
+    let (results, failure, rak_signature, messages) = match ballot {
+        Ballot::Results(execution) => {
+            let Execution { results, rak_signature, messages } = *execution;
+            (Some(results), None, rak_signature, messages)
+        }
+        Ballot::Failure(failure) => (None, Some(failure), None, Vec::new()),
+    };
+    let (node, proposal_id, signature) = (shared.me, proposal.id(), Signature([0; 64]));
+    let vote = Vote { node, proposal_id, results, failure, rak_signature, signature }
+        .signed(&shared.config.node_key, &shared.config.chain_context);
+    let (proposal, vote) = (Some(proposal.signed.to_pb()), Some(vote.to_pb()));
+    VoteMessage { proposal, vote, messages: messages.to_pb() }
+}
+
+/// Sends a vote that is synced to all members.
+pub(crate) fn send_vote(shared: &Arc<Shared>, tasks: &mut Tasks, message: &VoteMessage) {
+    let contradiction = shared.is(Byzantine::Equivocate).then(|| contradict(shared, message));
+    for (index, peer) in shared.members().into_iter().enumerate() {
+        let message = match &contradiction {
+            Some(Some(other)) if index % 2 == 1 => other,
+            _ => message,
+        };
+        send(shared, tasks, peer, Message::Vote(message.clone()));
+    }
+}
+
+/// The same vote, but a failure.
+fn contradict(shared: &Shared, message: &VoteMessage) -> Option<VoteMessage> {
+    let checked = open_vote(message, &shared.config.chain_context).ok()?;
+    (checked.proposal.signed.scheduler != shared.me)
+        .then(|| sign_vote(shared, &checked.proposal, Ballot::Failure(Failure::Unknown)))
+}
+
+/// Executes a proposal on the trusted side, keeps the outcome, and tells the machine.
+pub(crate) fn execute(shared: &Arc<Shared>, tasks: &mut Tasks, proposal: &CheckedProposal) {
+    let (shared, proposal) = (Arc::clone(shared), proposal.clone());
+    tasks.spawn(async move {
+        let id = proposal.id();
+        let limit = execution_limit(&shared);
+        let input = match tokio::time::timeout(limit, executed(&shared, &proposal)).await {
+            Ok(Ok(execution)) => Input::Executed { id, results: Box::new(execution) },
+            Ok(Err(error)) => {
+                tracing::warn!(%error, round = proposal.header.round.0, "cannot execute");
+                Input::ExecutionFailed { id, failure: failure_of(&error) }
+            }
+            Err(_) => Input::ExecutionFailed { id, failure: Failure::Unavailable },
+        };
+        // Closed: the worker stops.
+        let _ = shared.inputs.send(input).await;
+    });
+}
+
+fn failure_of(error: &WorkerError) -> Failure {
+    match error {
+        WorkerError::Trusted(_) | WorkerError::NotFound => Failure::Unavailable,
+        _ => Failure::Unknown,
+    }
+}
+
+fn execution_limit(shared: &Shared) -> Duration {
+    let timeout_ms = shared.current().map_or(0, |s| u64::from(s.batching.propose_timeout_ms));
+    Duration::from_millis(timeout_ms.saturating_mul(3).max(EXECUTION_MIN_MS))
+}
+
+async fn executed(
+    shared: &Arc<Shared>,
+    proposal: &CheckedProposal,
+) -> Result<Execution, WorkerError> {
+    let batch = shared.store.batch(&proposal.id())?.ok_or(WorkerError::NotFound)?;
+    let situation = shared.current().ok_or(WorkerError::NotReady)?;
+    let size = batch.transactions.len() as u64;
+    let bytes = batch.transactions.iter().fold(0_u64, |sum, raw| sum.saturating_add(raw.len() as u64));
+    if size > u64::from(situation.batching.max_batch_size)
+        || bytes > u64::from(situation.batching.max_batch_bytes)
+    {
+        return Err(invalid("the batch is larger than the runtime allows"));
+    }
+    let executed = shared.trusted(move |side| trusted::execute(side, batch)).await?;
+    keep(shared, proposal, executed)
+}
+
+/// Checks what the trusted side gave, and syncs it before anybody hears of it.
+fn keep(
+    shared: &Shared,
+    proposal: &CheckedProposal,
+    executed: Executed,
+) -> Result<Execution, WorkerError> {
+    let malformed = |e: paralith_proto::DecodeError| invalid(&e.to_string());
+    let results: ResultsHeader = required(executed.results, "results").map_err(malformed)?;
+    let header = &proposal.header;
+    if results.round != header.round || results.previous_hash != header.previous_hash {
+        return Err(invalid("the trusted side executed another round"));
+    }
+    let round = header.round.0;
+    if !shared.is(Byzantine::WrongRoot) {
+        let base = shared.tree.latest()?.map(|(version, _)| version);
+        let prepared = shared.tree.prepare(base, round, &changes_of(&executed.changes))?;
+        if prepared.root() != results.state_root {
+            return Err(invalid("the write log does not lead to the signed state root"));
+        }
+    }
+    let outcome = RoundData {
+        header: None,
+        changes: executed.changes,
+        leaves: executed.leaves,
+        outputs: Vec::new(),
+        sealed: executed.outputs,
+    };
+    finality::leaves_of(&outcome)?;
+    shared.store.keep_outcome(round, (&results.state_root, &results.io_root), &outcome)?;
+    let rak_signature = match executed.rak_signature.as_slice() {
+        [] => None,
+        bytes => Some(Signature::try_from(bytes).map_err(|e| invalid(&e.to_string()))?),
+    };
+    let messages = Wire::from_pb(executed.messages).map_err(malformed)?;
+    Ok(Execution { results, rak_signature, messages })
+}
+
+/// Asks members for a batch, its scheduler first, and tells the machine.
+pub(crate) fn fetch(
+    shared: &Arc<Shared>,
+    tasks: &mut Tasks,
+    id: Hash,
+    scheduler: Option<PublicKey>,
+) {
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        let mut peers = shared.members();
+        peers.sort_by_key(|peer| Some(*peer) != scheduler);
+        let mut input = Input::BatchMissing { id };
+        for peer in peers {
+            let ask = shared.links.fetch_proposal(peer, shared.config.runtime_id, id);
+            let answer = tokio::time::timeout(LINK_TIMEOUT, ask).await;
+            if let Ok(Ok(proposal)) = answer {
+                if let Some(found) = accept_batch(&shared, &id, &proposal) {
+                    input = found;
+                    break;
+                }
+            }
+        }
+        let _ = shared.inputs.send(input).await;
+    });
+}
+
+fn accept_batch(shared: &Shared, id: &Hash, proposal: &Proposal) -> Option<Input> {
+    let (checked, fits) = open_proposal(proposal, &shared.config.chain_context).ok()?;
+    if checked.id() != *id || !fits {
+        return None;
+    }
+    shared.store.keep_batch(checked.header.round.0, id, proposal).ok()?;
+    Some(Input::Proposal { proposal: Box::new(checked), batch: true })
+}
+
+/// Hands a transaction to the chain. What it does not take is sent again when the machine sees that
+/// state lacks it.
+pub(crate) fn submit(shared: &Arc<Shared>, tasks: &mut Tasks, body: Body) {
+    if shared.is(Byzantine::Silent) {
+        return;
+    }
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        let method = body.method();
+        if let Err(error) = shared.chain.submit(body).await {
+            tracing::debug!(%error, method, "the chain does not take a transaction");
+        }
+    });
+}
+
+/// Gives the machine what an earlier start signed for this round, and sends it again.
+pub(crate) fn resume(shared: &Arc<Shared>, tasks: &mut Tasks) -> Result<Vec<Input>, WorkerError> {
+    let Some(situation) = shared.current() else { return Ok(Vec::new()) };
+    let round = situation.state.last_block.round.next().0;
+    let ranks = situation.committee.as_ref().map_or(0, |committee| committee.workers.len() as u64);
+    let mut inputs = Vec::new();
+    for rank in 0..ranks {
+        if let Some(proposal) = shared.store.own_proposal(round, rank)? {
+            inputs.push(send_proposal(shared, tasks, &proposal)?);
+        }
+        if let Some(message) = shared.store.own_vote(round, rank)? {
+            send_vote(shared, tasks, &message);
+            let checked = open_vote(&message, &shared.config.chain_context)?;
+            check_proposal(checked.proposal.signed.clone(), &shared.config.chain_context)?;
+            inputs.push(Input::Vote(Box::new(checked)));
+        }
+    }
+    Ok(inputs)
+}
+
+enum Message {
+    Proposal(Proposal),
+    Vote(VoteMessage),
+}
+
+/// Sends, and tries again a few times: a peer may be just starting.
+fn send(shared: &Arc<Shared>, tasks: &mut Tasks, peer: PublicKey, message: Message) {
+    // Peers that answer nobody must not fill the memory; what is lost is fetched or committed by
+    // others.
+    if tasks.len() >= TASKS_MAX {
+        return;
+    }
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        for attempt in 1..=SEND_ATTEMPTS {
+            let sending = match &message {
+                Message::Proposal(proposal) => shared.links.propose(peer, proposal.clone()),
+                Message::Vote(vote) => shared.links.send_vote(peer, vote.clone()),
+            };
+            if matches!(tokio::time::timeout(LINK_TIMEOUT, sending).await, Ok(Ok(()))) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100) * attempt).await;
+        }
+    });
+}
+
+/// How long a peer may take to answer.
+pub(crate) const LINK_TIMEOUT: Duration = Duration::from_secs(5);
+const SEND_ATTEMPTS: u32 = 3;
+/// A committee of a hundred, and a few rounds of messages to each.
+const TASKS_MAX: usize = 2048;
+/// An execution is given at least this long, whatever the runtime's timeouts are.
+const EXECUTION_MIN_MS: u64 = 5_000;

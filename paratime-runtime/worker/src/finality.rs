@@ -1,0 +1,224 @@
+//! Following final rounds: state forward, outputs opened, users told.
+//!
+//! * A final round's write log is applied if the root that it makes is the header's; the log comes
+//!   from this node's own execution, or from any peer, and is checked the same way.
+//! * Rounds without results change nothing. Rounds are applied in order.
+//! * Outputs are opened by the trusted side, or taken opened from a peer; each must be what its leaf
+//!   commits to.
+
+use std::sync::Arc;
+
+use consensus_api::roothash::{Header, HeaderType, RuntimeState};
+use paralith_proto::Wire;
+use paralith_proto::pb::host::v1::Change;
+use paralith_proto::pb::paratime::v1::{self as paratime_pb, Round as RoundPb};
+use paralith_proto::pb::worker::v1::RoundData;
+use paralith_storage::{Changes, EMPTY_ROOT, Prepared};
+use paralith_types::{Hash, PublicKey, Round};
+use paratime_api::output::{IoLeaf, OpenedOutput, io_root};
+
+use crate::act::LINK_TIMEOUT;
+use crate::error::WorkerError;
+use crate::links::LinkError;
+use crate::shared::{Confirmation, Shared};
+use crate::wire::invalid;
+use crate::{trusted, view};
+
+/// Applies every round up to the last block of a state read at `height`.
+pub(crate) async fn catch_up(
+    shared: &Shared,
+    height: u64,
+    state: &RuntimeState,
+) -> Result<(), WorkerError> {
+    let last = &state.last_block;
+    let mut applied = shared.store.applied_round()?;
+    while applied < last.round.0 {
+        let round = applied.saturating_add(1);
+        let header = if round == last.round.0 {
+            Some(last.clone())
+        } else {
+            view::header(shared.chain.as_ref(), height, &shared.config.runtime_id, round).await?
+        };
+        match header {
+            Some(header) if header.header_type == HeaderType::Normal => {
+                apply(shared, header).await?;
+            }
+            // A block without results, or so old that the chain has dropped its header; if that one
+            // had results, the next root will not fit.
+            _ => shared.store.skip_to(round)?,
+        }
+        applied = round;
+    }
+    Ok(())
+}
+
+/// The root of the state that this node has.
+pub(crate) fn state_root(shared: &Shared) -> Result<Hash, WorkerError> {
+    Ok(shared.tree.latest()?.map_or(EMPTY_ROOT, |(_, root)| root))
+}
+
+/// Applies one final round with results.
+async fn apply(shared: &Shared, header: Header) -> Result<(), WorkerError> {
+    let round = header.round.0;
+    let latest = shared.tree.latest()?.map(|(version, _)| version);
+    if latest.is_some_and(|version| version >= round) {
+        // A crash came between the tree and the mark; both are one batch, so this is another's tree.
+        return Ok(shared.store.skip_to(round)?);
+    }
+    let own = shared.store.outcome(round, &header.state_root, &header.io_root)?;
+    let found = match own {
+        Some(data) => checked(shared, &header, data),
+        None => Err(WorkerError::NotFound),
+    };
+    let (data, prepared) = match found {
+        Ok(found) => found,
+        Err(_) => fetch(shared, &header).await?,
+    };
+    let extra = shared.store.applied(round, &data)?;
+    shared.tree.commit(prepared, extra, true)?;
+    let mut pool = shared.pool();
+    for leaf in &data.leaves {
+        if let Ok(hash) = Hash::try_from(leaf.tx_hash.as_slice()) {
+            pool.finalised(&hash);
+        }
+    }
+    Ok(())
+}
+
+/// Asks one peer after the other for a final round, until one's answer fits the header.
+async fn fetch(shared: &Shared, header: &Header) -> Result<(RoundData, Prepared), WorkerError> {
+    let mut error = WorkerError::NotFound;
+    for peer in sources(shared) {
+        match round_of(shared, peer, header.round).await {
+            Ok(data) => match checked(shared, header, data) {
+                Ok(found) => return Ok(found),
+                Err(refused) => error = refused,
+            },
+            Err(refused) => error = refused.into(),
+        }
+    }
+    Err(error)
+}
+
+async fn round_of(
+    shared: &Shared,
+    peer: PublicKey,
+    round: Round,
+) -> Result<RoundData, LinkError> {
+    let ask = shared.links.fetch_round(peer, shared.config.runtime_id, round);
+    let late = |_| LinkError::Unreachable("no answer in time".to_string());
+    tokio::time::timeout(LINK_TIMEOUT, ask).await.map_err(late)?
+}
+
+fn sources(shared: &Shared) -> Vec<PublicKey> {
+    let mut sources = shared.members();
+    for peer in &shared.config.peers {
+        if *peer != shared.me && !sources.contains(peer) {
+            sources.push(*peer);
+        }
+    }
+    sources
+}
+
+/// Checks a round's data against its final header; nothing of it is believed before.
+fn checked(
+    shared: &Shared,
+    header: &Header,
+    mut data: RoundData,
+) -> Result<(RoundData, Prepared), WorkerError> {
+    let leaves = leaves_of(&data)?;
+    if io_root(&leaves) != header.io_root {
+        return Err(invalid("the leaves do not have the header's I/O root"));
+    }
+    let base = shared.tree.latest()?.map(|(version, _)| version);
+    let prepared = shared.tree.prepare(base, header.round.0, &changes_of(&data.changes))?;
+    if prepared.root() != header.state_root {
+        return Err(invalid("the write log does not lead to the header's state root"));
+    }
+    if !opened_fit(&data.outputs, &leaves) {
+        data.outputs.clear();
+    }
+    data.header = Some(header.to_pb());
+    Ok((data, prepared))
+}
+
+/// A write log as the tree takes it.
+pub(crate) fn changes_of(changes: &[Change]) -> Changes {
+    changes.iter().map(|change| (change.key.clone(), change.value.clone())).collect()
+}
+
+pub(crate) fn leaves_of(data: &RoundData) -> Result<Vec<IoLeaf>, WorkerError> {
+    Wire::from_pb(data.leaves.clone()).map_err(|e| invalid(&e.to_string()))
+}
+
+/// Whether there is one output a leaf, and each is what its leaf commits to.
+fn opened_fit(outputs: &[paratime_pb::OpenedOutput], leaves: &[IoLeaf]) -> bool {
+    let opened: Result<Vec<OpenedOutput>, _> = Wire::from_pb(outputs.to_vec());
+    opened.is_ok_and(|opened| {
+        opened.len() == leaves.len()
+            && opened.iter().zip(leaves).all(|(output, leaf)| output.matches(leaf))
+    })
+}
+
+/// Opens the outputs of every applied round that is not open yet, and tells users.
+pub(crate) async fn release(shared: &Shared) -> Result<(), WorkerError> {
+    let applied = shared.store.applied_round()?;
+    let mut released = shared.store.released_round()?;
+    while released < applied {
+        let round = released.saturating_add(1);
+        if let Some(data) = shared.store.round(round)? {
+            let data = open(shared, round, data).await?;
+            publish(shared, round, data);
+        }
+        shared.store.released_to(round)?;
+        released = round;
+    }
+    Ok(())
+}
+
+async fn open(shared: &Shared, round: u64, mut data: RoundData) -> Result<RoundData, WorkerError> {
+    let leaves = leaves_of(&data)?;
+    if opened_fit(&data.outputs, &leaves) {
+        return Ok(data);
+    }
+    let (asked, sealed) = (data.leaves.clone(), data.sealed.clone());
+    let opened = shared.trusted(move |side| trusted::release(side, round, asked, sealed)).await;
+    data.outputs = match opened {
+        Ok(outputs) if opened_fit(&outputs, &leaves) => outputs,
+        Ok(_) => fetch_opened(shared, round, &leaves)
+            .await
+            .ok_or_else(|| invalid("the trusted side opened what the leaves do not commit to"))?,
+        Err(error) => fetch_opened(shared, round, &leaves).await.ok_or(error)?,
+    };
+    data.sealed.clear();
+    shared.store.keep_outputs(round, &data)?;
+    Ok(data)
+}
+
+/// Opened outputs of peers that have them.
+async fn fetch_opened(
+    shared: &Shared,
+    round: u64,
+    leaves: &[IoLeaf],
+) -> Option<Vec<paratime_pb::OpenedOutput>> {
+    for peer in sources(shared) {
+        if let Ok(data) = round_of(shared, peer, Round(round)).await {
+            if opened_fit(&data.outputs, leaves) {
+                return Some(data.outputs);
+            }
+        }
+    }
+    None
+}
+
+fn publish(shared: &Shared, round: u64, data: RoundData) {
+    let tx_hashes = data
+        .leaves
+        .iter()
+        .filter_map(|leaf| Hash::try_from(leaf.tx_hash.as_slice()).ok())
+        .collect();
+    // Nobody listening is no fault.
+    let _ = shared.confirmations.send(Confirmation::Final { round, tx_hashes });
+    let RoundData { header, leaves, outputs, .. } = data;
+    let _ = shared.rounds.send(Arc::new(RoundPb { header, leaves, outputs }));
+}

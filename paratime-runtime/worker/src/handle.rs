@@ -1,0 +1,303 @@
+//! What the rest of the node, and through it peers and users, ask of a worker.
+
+use std::fmt;
+use std::sync::Arc;
+
+use paralith_crypto::merkle::merkle_proof;
+use paralith_proto::pb::host::v1::Answer;
+use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
+use paralith_proto::pb::paratime::v1::{self as pb, Confirmation as Level, Error, Output, Receipt};
+use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_proto::{Canonical, Wire};
+use paralith_types::{Hash, PublicKey};
+use paratime_api::output::IoLeaf;
+use paratime_api::tx;
+use tokio::sync::{broadcast, watch};
+
+use crate::byzantine::Byzantine;
+use crate::error::WorkerError;
+use crate::pool::PoolTx;
+use crate::round::{Input, Situation};
+use crate::shared::{Confirmation, Shared, Status};
+use crate::wire::{open_proposal, open_vote};
+use crate::{finality, trusted};
+
+/// A handle on a running worker; clones share it.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+}
+
+impl fmt::Debug for WorkerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkerHandle({})", self.shared.config.runtime_id)
+    }
+}
+
+impl WorkerHandle {
+    pub(crate) fn new(shared: Arc<Shared>, stop: watch::Sender<bool>) -> Self {
+        Self { shared, stop }
+    }
+
+    /// Ends the worker's loop.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    // --- users ---
+
+    /// Takes transactions into the pool: one result each, empty if it is in. What is new is passed
+    /// on to the other workers, unless it came from one.
+    pub async fn submit_transactions(
+        &self,
+        from: Option<PublicKey>,
+        raws: Vec<Vec<u8>>,
+    ) -> Vec<Output> {
+        let outcomes = self.admit(&raws).await;
+        let new: Vec<Vec<u8>> = outcomes
+            .iter()
+            .zip(raws)
+            .filter(|(outcome, _)| matches!(outcome.result, Some(OutputResult::Ok(_))))
+            .map(|(_, raw)| raw)
+            .collect();
+        let workers = self.shared.workers();
+        if !new.is_empty() && from.is_none_or(|from| !workers.contains(&from)) {
+            self.pass_on(workers, new);
+        }
+        outcomes
+    }
+
+    /// The receipt of a transaction whose round is final and open.
+    pub fn receipt(&self, tx_hash: &Hash) -> Result<Option<Receipt>, WorkerError> {
+        let Some(round) = self.shared.store.round_of_tx(tx_hash.as_bytes())? else {
+            return Ok(None);
+        };
+        let Some(data) = self.shared.store.round(round)? else { return Ok(None) };
+        receipt_of(round, &data, tx_hash)
+    }
+
+    /// A final round whose outputs are open.
+    pub fn round(&self, round: u64) -> Result<Option<pb::Round>, WorkerError> {
+        let data = self.shared.store.round(round)?;
+        Ok(data.filter(|data| data.outputs.len() == data.leaves.len()).map(
+            |RoundData { header, leaves, outputs, .. }| pb::Round { header, leaves, outputs },
+        ))
+    }
+
+    /// Soft and final confirmations as they come.
+    pub fn subscribe_confirmations(&self) -> broadcast::Receiver<Confirmation> {
+        self.shared.confirmations.subscribe()
+    }
+
+    /// Final rounds as their outputs open.
+    pub fn subscribe_rounds(&self) -> broadcast::Receiver<Arc<pb::Round>> {
+        self.shared.rounds.subscribe()
+    }
+
+    /// Answers a query on the newest final root.
+    pub async fn run_query(&self, query: pb::Query) -> Result<Answer, WorkerError> {
+        self.shared.trusted(move |side| trusted::run_query(side, query)).await
+    }
+
+    /// Reveals what a final round asked to reveal.
+    pub async fn reveal(&self, round: u64, handle: Vec<u8>) -> Result<Answer, WorkerError> {
+        self.shared.trusted(move |side| trusted::reveal(side, round, handle)).await
+    }
+
+    // --- peers ---
+
+    /// A scheduler's proposal came.
+    pub async fn on_proposal(&self, message: Proposal) -> Result<(), WorkerError> {
+        let (proposal, fits) = open_proposal(&message, &self.shared.config.chain_context)?;
+        self.of_this_round(proposal.header.round.0)?;
+        let batch = fits && self.is_scheduler(&proposal.signed.scheduler);
+        if batch {
+            self.shared.store.keep_batch(proposal.header.round.0, &proposal.id(), &message)?;
+        }
+        self.send(Input::Proposal { proposal: Box::new(proposal), batch }).await
+    }
+
+    /// A member's vote came.
+    pub async fn on_vote(&self, message: VoteMessage) -> Result<(), WorkerError> {
+        let vote = open_vote(&message, &self.shared.config.chain_context)?;
+        self.of_this_round(vote.proposal.header.round.0)?;
+        self.send(Input::Vote(Box::new(vote))).await
+    }
+
+    /// The batch of a proposal that this node has.
+    pub fn fetch_proposal(&self, proposal_id: &Hash) -> Result<Proposal, WorkerError> {
+        let found = self.shared.store.batch(proposal_id)?.ok_or(WorkerError::NotFound)?;
+        let own = || {
+            let opened = open_proposal(&found, &self.shared.config.chain_context);
+            opened.is_ok_and(|(proposal, _)| proposal.signed.scheduler == self.shared.me)
+        };
+        if self.shared.is(Byzantine::WithholdBatch) && own() {
+            return Err(WorkerError::NotFound);
+        }
+        Ok(found)
+    }
+
+    /// A final round that this node has applied.
+    pub fn fetch_round(&self, round: u64) -> Result<RoundData, WorkerError> {
+        self.shared.store.round(round)?.ok_or(WorkerError::NotFound)
+    }
+
+    // --- the node ---
+
+    /// Where the worker stands.
+    pub fn status(&self) -> Status {
+        self.shared.status.borrow().clone()
+    }
+
+    /// Where the worker stands, as it changes.
+    pub fn subscribe_status(&self) -> watch::Receiver<Status> {
+        self.shared.status.subscribe()
+    }
+
+    /// The state of the chain that the worker acts on; none before the runtime has any.
+    pub fn situation(&self) -> Option<Arc<Situation>> {
+        self.shared.current()
+    }
+
+    /// What the trusted side gave to keep sealed, for its next start.
+    pub fn sealed(&self) -> Result<Option<Vec<u8>>, WorkerError> {
+        Ok(self.shared.store.sealed()?)
+    }
+
+    /// How many transactions wait.
+    pub fn pool_len(&self) -> usize {
+        self.shared.pool().len()
+    }
+
+    async fn send(&self, input: Input) -> Result<(), WorkerError> {
+        self.shared.inputs.send(input).await.map_err(|_| WorkerError::Stopped)
+    }
+
+    fn is_scheduler(&self, key: &PublicKey) -> bool {
+        let situation = self.shared.current();
+        let committee = situation.as_ref().and_then(|situation| situation.committee.as_ref());
+        committee.is_none_or(|committee| committee.workers.contains(key))
+    }
+
+    /// Old rounds are over, and far ones are nobody's yet: neither is worth a place in the queue.
+    fn of_this_round(&self, round: u64) -> Result<(), WorkerError> {
+        let Some(situation) = self.shared.current() else { return Ok(()) };
+        let last = situation.state.last_block.round.0;
+        if round <= last || round > last.saturating_add(ROUNDS_AHEAD) {
+            return Err(WorkerError::NotReady);
+        }
+        Ok(())
+    }
+
+    async fn admit(&self, raws: &[Vec<u8>]) -> Vec<Output> {
+        let opened: Vec<Result<PoolTx, Error>> = raws.iter().map(|raw| self.open(raw)).collect();
+        let ask: Vec<Vec<u8>> = opened.iter().flatten().map(|tx| tx.raw.clone()).collect();
+        let checked = if ask.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.shared.trusted(move |side| trusted::check(side, ask)).await
+        };
+        let mut checked = match checked {
+            Ok(results) => results.into_iter(),
+            Err(error) => {
+                let refused = |_| Output { result: Some(OutputResult::Error(refusal(&error))) };
+                return raws.iter().map(refused).collect();
+            }
+        };
+        let now_ms = self.shared.now_ms();
+        let mut pool = self.shared.pool();
+        let mut admit = |tx: PoolTx| match checked.next().and_then(|output| output.result) {
+            Some(OutputResult::Error(error)) => OutputResult::Error(error),
+            Some(OutputResult::Ok(_)) => match pool.add(now_ms, tx) {
+                Ok(()) => OutputResult::Ok(Vec::new()),
+                Err(error) => OutputResult::Error(refusal(&error)),
+            },
+            None => OutputResult::Error(refusal(&WorkerError::NotReady)),
+        };
+        let outcome = |tx| match tx {
+            Ok(tx) => Output { result: Some(admit(tx)) },
+            Err(error) => Output { result: Some(OutputResult::Error(error)) },
+        };
+        opened.into_iter().map(outcome).collect()
+    }
+
+    /// What can be said without the trusted side.
+    fn open(&self, raw: &[u8]) -> Result<PoolTx, Error> {
+        let situation = self.shared.current().ok_or_else(|| refusal(&WorkerError::NotReady))?;
+        let (config, limits) = (&self.shared.config, &situation.batching);
+        let opened =
+            tx::open(raw, &config.chain_context, &config.runtime_id, limits.max_batch_bytes as usize)
+                .map_err(|e| error("paratime", e.code(), &e))?;
+        let gas_limit = opened.transaction.gas_limit;
+        if gas_limit > limits.max_batch_gas {
+            let refused =
+                paratime_api::TxError::GasLimit { limit: limits.max_batch_gas, got: gas_limit };
+            return Err(error("paratime", refused.code(), &refused));
+        }
+        let (hash, sender) = (opened.hash, opened.sender);
+        match self.shared.store.round_of_tx(hash.as_bytes()) {
+            Ok(None) => {}
+            Ok(Some(round)) => return Err(refusal(&WorkerError::AlreadyFinal { round })),
+            Err(e) => return Err(refusal(&e.into())),
+        }
+        let raw = raw.to_vec();
+        let tx = PoolTx { hash, sender, nonce: opened.transaction.nonce, gas_limit, raw };
+        self.shared.pool().admits(&tx).map_err(|e| refusal(&e))?;
+        Ok(tx)
+    }
+
+    fn pass_on(&self, workers: Vec<PublicKey>, raws: Vec<Vec<u8>>) {
+        for worker in workers {
+            let (shared, raws) = (Arc::clone(&self.shared), raws.clone());
+            // Bounded by the caller: each call of a user sends once to each worker.
+            tokio::spawn(async move {
+                let id = shared.config.runtime_id;
+                // A worker that is away gets them with the proposal.
+                let _ = shared.links.submit_transactions(worker, id, raws).await;
+            });
+        }
+    }
+}
+
+/// A final receipt: the leaf, its path to the header's I/O root, and the output it commits to.
+fn receipt_of(
+    round: u64,
+    data: &RoundData,
+    tx_hash: &Hash,
+) -> Result<Option<Receipt>, WorkerError> {
+    let leaves: Vec<IoLeaf> = finality::leaves_of(data)?;
+    let Some(index) = leaves.iter().position(|leaf| leaf.tx_hash == *tx_hash) else {
+        return Ok(None);
+    };
+    // Until its output is open, a round is not final to its users.
+    let (Some(leaf), Some(output)) = (leaves.get(index), data.outputs.get(index)) else {
+        return Ok(None);
+    };
+    let encoded: Vec<Vec<u8>> = leaves.iter().map(Canonical::encode).collect();
+    let Some(proof) = merkle_proof(&encoded, index) else { return Ok(None) };
+    Ok(Some(Receipt {
+        tx_hash: tx_hash.as_bytes().to_vec(),
+        confirmation: Level::Final.into(),
+        round,
+        proposal: None,
+        votes: Vec::new(),
+        header: data.header.clone(),
+        leaf: Some(leaf.to_pb()),
+        leaf_index: proof.index,
+        leaf_count: proof.total,
+        leaf_path: proof.path.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
+        output: Some(output.clone()),
+    }))
+}
+
+fn refusal(refused: &WorkerError) -> Error {
+    error("worker", refused.code(), refused)
+}
+
+fn error(module: &str, code: u32, message: &dyn fmt::Display) -> Error {
+    Error { module: module.to_string(), code, message: message.to_string() }
+}
+
+/// As far as the machine keeps what is early.
+const ROUNDS_AHEAD: u64 = 3;

@@ -1,0 +1,122 @@
+//! A trusted side that executes deterministically and computes real roots.
+
+use std::sync::Arc;
+
+use consensus_api::roothash::{
+    ProposalHeader, ResultsHeader, SignedProposal, empty_hash,
+};
+use paralith_proto::pb::host::v1::{self as pb, host_call, host_reply};
+use paralith_proto::pb::paratime::v1 as paratime_pb;
+use paralith_proto::{Canonical, Message as _, Wire, required};
+use paralith_storage::{Changes, EMPTY_ROOT, Kv, Tree};
+use paralith_types::Hash;
+use paralith_worker::{Trusted, TrustedError};
+use paratime_api::output::{IoLeaf, Output, commitment, io_root};
+use paratime_api::tx;
+
+use super::{CHAIN, FakeChain, RUNTIME};
+
+pub(crate) struct Enclave {
+    chain: Arc<FakeChain>,
+    tree: Tree,
+    salt: u8,
+    lies: bool,
+}
+
+impl Enclave {
+    pub(crate) fn new(chain: Arc<FakeChain>, kv: Kv, salt: u8, lies: bool) -> Self {
+        Self { chain, tree: Tree::new(kv, RUNTIME.as_bytes()), salt, lies }
+    }
+
+    fn execute(&self, ask: pb::Execute) -> Result<pb::Executed, TrustedError> {
+        let signed: SignedProposal = required(ask.proposal, "proposal").unwrap();
+        let header: ProposalHeader = signed.open(&CHAIN).unwrap();
+        let root = self.tree.latest().unwrap().map_or(EMPTY_ROOT, |(_, root)| root);
+        match self.chain.header(header.round.0 - 1) {
+            Some(last) if last.state_root == root => {}
+            _ => return Err(refused("the host's state is not the last final one")),
+        }
+        let mut changes = Changes::new();
+        changes.insert(b"rounds".to_vec(), Some(header.round.0.to_be_bytes().to_vec()));
+        let (mut leaves, mut outputs) = (Vec::new(), Vec::new());
+        for raw in &ask.transactions {
+            let tx_hash = tx::hash_of(raw);
+            changes.insert(tx_hash.as_bytes().to_vec(), Some(vec![1, self.salt]));
+            let output = Output::Ok([tx_hash.as_bytes(), b" done"].concat()).encode();
+            let output_commitment = commitment(&Hash::ZERO, &output);
+            leaves.push(IoLeaf { tx_hash, gas_used: 1, output_commitment, events: Vec::new() });
+            outputs.push(paratime_pb::SealedOutput {
+                tx_hash: tx_hash.as_bytes().to_vec(),
+                sealed: output,
+            });
+        }
+        let base = self.tree.latest().unwrap().map(|(version, _)| version);
+        let prepared = self
+            .tree
+            .prepare(base, header.round.0, &changes)
+            .map_err(|e| refused(&e.to_string()))?;
+        let state_root = if self.lies { Hash([0xbb; 32]) } else { prepared.root() };
+        let results = ResultsHeader {
+            round: header.round,
+            previous_hash: header.previous_hash,
+            io_root: io_root(&leaves),
+            state_root,
+            messages_hash: empty_hash(),
+            in_messages_hash: empty_hash(),
+            in_messages_count: 0,
+        };
+        let change = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| pb::Change {
+            key: key.clone(),
+            value: value.clone(),
+        };
+        Ok(pb::Executed {
+            results: Some(results.to_pb()),
+            rak_signature: Vec::new(),
+            changes: changes.iter().map(change).collect(),
+            leaves: leaves.to_pb(),
+            outputs,
+            messages: Vec::new(),
+            logs: Vec::new(),
+        })
+    }
+
+    /// Opens nothing of a round that the chain does not have.
+    fn release(&self, ask: pb::Release) -> Result<pb::Released, TrustedError> {
+        let leaves: Vec<IoLeaf> = Wire::from_pb(ask.leaves).unwrap();
+        match self.chain.header(ask.round) {
+            Some(header) if header.io_root == io_root(&leaves) => {}
+            _ => return Err(refused("the round is not final")),
+        }
+        let open = |sealed: paratime_pb::SealedOutput| paratime_pb::OpenedOutput {
+            tx_hash: sealed.tx_hash,
+            blinding: Hash::ZERO.as_bytes().to_vec(),
+            output: sealed.sealed,
+        };
+        Ok(pb::Released { outputs: ask.outputs.into_iter().map(open).collect() })
+    }
+}
+
+impl Trusted for Enclave {
+    fn call(&self, call: host_call::Kind) -> Result<host_reply::Kind, TrustedError> {
+        Ok(match call {
+            host_call::Kind::Sync(pb::Sync { height }) => host_reply::Kind::Synced(pb::Synced {
+                height,
+                epoch: 1,
+                has_keys: true,
+                sealed: Vec::new(),
+            }),
+            host_call::Kind::Check(check) => {
+                let ok = Output::Ok(Vec::new()).to_pb();
+                let results = check.transactions.iter().map(|_| ok.clone()).collect();
+                host_reply::Kind::Bytes(pb::CheckResults { results }.encode_to_vec())
+            }
+            host_call::Kind::Execute(ask) => host_reply::Kind::Executed(self.execute(ask)?),
+            host_call::Kind::Release(ask) => host_reply::Kind::Released(self.release(ask)?),
+            _ => return Err(refused("not in these tests")),
+        })
+    }
+}
+
+fn refused(message: &str) -> TrustedError {
+    TrustedError { module: "enclave".into(), code: 1, message: message.into() }
+}

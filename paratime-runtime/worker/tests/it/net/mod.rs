@@ -1,0 +1,240 @@
+//! Workers in one process: real workers, stores and signatures; links in memory; a chain that follows
+//! the discrepancy rules; a trusted side that computes real roots.
+
+mod chain;
+mod enclave;
+mod links;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use paralith_crypto::ed25519::SigningKey;
+use paralith_proto::Canonical;
+use paralith_proto::pb::paratime::v1::Receipt;
+use paralith_storage::Kv;
+use paralith_types::{Amount, Hash, PublicKey, RuntimeId};
+use paralith_worker::{Byzantine, PoolLimits, Trusted, Worker, WorkerConfig, WorkerHandle};
+use paratime_api::tx::{self, Body, Call, Transaction};
+use tokio::task::JoinHandle;
+
+pub(crate) use chain::{CHAIN, FakeChain, RUNTIME};
+pub(crate) use enclave::Enclave;
+pub(crate) use links::{Net, Sent};
+
+pub(crate) struct Node {
+    pub(crate) key: SigningKey,
+    pub(crate) kv: Kv,
+    pub(crate) handle: WorkerHandle,
+    pub(crate) task: JoinHandle<()>,
+}
+
+pub(crate) struct Cluster {
+    pub(crate) chain: Arc<FakeChain>,
+    pub(crate) net: Arc<Net>,
+    pub(crate) nodes: BTreeMap<usize, Node>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+pub(crate) fn key(index: usize) -> SigningKey {
+    SigningKey::from_seed([index as u8 + 1; 32])
+}
+
+pub(crate) fn id(index: usize) -> PublicKey {
+    key(index).public()
+}
+
+/// Who sits where, and who misbehaves.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    pub(crate) workers: Vec<usize>,
+    pub(crate) backups: Vec<usize>,
+    pub(crate) stragglers: u32,
+    pub(crate) faults: Vec<(usize, Byzantine)>,
+}
+
+impl Setup {
+    /// Three workers and three other backups.
+    pub(crate) fn three() -> Self {
+        Self { workers: vec![0, 1, 2], backups: vec![3, 4, 5], ..Self::default() }
+    }
+
+    pub(crate) fn with(mut self, node: usize, fault: Byzantine) -> Self {
+        self.faults.push((node, fault));
+        self
+    }
+
+    pub(crate) fn stragglers(mut self, stragglers: u32) -> Self {
+        self.stragglers = stragglers;
+        self
+    }
+}
+
+impl Cluster {
+    /// Starts every member and the chain's blocks.
+    pub(crate) fn start(setup: &Setup) -> Self {
+        let mut cluster = Self::stopped(setup);
+        let members: std::collections::BTreeSet<usize> =
+            setup.workers.iter().chain(&setup.backups).copied().collect();
+        for index in members {
+            let fault = setup.faults.iter().find(|(node, _)| *node == index);
+            cluster.start_node(index, fault.map(|(_, fault)| *fault));
+        }
+        cluster.run();
+        cluster
+    }
+
+    /// Nobody runs, and the chain stands still.
+    pub(crate) fn stopped(setup: &Setup) -> Self {
+        let chain = Arc::new(FakeChain::new(setup));
+        Self { chain, net: Arc::default(), nodes: BTreeMap::new(), ticker: None }
+    }
+
+    /// Lets the chain make blocks.
+    pub(crate) fn run(&mut self) {
+        let chain = Arc::clone(&self.chain);
+        self.ticker = Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+                chain.advance();
+            }
+        }));
+    }
+
+    /// Stops the chain's blocks.
+    pub(crate) fn pause(&mut self) {
+        if let Some(ticker) = self.ticker.take() {
+            ticker.abort();
+        }
+    }
+
+    pub(crate) fn start_node(&mut self, index: usize, byzantine: Option<Byzantine>) {
+        self.start_with(index, byzantine, Kv::memory(), 0);
+    }
+
+    /// Starts a node on a store; `salt` changes what its trusted side computes.
+    pub(crate) fn start_with(
+        &mut self,
+        index: usize,
+        byzantine: Option<Byzantine>,
+        kv: Kv,
+        salt: u8,
+    ) {
+        let key = key(index);
+        let config = WorkerConfig {
+            runtime_id: RUNTIME,
+            node_key: key.clone(),
+            chain_context: CHAIN,
+            byzantine,
+            kv: kv.clone(),
+            pool: PoolLimits::default(),
+            peers: Vec::new(),
+        };
+        let lies = byzantine.is_some_and(|byzantine| byzantine.for_trusted() == "wrong-root");
+        let enclave = Enclave::new(Arc::clone(&self.chain), kv.clone(), salt, lies);
+        let trusted: Arc<dyn Trusted> = Arc::new(enclave);
+        let links = self.net.links_of(key.public());
+        let (handle, task) = Worker::start(config, self.chain.clone(), links, trusted);
+        self.net.join(key.public(), handle.clone());
+        self.nodes.insert(index, Node { key, kv, handle, task });
+    }
+
+    /// Ends a node as a power cut would, and gives its disk.
+    pub(crate) async fn kill(&mut self, index: usize) -> Kv {
+        let node = self.nodes.remove(&index).unwrap();
+        self.net.leave(&node.key.public());
+        node.task.abort();
+        let _ = node.task.await;
+        node.kv
+    }
+
+    pub(crate) fn handle(&self, index: usize) -> &WorkerHandle {
+        &self.nodes[&index].handle
+    }
+
+    /// Hands a transaction in at a node, once it takes it.
+    pub(crate) async fn submit(&self, index: usize, raw: &[u8]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let outputs = self.handle(index).submit_transactions(None, vec![raw.to_vec()]).await;
+            match code_of(&outputs[0]) {
+                None | Some(2 | 3) => return,
+                Some(_) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Some(code) => panic!("refused with {code}"),
+            }
+        }
+    }
+
+    /// Waits for a final receipt at a node.
+    pub(crate) async fn receipt(&self, index: usize, raw: &[u8]) -> Receipt {
+        let hash = tx::hash_of(raw);
+        let handle = self.handle(index).clone();
+        let chain = Arc::clone(&self.chain);
+        until(
+            || format!("a receipt at {index}: {:?}\n{}", handle.status(), chain.describe()),
+            || handle.receipt(&hash).unwrap(),
+        )
+        .await
+    }
+
+    /// Hands in one transaction after the other, each final before the next, until `done`.
+    pub(crate) async fn rounds_until(&self, at: usize, done: impl Fn(&FakeChain) -> bool) {
+        for nonce in 0..30 {
+            if done(&self.chain) {
+                return;
+            }
+            let raw = transfer(9, nonce);
+            self.submit(at, &raw).await;
+            self.receipt(at, &raw).await;
+        }
+        panic!("thirty rounds were not enough\n{}", self.chain.describe());
+    }
+}
+
+/// Polls until there is a value. The deadline is only there to fail instead of hanging.
+pub(crate) async fn until<T>(
+    what: impl Fn() -> String,
+    mut poll: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = poll() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {}", what());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A signed transaction of a user.
+pub(crate) fn transfer(user: u8, nonce: u64) -> Vec<u8> {
+    let call = Call { method: "transfer".into(), args: vec![user] };
+    let transaction = Transaction {
+        version: tx::VERSION,
+        chain_context: CHAIN,
+        runtime_id: RUNTIME,
+        nonce,
+        fee: Amount(0),
+        gas_limit: 10,
+        body: Body::Call(call),
+    };
+    transaction.sign(&SigningKey::from_seed([100 + user; 32])).encode()
+}
+
+/// The code of a refusal.
+pub(crate) fn code_of(output: &paralith_proto::pb::paratime::v1::Output) -> Option<u32> {
+    use paralith_proto::pb::paratime::v1::output::Result;
+    match &output.result {
+        Some(Result::Error(error)) => Some(error.code),
+        _ => None,
+    }
+}
+
+pub(crate) fn hash_of(raw: &[u8]) -> Hash {
+    tx::hash_of(raw)
+}
+
+pub(crate) const TEST_RUNTIME: RuntimeId = RUNTIME;
+const PATIENCE: Duration = Duration::from_secs(60);
