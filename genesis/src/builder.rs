@@ -10,7 +10,9 @@ use consensus_api::registry::{
     CONSENSUS_KEY_DOMAIN, Entity, GENESIS_CONTEXT, Node, NodeRuntime, ROLE_COMPUTE, ROLE_VALIDATOR,
     RegisterNode, Runtime,
 };
-use consensus_api::{address, beacon, consensus, keymanager, registry, roothash, scheduler, staking};
+use consensus_api::{
+    address, beacon, consensus, keymanager, registry, roothash, scheduler, staking,
+};
 use paralith_crypto::SigningKey;
 use paralith_proto::Canonical;
 use paralith_types::{Address, Amount, Epoch, Hash, Height, PublicKey, RuntimeId};

@@ -71,7 +71,7 @@ pub struct Parts {
 /// Puts a node together and starts what its roles ask for.
 pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeError> {
     let byzantine = byzantine(&parts)?;
-    let key = || SigningKey::from_seed(*parts.node_key.seed());
+    let key = || parts.node_key.clone();
     let node_id = parts.node_key.public();
     let chain = ChainAccess::new(source, parts.genesis.context, key());
     let links = NodeLinks::new(
@@ -90,7 +90,7 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
         Arc::clone(&chain),
         Identity {
             node: key(),
-            consensus: SigningKey::from_seed(*parts.consensus_key.seed()),
+            consensus: parts.consensus_key.clone(),
             entity: parts.entity,
             roles: role_bits(&parts.roles),
             addresses: parts.addresses.clone(),
@@ -118,8 +118,9 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
                 registrar: Arc::clone(&registrar),
                 node_key: key(),
                 placement: parts.placement.clone(),
-                platform: parts.platform.as_ref().map(|p| SigningKey::from_seed(*p.seed())),
+                platform: parts.platform.clone(),
                 recorder: recorder.clone(),
+                kv: parts.kv.clone(),
             };
             tokio::spawn(role.run());
         }
@@ -208,6 +209,7 @@ struct KeyManagerRole {
     placement: Placement,
     platform: Option<SigningKey>,
     recorder: Option<Recorder>,
+    kv: Kv,
 }
 
 impl KeyManagerRole {
@@ -231,9 +233,10 @@ impl KeyManagerRole {
         let platform = self.platform.as_ref().ok_or_else(|| {
             NodeError::usage("software_platform_key", "this machine has no TEE that this version knows, and no software platform is configured")
         })?;
-        let platform = SoftwarePlatform::new(SigningKey::from_seed(*platform.seed()));
+        let platform = SoftwarePlatform::new(platform.clone());
         let name = format!("{}/key manager", self.state.name);
-        let services = BridgeServices::new(name, Arc::clone(&self.state.chain), None);
+        let chain = Arc::clone(&self.state.chain);
+        let services = BridgeServices::new(name, chain, self.kv.clone(), &self.id);
         let trusted = Arc::new(TrustedSide::start(
             Kind::KeyManager,
             &self.placement,

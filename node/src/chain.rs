@@ -382,7 +382,8 @@ fn chain_error(error: NodeError) -> ChainError {
         NodeError::Refused { module, code, message } => {
             ChainError::Refused { module, code, message }
         }
-        other => ChainError::Unavailable { reason: other.to_string() },
+        NodeError::Unverifiable { reason } => ChainError::Invalid(reason),
+        other => ChainError::Unavailable(other.to_string()),
     }
 }
 

@@ -1,1 +1,62 @@
-//! paralith
+//! The `paralith` node and its command line. It wires; it never decides.
+//!
+//! * [`assemble`] puts a node together from its parts: the chain ([`chain`], [`remote`]), the links
+//!   to other nodes ([`links`]), the loops of its roles ([`roles`]) with their trusted sides
+//!   ([`trusted`]), and the public services ([`rpc`]).
+//! * [`dev`] and [`network`] make whole chains for development.
+//! * [`client`] is a client that believes no node; the commands in [`cli`] use nothing else.
+
+pub mod assemble;
+pub mod chain;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod demo;
+pub mod dev;
+pub mod error;
+pub mod genesis_info;
+pub mod guests;
+pub mod keystore;
+pub mod links;
+pub mod network;
+pub mod remote;
+pub mod roles;
+pub mod rpc;
+pub mod state;
+pub mod trusted;
+
+use std::io::IsTerminal as _;
+
+use cli::{Cli, Command};
+use error::NodeError;
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> Result<(), NodeError> {
+    match cli.command {
+        // Trusted sides have no async runtime and write no logs of their own.
+        Command::TrustedRuntime => return trusted::serve_standard_input(trusted::Kind::Runtime),
+        Command::TrustedKeymanager => {
+            return trusted::serve_standard_input(trusted::Kind::KeyManager);
+        }
+        _ => {}
+    }
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| NodeError::io("starting", &e))?;
+    let result = runtime.block_on(cli::run(cli.command));
+    // Whatever still waits on a blocking thread has nothing left to wait for.
+    runtime.shutdown_background();
+    result
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,paralith=info"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}

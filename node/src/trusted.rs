@@ -29,14 +29,11 @@ impl Kind {
         }
     }
 
-    fn handler(self) -> Result<Arc<dyn Handler>, NodeError> {
-        Ok(match self {
-            Self::Runtime => Arc::new(
-                paralith_host::trusted::TrustedRuntime::new()
-                    .map_err(|e| NodeError::internal(&e))?,
-            ),
+    fn handler(self) -> Arc<dyn Handler> {
+        match self {
+            Self::Runtime => Arc::new(paralith_host::trusted::TrustedRuntime::new()),
             Self::KeyManager => Arc::new(keymanager_service::Service::new()),
-        })
+        }
     }
 }
 
@@ -77,7 +74,7 @@ impl TrustedSide {
         let child = match placement {
             Placement::InProcess => {
                 let reader = clone(&theirs)?;
-                let handler = kind.handler()?;
+                let handler = kind.handler();
                 std::thread::spawn(move || serve(reader, theirs, handler));
                 None
             }
@@ -140,7 +137,7 @@ pub fn serve_standard_input(kind: Kind) -> Result<(), NodeError> {
             "it is started by a node, which speaks to it on its standard input",
         ));
     }
-    let handler = kind.handler()?;
+    let handler = kind.handler();
     let _ = serve(clone(&stream)?, stream, handler);
     Ok(())
 }

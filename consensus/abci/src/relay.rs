@@ -13,21 +13,25 @@ const MAX_FRAME_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Runs until one side closes. What is wrong with the client's bytes is the error.
 pub(crate) async fn relay(client: UnixStream, server: UnixStream) -> Result<(), String> {
-    let (from_client, mut to_client) = client.into_split();
-    let (mut from_server, to_server) = server.into_split();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
     let requests = requests(from_client, to_server);
-    let answers = tokio::io::copy(&mut from_server, &mut to_client);
+    let answers = answers(from_server, to_client);
     tokio::pin!(requests, answers);
     let result = tokio::select! {
         biased;
         result = &mut requests => result,
-        _ = &mut answers => return Ok(()),
+        () = &mut answers => return Ok(()),
     };
-    // The server has seen the end of the requests. It would end in a panic if its answers went
-    // nowhere before it has noticed, so they are read to the end.
-    let _ = answers.await;
-    let _ = tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await;
+    answers.await;
     result
+}
+
+/// Passes answers on. The server would end in a panic if they went nowhere before it has noticed the
+/// end of the requests, so they are read to their end even when the client has gone.
+async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf) {
+    let _ = tokio::io::copy(&mut server, &mut client).await;
+    let _ = tokio::io::copy(&mut server, &mut tokio::io::sink()).await;
 }
 
 async fn requests(client: OwnedReadHalf, server: OwnedWriteHalf) -> Result<(), String> {

@@ -119,6 +119,7 @@ macro_rules! methods {
         /// Every method of the chain with its message.
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[allow(missing_docs)]
+        #[allow(clippy::large_enum_variant, reason = "evidence is large and rare")]
         pub enum Body {
             $($variant($type),)*
         }

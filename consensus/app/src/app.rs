@@ -66,7 +66,7 @@ fn end_block(ctx: &mut Context<'_>, block: &BlockInput) -> Result<(), Error> {
 }
 
 /// The state that a chain begins with.
-pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
+fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
     ctx.set_raw(consensus::keys::chain_context(), ctx.chain_context().as_bytes().to_vec());
     ctx.set(consensus::keys::params(), &genesis.params.consensus);
     beacon::init_genesis(ctx, genesis)?;
@@ -153,7 +153,9 @@ impl App {
     /// Left out is what cannot be paid for, has a gap before its nonce, or no longer fits.
     pub fn prepare_proposal(&self, txs: Vec<Vec<u8>>, max_bytes: usize) -> Vec<Vec<u8>> {
         match self.chain {
-            Some((chain, _)) => propose::select(&self.base, &chain, &self.admission, txs, max_bytes),
+            Some((chain, _)) => {
+                propose::select(&self.base, &chain, &self.admission, txs, max_bytes)
+            }
             None => Vec::new(),
         }
     }

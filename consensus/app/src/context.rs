@@ -7,7 +7,7 @@
 use consensus_api::event::{Event, EventKind};
 use consensus_api::{Error, beacon, consensus};
 use paralith_proto::Canonical;
-use paralith_storage::{Changes, Overlay, StateRead};
+use paralith_storage::{Changes, Overlay, Pair, StateRead};
 use paralith_types::{Address, ChainContext, Epoch, Height, PublicKey};
 
 use crate::query;
@@ -137,7 +137,7 @@ impl<'a> Context<'a> {
     }
 
     /// All keys with a prefix and their values, in order.
-    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, Error> {
         self.state.scan(prefix, None, query::MAX_SCAN).map_err(query::unavailable)
     }
 

@@ -37,8 +37,8 @@ pub(crate) fn select(
         let gas_after = gas.saturating_add(tx.tx.fee.gas_limit);
         let fits = bytes_after <= max_bytes
             && (params.max_block_gas == 0 || gas_after <= params.max_block_gas);
-        let fine = tx.authorise(&params, nonce, balance).is_ok()
-            && admission.verify(chain, &tx).is_ok();
+        let fine =
+            tx.authorise(&params, nonce, balance).is_ok() && admission.verify(chain, &tx).is_ok();
         if fits && fine {
             (bytes, gas) = (bytes_after, gas_after);
             let balance = balance.sub(tx.tx.fee.amount).unwrap_or(Amount::ZERO);

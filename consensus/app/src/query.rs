@@ -74,10 +74,7 @@ pub fn epoch(state: &dyn StateRead) -> Result<beacon::EpochState, Error> {
 }
 
 /// An entity.
-pub fn entity(
-    state: &dyn StateRead,
-    id: &PublicKey,
-) -> Result<Option<registry::Entity>, Error> {
+pub fn entity(state: &dyn StateRead, id: &PublicKey) -> Result<Option<registry::Entity>, Error> {
     read(state, &registry::keys::entity(id))
 }
 
@@ -108,10 +105,7 @@ pub fn freshness(
 }
 
 /// A runtime.
-pub fn runtime(
-    state: &dyn StateRead,
-    id: &RuntimeId,
-) -> Result<Option<registry::Runtime>, Error> {
+pub fn runtime(state: &dyn StateRead, id: &RuntimeId) -> Result<Option<registry::Runtime>, Error> {
     read(state, &registry::keys::runtime(id))
 }
 

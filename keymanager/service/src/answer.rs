@@ -91,7 +91,8 @@ impl Enclave {
         let missing = Refusal::MissingEpochSecret { epoch: epoch.0 };
         let secret = self.epochs.secret(epoch).ok_or(missing)?;
         let secret = runtime_epoch_secret(&id, &runtime_id, epoch, secret);
-        let (Some(master), Some(checksum)) = (self.masters.newest(), self.masters.checksum()) else {
+        let (Some(master), Some(checksum)) = (self.masters.newest(), self.masters.checksum())
+        else {
             return Err(Refusal::NotInitialised.into());
         };
         let key = HpkeSecret::from_ikm(secret.as_bytes()).public();
@@ -189,11 +190,7 @@ impl Enclave {
         self.initialised(&now, callbacks)
     }
 
-    fn take_replica(
-        &mut self,
-        now: &Now,
-        secrets: ReplicationSecrets,
-    ) -> Result<(), ServiceError> {
+    fn take_replica(&mut self, now: &Now, secrets: ReplicationSecrets) -> Result<(), ServiceError> {
         if !secrets.master_secrets.is_empty() && !self.is_complete(&now.status) {
             let (expected, got) = (self.masters.count(), secrets.first_generation);
             if expected != got {

@@ -268,11 +268,7 @@ impl Enclave {
         Ok(Now { height, epoch, status: status.ok_or(ServiceError::NotRegistered)? })
     }
 
-    pub(crate) fn facts(
-        &self,
-        now: &Now,
-        callbacks: &Callbacks,
-    ) -> Result<Facts, ServiceError> {
+    pub(crate) fn facts(&self, now: &Now, callbacks: &Callbacks) -> Result<Facts, ServiceError> {
         let key = registry::keys::params();
         let params: Option<registry::Params> = self.view.get(callbacks, now.height, &key)?;
         Ok(Facts {

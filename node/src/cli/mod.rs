@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::error::NodeError;
+
 pub mod dev;
 pub mod keys;
 pub mod localnet;
@@ -398,4 +400,20 @@ pub struct RevealArgs {
     /// Which node.
     #[command(flatten)]
     pub node: NodeArgs,
+}
+
+/// Runs a command.
+pub async fn run(command: Command) -> Result<(), NodeError> {
+    match command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Localnet(args) => localnet::run(args).await,
+        Command::Start(args) => start::run(args).await,
+        Command::Keys(command) => keys::run(command),
+        Command::Tx(command) => tx::run(command).await,
+        Command::Query(command) => query::run(command).await,
+        Command::Runtime(command) => runtime::run(command).await,
+        Command::Status(args) => status::run(args).await,
+        // Handled before the async runtime starts.
+        Command::TrustedRuntime | Command::TrustedKeymanager => Ok(()),
+    }
 }

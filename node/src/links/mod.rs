@@ -67,7 +67,11 @@ macro_rules! call {
         let neighbour = $links.neighbour($peer);
         let called = async {
             match neighbour {
-                Some(server) => server.$method(Request::new(message)).await,
+                Some(server) => {
+                    let mut request = Request::new(message);
+                    request.extensions_mut().insert(stream::Peer($links.key.public()));
+                    server.$method(request).await
+                }
                 None => $links.client($peer).await?.$method(message).await,
             }
         };

@@ -10,13 +10,14 @@ use paralith_proto::pb::host::v1::Answer;
 use paralith_proto::pb::worker::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_proto::{Canonical, Wire};
-use paralith_types::{CodeId, Epoch, Hash, Round, RuntimeId};
+use paralith_types::{CodeId, Epoch, Hash, PublicKey, RuntimeId};
 use paralith_worker::{WorkerError, WorkerHandle};
 use paratime_api::query::Query;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
+use super::stream::Peer;
 use super::{MAX_MESSAGE_BYTES, Recording, tls};
 use crate::error::NodeError;
 use crate::rpc::{bad_argument, refusal};
@@ -42,6 +43,12 @@ impl LinkServer {
             refusal(Code::NotFound, "node", 6, format!("this node does not run ParaTime {id}"))
         })
     }
+}
+
+/// Who calls: the key of the handshake, or of a node of this process the one that it names itself.
+fn peer<T>(request: &Request<T>) -> Option<PublicKey> {
+    let connected = request.extensions().get::<Option<Peer>>().copied().flatten();
+    connected.or_else(|| request.extensions().get::<Peer>().copied()).map(|peer| peer.0)
 }
 
 fn runtime(bytes: &[u8]) -> Result<RuntimeId, Status> {
@@ -77,11 +84,11 @@ impl WorkerService for LinkServer {
         &self,
         request: Request<pb::TransactionsRequest>,
     ) -> Answered<pb::TransactionsReply> {
+        let from = peer(&request);
         let request = request.into_inner();
         let worker = self.worker(&request.runtime_id)?;
-        let results = worker.submit_transactions(request.transactions).await;
-        let results = results.map_err(|e| worker_status(&e))?;
-        Ok(Response::new(pb::TransactionsReply { results: results.to_pb() }))
+        let results = worker.submit_transactions(from, request.transactions).await;
+        Ok(Response::new(pb::TransactionsReply { results }))
     }
 
     async fn propose(&self, request: Request<Proposal>) -> Answered<pb::Ack> {
@@ -108,14 +115,14 @@ impl WorkerService for LinkServer {
         let id = Hash::try_from(request.proposal_id.as_slice())
             .map_err(|e| bad_argument("proposal_id", e))?;
         let worker = self.worker(&request.runtime_id)?;
-        Ok(Response::new(worker.fetch_proposal(id).await.map_err(|e| worker_status(&e))?))
+        Ok(Response::new(worker.fetch_proposal(&id).map_err(|e| worker_status(&e))?))
     }
 
     async fn fetch_round(&self, request: Request<pb::FetchRoundRequest>) -> Answered<RoundData> {
         let request = request.into_inner();
         let worker = self.worker(&request.runtime_id)?;
-        let round = worker.fetch_round(Round(request.round)).await;
-        Ok(Response::new(round.map_err(|e| worker_status(&e))?))
+        let round = worker.fetch_round(request.round).map_err(|e| worker_status(&e))?;
+        Ok(Response::new(round))
     }
 
     async fn fetch_code(
@@ -144,7 +151,7 @@ impl WorkerService for LinkServer {
     async fn reveal(&self, request: Request<pb::RevealRequest>) -> Answered<Answer> {
         let request = request.into_inner();
         let worker = self.worker(&request.runtime_id)?;
-        let answer = worker.reveal(Round(request.round), request.handle).await;
+        let answer = worker.reveal(request.round, request.handle).await;
         Ok(Response::new(answer.map_err(|e| worker_status(&e))?))
     }
 

@@ -13,12 +13,12 @@ use paralith_boundary::{BoundaryError, Recorder, pb};
 use paralith_crypto::SigningKey;
 use paralith_storage::Kv;
 use paralith_types::{CodeId, Epoch, RuntimeId};
-use paralith_worker::{Byzantine, HostStore, Links as _, Worker, WorkerConfig, WorkerHandle};
+use paralith_worker::{Byzantine, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle};
 use pb::host_call::Kind as Call;
 use pb::host_reply::Kind as Reply;
 
 use super::keymanager::prove_freshness;
-use super::{BridgeServices, Registrar, StartInput, attest_and_start};
+use super::{BridgeServices, Registrar, StartInput, WorkerSide, attest_and_start};
 use crate::chain::ChainAccess;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
@@ -138,9 +138,9 @@ impl ComputeHost {
             hint: String::new(),
         })?;
         let module = self.module(&code.id).await?;
-        let store = Arc::new(HostStore::new(self.config.kv.clone(), runtime.id));
         let name = format!("{}/{}", runtime.name, self.registrar.node_id());
-        let services = BridgeServices::new(name, Arc::clone(&self.chain), Some(store));
+        let kv = self.config.kv.clone();
+        let services = BridgeServices::new(name, Arc::clone(&self.chain), kv, &runtime.id);
         let trusted = Arc::new(TrustedSide::start(
             Kind::Runtime,
             &self.config.placement,
@@ -149,10 +149,7 @@ impl ComputeHost {
         )?);
         let client = trusted.client().clone();
         let sealed = self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
-        let enclave_lies = match self.config.byzantine {
-            Some(how) if how.is_the_enclaves() => how.to_string(),
-            _ => String::new(),
-        };
+        let enclave_lies = self.config.byzantine.map_or("", Byzantine::for_trusted).to_string();
         let attested = tokio::task::block_in_place(|| {
             attest_and_start(
                 &client,
@@ -174,17 +171,24 @@ impl ComputeHost {
         });
         let config = WorkerConfig {
             runtime_id: runtime.id,
-            node_key: SigningKey::from_seed(*self.config.node_key.seed()),
+            node_key: self.config.node_key.clone(),
             chain_context: self.chain.chain_context(),
             byzantine: self.config.byzantine,
             kv: self.config.kv.clone(),
+            pool: PoolLimits::default(),
+            peers: Vec::new(),
         };
-        let worker = Worker::start(
+        let (worker, task) = Worker::start(
             config,
             Arc::clone(&self.chain) as Arc<dyn paralith_worker::Chain>,
             Arc::clone(&self.links) as Arc<dyn paralith_worker::Links>,
-            Arc::new(client),
+            Arc::new(WorkerSide(client)),
         );
+        tokio::spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a worker's task failed");
+            }
+        });
         self.services.add_worker(runtime.id, worker.clone());
         let confidential = runtime.confidential;
         let one = Running { trusted, worker, confidential, fresh: None, keyed: None };
@@ -247,7 +251,6 @@ impl ComputeHost {
         self.fetch_keys(id, &client, epoch).await?;
         if let Some(one) = self.lock().get_mut(id) {
             one.keyed = Some(epoch);
-            one.worker.wake();
         }
         Ok(())
     }

@@ -11,5 +11,5 @@ pub mod services;
 mod start;
 
 pub use registration::Registrar;
-pub use services::BridgeServices;
+pub use services::{BridgeServices, WorkerSide};
 pub use start::{Attested, StartInput, attest_and_start};

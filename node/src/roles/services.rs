@@ -3,43 +3,31 @@
 
 use std::sync::Arc;
 
-use paralith_boundary::{Failure, HostServices};
-use paralith_worker::Chain as _;
+use paralith_boundary::{BoundaryError, Client, Failure, HostServices, pb};
+use paralith_storage::Kv;
+use paralith_types::RuntimeId;
+use paralith_worker::{HostStore, Trusted, TrustedError};
 use tokio::runtime::Handle;
 
 use crate::chain::ChainAccess;
 
-/// Where a compute node's trusted side reads the state tree; none for key managers.
-pub trait StateTree: Send + Sync {
-    /// A node of the tree at a final round.
-    fn node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, Failure>;
-    /// A value at a final round.
-    fn value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, Failure>;
-}
-
-/// Host services over the node's view of the chain.
+/// Host services over the node's view of the chain and its copy of a ParaTime's state. A key
+/// manager has no ParaTime's state: its copy is empty.
+#[derive(Debug)]
 pub struct BridgeServices {
     name: String,
-    chain: Arc<ChainAccess>,
-    tree: Option<Arc<dyn StateTree>>,
-    runtime: Handle,
-}
-
-impl std::fmt::Debug for BridgeServices {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "BridgeServices({})", self.name)
-    }
+    store: HostStore,
 }
 
 impl BridgeServices {
     /// For the trusted side of this name, from within the async runtime.
-    pub fn new(name: String, chain: Arc<ChainAccess>, tree: Option<Arc<dyn StateTree>>) -> Self {
-        Self { name, chain, tree, runtime: Handle::current() }
+    pub fn new(name: String, chain: Arc<ChainAccess>, kv: Kv, id: &RuntimeId) -> Self {
+        Self { name, store: HostStore::new(chain, kv, id, Handle::current()) }
     }
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Failure {
-    Failure::new("host", 1, error)
+fn failure(error: TrustedError) -> Failure {
+    Failure { module: error.module, code: error.code, message: error.message }
 }
 
 impl HostServices for BridgeServices {
@@ -48,28 +36,41 @@ impl HostServices for BridgeServices {
         height: u64,
         key: &[u8],
     ) -> Result<(Option<Vec<u8>>, Vec<u8>), Failure> {
-        self.runtime.block_on(self.chain.proven(height, key.to_vec())).map_err(unavailable)
+        self.store.consensus_get(height, key).map_err(failure)
     }
 
     fn light_block(&self, height: u64) -> Result<Vec<u8>, Failure> {
-        self.runtime.block_on(self.chain.light_block(height)).map_err(unavailable)
+        self.store.light_block(height).map_err(failure)
     }
 
     fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        match &self.tree {
-            Some(tree) => tree.node(round, id),
-            None => Err(unavailable("this trusted side has no state tree")),
-        }
+        self.store.state_node(round, id).map_err(failure)
     }
 
     fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        match &self.tree {
-            Some(tree) => tree.value(round, key),
-            None => Err(unavailable("this trusted side has no state tree")),
-        }
+        self.store.state_value(round, key).map_err(failure)
     }
 
     fn log(&self, text: &str) {
         tracing::info!(trusted = %self.name, "{text}");
+    }
+}
+
+/// The boundary's client as a worker calls it.
+#[derive(Debug)]
+pub struct WorkerSide(pub Client);
+
+impl Trusted for WorkerSide {
+    fn call(&self, call: pb::host_call::Kind) -> Result<pb::host_reply::Kind, TrustedError> {
+        self.0.call(call).map_err(|error| match error {
+            BoundaryError::Failure(Failure { module, code, message }) => {
+                TrustedError { module, code, message }
+            }
+            other => TrustedError {
+                module: "boundary".to_string(),
+                code: other.code(),
+                message: other.to_string(),
+            },
+        })
     }
 }

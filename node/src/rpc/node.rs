@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use consensus_api::scheduler;
 use paralith_proto::pb::node::v1 as npb;
+use paralith_worker::WorkerHandle;
 use tonic::{Request, Response, Status};
 
 use crate::state::NodeState;
@@ -18,6 +19,14 @@ impl Node {
     pub(super) fn new(state: Arc<NodeState>) -> Self {
         Self { state }
     }
+}
+
+/// Of the newest round that the worker has applied.
+fn state_root(worker: &WorkerHandle) -> Vec<u8> {
+    worker
+        .situation()
+        .map(|situation| situation.state.last_block.state_root.as_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 #[tonic::async_trait]
@@ -51,9 +60,9 @@ impl npb::node_service_server::NodeService for Node {
                 name: runtime.as_ref().map(|r| r.name.clone()).unwrap_or_default(),
                 confidential: runtime.is_some_and(|r| r.confidential),
                 has_keys: status.has_keys,
-                round: status.round.0,
-                state_root: status.state_root.as_bytes().to_vec(),
-                pool_size: status.pool_size,
+                round: status.applied_round,
+                state_root: state_root(&worker),
+                pool_size: u32::try_from(worker.pool_len()).unwrap_or(u32::MAX),
                 committee_role: committee_role.to_string(),
             });
         }

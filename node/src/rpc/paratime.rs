@@ -10,7 +10,7 @@ use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_proto::{Canonical, Wire};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{Chain as _, Links as _};
+use paralith_worker::{Chain as _, Confirmation, Links as _};
 use paratime_api::output::{IoLeaf, Output, io_root};
 use paratime_api::query::Query;
 use paratime_api::tx;
@@ -72,9 +72,12 @@ impl ParaTime {
         for member in self.members(id).await? {
             let own = (member == self.state.node_id).then(|| self.state.services.worker(id));
             let results = match own.flatten() {
-                Some(worker) => {
-                    worker.submit_transactions(vec![raw.clone()]).await.map_err(|e| worker_status(&e))
-                }
+                Some(worker) => Ok(worker
+                    .submit_transactions(None, vec![raw.clone()])
+                    .await
+                    .into_iter()
+                    .filter_map(|result| Output::from_pb(result).ok())
+                    .collect()),
                 None => self
                     .state
                     .links
@@ -107,7 +110,7 @@ impl ParaTime {
             return Ok(RoundData { header: Some(header.to_pb()), ..RoundData::default() });
         }
         if let Some(worker) = self.state.services.worker(id)
-            && let Ok(data) = worker.fetch_round(round).await
+            && let Ok(data) = worker.fetch_round(round.0)
             && data.outputs.len() == data.leaves.len()
         {
             return Ok(data);
@@ -228,7 +231,7 @@ impl ParaTime {
             loop {
                 match confirmations.recv().await {
                     Ok(confirmation) => {
-                        if let Some(receipt) = confirmation.soft_receipt(&hash) {
+                        if let Some(receipt) = soft_receipt(confirmation, &hash) {
                             let _ = sender.send(Ok(receipt)).await;
                             if wait_for == ppb::Confirmation::Soft {
                                 return;
@@ -255,6 +258,21 @@ impl ParaTime {
             () = softly => Ok(()),
         }
     }
+}
+
+/// The soft receipt of a transaction, if this confirmation is of its round.
+fn soft_receipt(confirmation: Confirmation, hash: &Hash) -> Option<ppb::Receipt> {
+    let Confirmation::Soft { round, proposal, votes, tx_hashes } = confirmation else {
+        return None;
+    };
+    tx_hashes.contains(hash).then(|| ppb::Receipt {
+        tx_hash: hash.as_bytes().to_vec(),
+        confirmation: ppb::Confirmation::Soft as i32,
+        round,
+        proposal: Some(proposal),
+        votes,
+        ..ppb::Receipt::default()
+    })
 }
 
 /// Whether another node's data is that of the final header.
@@ -347,7 +365,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
             refusal(Code::NotFound, "node", 6, "this node knows no final round with this transaction")
         };
         let worker = self.state.services.worker(&id).ok_or_else(missing)?;
-        let receipt = worker.receipt(hash).await.map_err(|e| worker_status(&e))?;
+        let receipt = worker.receipt(&hash).map_err(|e| worker_status(&e))?;
         Ok(Response::new(receipt.ok_or_else(missing)?))
     }
 
@@ -398,7 +416,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
             let own = (member == self.state.node_id).then(|| self.state.services.worker(&id));
             let answer = match own.flatten() {
                 Some(worker) => {
-                    worker.reveal(round, handle.clone()).await.map_err(|e| worker_status(&e))
+                    worker.reveal(round.0, handle.clone()).await.map_err(|e| worker_status(&e))
                 }
                 None => self
                     .state

@@ -66,7 +66,8 @@ pub(crate) fn send_proposal(
     shared.store.keep_batch(checked.header.round.0, &checked.id(), proposal)?;
     let twice = shared.config.byzantine.is_some_and(Byzantine::proposes_twice);
     for (index, peer) in shared.members().into_iter().enumerate() {
-        if !shared.is(Byzantine::WithholdBatch) && !(twice && index % 2 == 1) {
+        let skipped = shared.is(Byzantine::WithholdBatch) || (twice && index % 2 == 1);
+        if !skipped {
             send(shared, tasks, peer, Message::Proposal(proposal.clone()));
         }
     }
@@ -149,7 +150,7 @@ pub(crate) fn send_vote(shared: &Arc<Shared>, tasks: &mut Tasks, message: &VoteM
             Some(Some(other)) if index % 2 == 1 => other,
             _ => message,
         };
-        send(shared, tasks, peer, Message::Vote(message.clone()));
+        send(shared, tasks, peer, Message::Vote(Box::new(message.clone())));
     }
 }
 
@@ -198,7 +199,8 @@ async fn executed(
     let batch = shared.store.batch(&proposal.id())?.ok_or(WorkerError::NotFound)?;
     let situation = shared.current().ok_or(WorkerError::NotReady)?;
     let size = batch.transactions.len() as u64;
-    let bytes = batch.transactions.iter().fold(0_u64, |sum, raw| sum.saturating_add(raw.len() as u64));
+    let bytes =
+        batch.transactions.iter().fold(0_u64, |sum, raw| sum.saturating_add(raw.len() as u64));
     if size > u64::from(situation.batching.max_batch_size)
         || bytes > u64::from(situation.batching.max_batch_bytes)
     {
@@ -260,11 +262,11 @@ pub(crate) fn fetch(
         for peer in peers {
             let ask = shared.links.fetch_proposal(peer, shared.config.runtime_id, id);
             let answer = tokio::time::timeout(LINK_TIMEOUT, ask).await;
-            if let Ok(Ok(proposal)) = answer {
-                if let Some(found) = accept_batch(&shared, &id, &proposal) {
-                    input = found;
-                    break;
-                }
+            if let Ok(Ok(proposal)) = answer
+                && let Some(found) = accept_batch(&shared, &id, &proposal)
+            {
+                input = found;
+                break;
             }
         }
         let _ = shared.inputs.send(input).await;
@@ -317,7 +319,7 @@ pub(crate) fn resume(shared: &Arc<Shared>, tasks: &mut Tasks) -> Result<Vec<Inpu
 
 enum Message {
     Proposal(Proposal),
-    Vote(VoteMessage),
+    Vote(Box<VoteMessage>),
 }
 
 /// Sends, and tries again a few times: a peer may be just starting.
@@ -332,7 +334,7 @@ fn send(shared: &Arc<Shared>, tasks: &mut Tasks, peer: PublicKey, message: Messa
         for attempt in 1..=SEND_ATTEMPTS {
             let sending = match &message {
                 Message::Proposal(proposal) => shared.links.propose(peer, proposal.clone()),
-                Message::Vote(vote) => shared.links.send_vote(peer, vote.clone()),
+                Message::Vote(vote) => shared.links.send_vote(peer, vote.as_ref().clone()),
             };
             if matches!(tokio::time::timeout(LINK_TIMEOUT, sending).await, Ok(Ok(()))) {
                 return;

@@ -19,6 +19,9 @@ pub struct ChainBlock {
 /// A value of consensus state at a height with the proof of it or of its absence.
 pub type ProvenValue = (Option<Vec<u8>>, Vec<u8>);
 
+/// A height and a value of its state.
+pub type HeightValue = (u64, Option<Vec<u8>>);
+
 /// The consensus chain. Whoever implements it verifies what it reads by light client and proof,
 /// unless the application runs in the same process.
 pub trait Chain: Send + Sync {
@@ -31,11 +34,10 @@ pub trait Chain: Send + Sync {
         &self,
         height: Option<u64>,
         key: Vec<u8>,
-    ) -> BoxFuture<'_, Result<(u64, Option<Vec<u8>>), ChainError>>;
+    ) -> BoxFuture<'_, Result<HeightValue, ChainError>>;
 
     /// A value of state with its proof, for the trusted side, which verifies it itself.
-    fn proven(&self, height: u64, key: Vec<u8>)
-    -> BoxFuture<'_, Result<ProvenValue, ChainError>>;
+    fn proven(&self, height: u64, key: Vec<u8>) -> BoxFuture<'_, Result<ProvenValue, ChainError>>;
 
     /// An encoded light block; of height 0 the newest.
     fn light_block(&self, height: u64) -> BoxFuture<'_, Result<Vec<u8>, ChainError>>;

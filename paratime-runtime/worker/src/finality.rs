@@ -100,11 +100,7 @@ async fn fetch(shared: &Shared, header: &Header) -> Result<(RoundData, Prepared)
     Err(error)
 }
 
-async fn round_of(
-    shared: &Shared,
-    peer: PublicKey,
-    round: Round,
-) -> Result<RoundData, LinkError> {
+async fn round_of(shared: &Shared, peer: PublicKey, round: Round) -> Result<RoundData, LinkError> {
     let ask = shared.links.fetch_round(peer, shared.config.runtime_id, round);
     let late = |_| LinkError::Unreachable("no answer in time".to_string());
     tokio::time::timeout(LINK_TIMEOUT, ask).await.map_err(late)?
@@ -202,10 +198,10 @@ async fn fetch_opened(
     leaves: &[IoLeaf],
 ) -> Option<Vec<paratime_pb::OpenedOutput>> {
     for peer in sources(shared) {
-        if let Ok(data) = round_of(shared, peer, Round(round)).await {
-            if opened_fit(&data.outputs, leaves) {
-                return Some(data.outputs);
-            }
+        if let Ok(data) = round_of(shared, peer, Round(round)).await
+            && opened_fit(&data.outputs, leaves)
+        {
+            return Some(data.outputs);
         }
     }
     None

@@ -80,9 +80,9 @@ impl WorkerHandle {
     /// A final round whose outputs are open.
     pub fn round(&self, round: u64) -> Result<Option<pb::Round>, WorkerError> {
         let data = self.shared.store.round(round)?;
-        Ok(data.filter(|data| data.outputs.len() == data.leaves.len()).map(
-            |RoundData { header, leaves, outputs, .. }| pb::Round { header, leaves, outputs },
-        ))
+        Ok(data
+            .filter(|data| data.outputs.len() == data.leaves.len())
+            .map(|RoundData { header, leaves, outputs, .. }| pb::Round { header, leaves, outputs }))
     }
 
     /// Soft and final confirmations as they come.
@@ -226,9 +226,13 @@ impl WorkerHandle {
     fn open(&self, raw: &[u8]) -> Result<PoolTx, Error> {
         let situation = self.shared.current().ok_or_else(|| refusal(&WorkerError::NotReady))?;
         let (config, limits) = (&self.shared.config, &situation.batching);
-        let opened =
-            tx::open(raw, &config.chain_context, &config.runtime_id, limits.max_batch_bytes as usize)
-                .map_err(|e| error("paratime", e.code(), &e))?;
+        let opened = tx::open(
+            raw,
+            &config.chain_context,
+            &config.runtime_id,
+            limits.max_batch_bytes as usize,
+        )
+        .map_err(|e| error("paratime", e.code(), &e))?;
         let gas_limit = opened.transaction.gas_limit;
         if gas_limit > limits.max_batch_gas {
             let refused =

@@ -14,6 +14,7 @@
 //! those very bytes: a crash is not equivocation.
 
 mod act;
+mod boundary;
 mod byzantine;
 mod chain;
 mod error;
@@ -32,7 +33,7 @@ mod wire;
 mod worker;
 
 pub use byzantine::Byzantine;
-pub use chain::{Chain, ChainBlock, ProvenValue};
+pub use chain::{Chain, ChainBlock, HeightValue, ProvenValue};
 pub use error::{ChainError, TrustedError, WorkerError};
 pub use handle::WorkerHandle;
 pub use host::HostStore;

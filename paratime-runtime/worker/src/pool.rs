@@ -116,7 +116,12 @@ impl TxPool {
 
     /// A transaction is final: it leaves, and the sender's next one may follow.
     pub fn finalised(&mut self, hash: &Hash) {
-        let Some(tx) = self.remove(hash) else { return };
+        let Some(tx) = self.remove(hash) else {
+            // It never was here, so we lost track of somebody's nonces: better a refusal on record
+            // than a transaction that waits for ever behind a gap that has closed.
+            self.next_nonces.clear();
+            return;
+        };
         if self.next_nonces.len() >= self.limits.count_max {
             self.next_nonces.clear();
         }
@@ -259,6 +264,16 @@ mod tests {
         assert_eq!(order(&pool, &all), []);
         pool.add(0, tx(1, 1)).unwrap();
         assert_eq!(order(&pool, &all), [(1, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn a_gap_that_closed_elsewhere_holds_nobody_up() {
+        let mut pool = TxPool::new(PoolLimits::default());
+        pool.add(0, tx(1, 0)).unwrap();
+        pool.finalised(&tx(1, 0).hash);
+        pool.add(0, tx(1, 2)).unwrap();
+        pool.finalised(&tx(1, 1).hash);
+        assert_eq!(order(&pool, &batching(10, 10_000, 1_000)), [(1, 2)]);
     }
 
     #[test]

@@ -53,12 +53,20 @@ impl Store {
     }
 
     /// The proposal that this node signed.
-    pub(crate) fn own_proposal(&self, round: u64, rank: u64) -> Result<Option<Proposal>, StorageError> {
+    pub(crate) fn own_proposal(
+        &self,
+        round: u64,
+        rank: u64,
+    ) -> Result<Option<Proposal>, StorageError> {
         self.read(&self.signed_key(round, rank, Kind::Proposal))
     }
 
     /// The vote that this node signed.
-    pub(crate) fn own_vote(&self, round: u64, rank: u64) -> Result<Option<VoteMessage>, StorageError> {
+    pub(crate) fn own_vote(
+        &self,
+        round: u64,
+        rank: u64,
+    ) -> Result<Option<VoteMessage>, StorageError> {
         self.read(&self.signed_key(round, rank, Kind::Vote))
     }
 
@@ -200,8 +208,7 @@ impl Store {
     /// batches of rounds that every member has long passed.
     fn forget(&self, batch: &mut WriteBatch, round: u64) -> Result<(), StorageError> {
         let old = round.saturating_sub(ROUNDS_KEPT).to_be_bytes();
-        for (kind, before) in
-            [(OUTCOME, round.to_be_bytes()), (SIGNED, old), (BATCH_OF_ROUND, old)]
+        for (kind, before) in [(OUTCOME, round.to_be_bytes()), (SIGNED, old), (BATCH_OF_ROUND, old)]
         {
             let (from, to) = (self.key(kind, &[]), self.key(kind, &[&before]));
             for (key, value) in self.kv.range(Column::Blocks, &from, Some(&to), FORGET_MAX)? {

@@ -45,15 +45,14 @@ pub(crate) async fn read(chain: &dyn Chain, id: &RuntimeId) -> Result<Option<Vie
 }
 
 /// The schedulers that were barred when the running round began. Those who were barred since lose
-/// their turn from the next round on.
-pub(crate) async fn skipped(
-    chain: &dyn Chain,
-    view: &View,
-) -> Result<Vec<PublicKey>, ChainError> {
+/// their turn from the next round on. Where that state is not kept any more, those of now.
+pub(crate) async fn skipped(chain: &dyn Chain, view: &View) -> Vec<PublicKey> {
     let began = view.state.last_block_height.0;
     let key = roothash::keys::runtime_state(&view.state.runtime_id);
-    let then: Option<RuntimeState> = get(chain, began, key).await?;
-    Ok(then.map_or_else(|| view.state.skipped.clone(), |state| state.skipped))
+    match get::<RuntimeState>(chain, began, key).await {
+        Ok(Some(then)) => then.skipped,
+        _ => view.state.skipped.clone(),
+    }
 }
 
 /// The header of a round, if it is kept.

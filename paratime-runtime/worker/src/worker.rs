@@ -123,12 +123,13 @@ impl Loop {
         };
         let synced = self.sync(view.height).await;
         // Whom to ask for rounds is known before any is asked for.
-        self.know(&view, false).await?;
+        self.know(&view, false).await;
         let followed = finality::catch_up(&self.shared, view.height, &view.state).await;
         let root = finality::state_root(&self.shared)?;
         let has_state = followed.is_ok() && root == view.state.last_block.state_root;
-        let ready = has_state && synced.as_ref().is_ok_and(|has_keys| *has_keys || !view.runtime.confidential);
-        let situation = self.know(&view, ready).await?;
+        let ready = has_state
+            && synced.as_ref().is_ok_and(|has_keys| *has_keys || !view.runtime.confidential);
+        let situation = self.know(&view, ready).await;
 
         let released = finality::release(&self.shared).await;
         self.report(&situation, &synced);
@@ -153,11 +154,11 @@ impl Loop {
     }
 
     /// Publishes the situation to the worker's other tasks.
-    async fn know(&mut self, view: &View, ready: bool) -> Result<Arc<Situation>, WorkerError> {
+    async fn know(&mut self, view: &View, ready: bool) -> Arc<Situation> {
         let last = view.state.last_block.round.0;
         let skipped = match &self.skipped {
             Some((round, skipped)) if *round == last => skipped.clone(),
-            _ => view::skipped(self.shared.chain.as_ref(), view).await?,
+            _ => view::skipped(self.shared.chain.as_ref(), view).await,
         };
         self.skipped = Some((last, skipped.clone()));
         let situation = Arc::new(Situation {
@@ -172,7 +173,7 @@ impl Loop {
             ready,
         });
         self.shared.situation.send_replace(Some(Arc::clone(&situation)));
-        Ok(situation)
+        situation
     }
 
     fn report(&self, situation: &Situation, synced: &Result<bool, WorkerError>) {
@@ -224,7 +225,8 @@ impl Loop {
     }
 
     fn step(&mut self, input: Input) {
-        let mut inputs = vec![self.pool_input(), Some(input)];
+        // What the pool holds is known before anything is decided on it.
+        let mut inputs = vec![Some(input), self.pool_input()];
         while let Some(input) = inputs.pop() {
             let Some(input) = input else { continue };
             for output in self.machine.step(self.shared.now_ms(), input) {

@@ -31,22 +31,22 @@ fn framed(requests: Vec<Request>) -> Vec<u8> {
 
 /// All answers until `count` have come or the connection ends.
 async fn answers(stream: &mut UnixStream, count: usize) -> Vec<Response> {
-    let (mut bytes, mut found) = (Vec::new(), Vec::new());
-    loop {
-        let mut rest = bytes.as_slice();
-        while let Ok(answer) =
-            <Response as Protobuf<raw::Response>>::decode_length_delimited(&mut rest)
-        {
-            found.push(answer);
-            if found.len() == count {
-                return found;
+    let mut found = Vec::new();
+    while found.len() < count {
+        let (mut len, mut shift) = (0_usize, 0);
+        loop {
+            let Ok(byte) = stream.read_u8().await else { return found };
+            len |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
             }
         }
-        bytes = rest.to_vec();
-        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return found;
-        }
+        let mut frame = vec![0; len];
+        stream.read_exact(&mut frame).await.unwrap();
+        found.push(<Response as Protobuf<raw::Response>>::decode(frame.as_slice()).unwrap());
     }
+    found
 }
 
 async fn answers_info(path: &PathBuf) {

@@ -219,6 +219,7 @@ message! {
 /// The kinds of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is never more than one at a time")]
 pub enum EvidenceKind {
     /// Two proposals.
     Proposals(EquivocatedProposals),

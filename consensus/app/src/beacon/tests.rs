@@ -29,5 +29,8 @@ fn randomness_depends_on_seed_and_epoch_and_is_frozen() {
         })
     };
     assert_ne!(entropy(Hash([1; 32])), entropy(Hash([2; 32])));
-    assert_eq!(entropy(Hash([1; 32])).to_string(), "48eef42e65cff05d5d02f8365ac5c68f20611a2b6139eb419593d5d5f50db266");
+    assert_eq!(
+        entropy(Hash([1; 32])).to_string(),
+        "48eef42e65cff05d5d02f8365ac5c68f20611a2b6139eb419593d5d5f50db266"
+    );
 }

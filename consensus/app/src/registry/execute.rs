@@ -41,10 +41,7 @@ pub(crate) fn register_node(ctx: &mut Context<'_>, body: &RegisterNode) -> Resul
 }
 
 /// Registers a runtime of the signer's entity, or changes it from the next epoch on.
-pub(crate) fn register_runtime(
-    ctx: &mut Context<'_>,
-    body: &RegisterRuntime,
-) -> Result<(), Error> {
+pub(crate) fn register_runtime(ctx: &mut Context<'_>, body: &RegisterRuntime) -> Result<(), Error> {
     let gas = state::params(ctx)?.gas_register_runtime;
     ctx.charge(gas)?;
     let limits = roothash_params(ctx)?;

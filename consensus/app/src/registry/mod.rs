@@ -23,7 +23,7 @@ use consensus_api::registry::{
 };
 use consensus_api::{Error, address};
 use paralith_crypto::sha256;
-use paralith_types::{Epoch, PublicKey, RuntimeId};
+use paralith_types::{Address, Epoch, PublicKey, RuntimeId};
 
 use crate::context::Context;
 
@@ -123,7 +123,7 @@ fn require_entity(ctx: &Context<'_>, id: &PublicKey) -> Result<Entity, Error> {
 }
 
 /// The account that answers for what an entity registers.
-fn account_of(entity: &PublicKey) -> paralith_types::Address {
+fn account_of(entity: &PublicKey) -> Address {
     address::of_key(entity)
 }
 

@@ -170,7 +170,9 @@ fn check_runtimes(
             (Some(_), Some(_)) if in_genesis => {
                 return Err(invalid("evidence names its chain, so genesis cannot hold any"));
             }
-            (Some(_), Some(_)) => drop(tee::verify_tee(ctx, node, runtime)?),
+            (Some(_), Some(_)) => {
+                tee::verify_tee(ctx, node, runtime)?;
+            }
             (None, None) => {}
         }
     }

@@ -93,10 +93,13 @@ fn check(ctx: &Context<'_>, runtime: &Runtime, limits: &roothash::Params) -> Res
     match runtime.kind {
         RuntimeKind::Compute => check_compute(ctx, runtime, limits),
         RuntimeKind::KeyManager => {
-            let fine = runtime.code.is_none()
-                && runtime.key_manager.is_none()
-                && runtime.tee.is_some();
-            if fine { Ok(()) } else { Err(invalid("a key manager has enclaves, and no code or keys")) }
+            let fine =
+                runtime.code.is_none() && runtime.key_manager.is_none() && runtime.tee.is_some();
+            if fine {
+                Ok(())
+            } else {
+                Err(invalid("a key manager has enclaves, and no code or keys"))
+            }
         }
     }
 }
@@ -159,7 +162,10 @@ fn check_rounds(runtime: &Runtime, limits: &roothash::Params) -> Result<(), Erro
         (executor.allowed_stragglers < executor.workers, "stragglers: fewer than workers"),
         (executor.round_timeout_blocks > discrepancy::GRACE, "round timeout: more than 2 blocks"),
         (executor.round_timeout_blocks <= MAX_TIMEOUT_BLOCKS, "round timeout: at most a million"),
-        (executor.max_messages <= limits.max_runtime_messages, "messages: within the chain's limit"),
+        (
+            executor.max_messages <= limits.max_runtime_messages,
+            "messages: within the chain's limit",
+        ),
         (
             executor.max_in_messages <= limits.max_in_runtime_messages,
             "incoming messages: within the chain's limit",

@@ -16,17 +16,12 @@ fn power_is_a_sixteenth_of_the_stake_within_what_comet_takes() {
         (vec![1600, 800], vec![100, 50]),
         (vec![u128::from(limit) * 16], vec![limit]),
         (vec![u128::from(limit) * 16 + 16], vec![limit / 2 + 1]),
-        (vec![u128::MAX, 16], vec![(1 << 59) + ((1 << 59) - 1), 1]),
+        (vec![u128::MAX, 16], vec![(1 << 59) - 1, 1]),
     ] {
         let stakes: Vec<Amount> = stakes.into_iter().map(Amount).collect();
         let powers = voting_powers(&stakes);
+        assert_eq!(powers, expected, "{stakes:?}");
         assert!(powers.iter().map(|power| u128::from(*power)).sum::<u128>() <= u128::from(limit));
-        if stakes.first() != Some(&Amount(u128::MAX)) {
-            assert_eq!(powers, expected, "{stakes:?}");
-        } else {
-            assert_eq!(powers.get(1), Some(&1));
-            assert!(powers.first().is_some_and(|power| *power > limit / 2 - 1));
-        }
     }
 }
 

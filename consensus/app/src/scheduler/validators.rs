@@ -83,13 +83,20 @@ pub(crate) fn updates(before: &Validators, after: &Validators) -> Vec<ValidatorU
 
 /// The powers of these stakes, whose sum CometBFT takes.
 pub(super) fn voting_powers(stakes: &[Amount]) -> Vec<u64> {
-    let scaled = |halvings: u32| stakes.iter().map(move |stake| {
-        stake.0.checked_div(STAKE_PER_POWER).unwrap_or(0).checked_shr(halvings).unwrap_or(0).max(1)
-    });
-    // A sum of at most a few thousand ones fits, so some number of halvings does.
-    let fits = |halvings: &u32| {
-        scaled(*halvings).fold(0_u128, u128::saturating_add) <= MAX_TOTAL_POWER
+    let scaled = |halvings: u32| {
+        stakes.iter().map(move |stake| {
+            stake
+                .0
+                .checked_div(STAKE_PER_POWER)
+                .unwrap_or(0)
+                .checked_shr(halvings)
+                .unwrap_or(0)
+                .max(1)
+        })
     };
+    // A sum of at most a few thousand ones fits, so some number of halvings does.
+    let fits =
+        |halvings: &u32| scaled(*halvings).fold(0_u128, u128::saturating_add) <= MAX_TOTAL_POWER;
     let halvings = (0..u128::BITS).find(fits).unwrap_or(u128::BITS);
     scaled(halvings).map(|power| u64::try_from(power).unwrap_or(1)).collect()
 }

@@ -51,5 +51,9 @@ pub(crate) fn claims_covered(account: &Account) -> Result<bool, Error> {
 }
 
 fn total(account: &Account) -> Result<Amount, StakingError> {
-    account.claims.iter().try_fold(Amount::ZERO, |sum, claim| sum.add(claim.amount)).map_err(overflow)
+    account
+        .claims
+        .iter()
+        .try_fold(Amount::ZERO, |sum, claim| sum.add(claim.amount))
+        .map_err(overflow)
 }

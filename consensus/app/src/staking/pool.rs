@@ -38,11 +38,7 @@ pub(super) fn withdraw(pool: &mut SharePool, shares: Amount) -> Result<Amount, E
 }
 
 /// Takes a pool's part of a slash of `amount` over a total stake of `total`.
-pub(super) fn slash(
-    pool: &mut SharePool,
-    amount: Amount,
-    total: Amount,
-) -> Result<Amount, Error> {
+pub(super) fn slash(pool: &mut SharePool, amount: Amount, total: Amount) -> Result<Amount, Error> {
     let part = if amount >= total {
         pool.balance
     } else {

@@ -157,9 +157,11 @@ fn nobody_transfers_to_or_from_accounts_of_the_chain() {
     testing::with_empty(|ctx| {
         fund(ctx, &address::common_pool(), 100);
         fund(ctx, &ONE, 100);
-        for (from, to) in
-            [(address::common_pool(), ONE), (ONE, address::common_pool()), (ONE, address::fee_accumulator())]
-        {
+        for (from, to) in [
+            (address::common_pool(), ONE),
+            (ONE, address::common_pool()),
+            (ONE, address::fee_accumulator()),
+        ] {
             assert_eq!(transfer(ctx, &from, &to, Amount(1)).unwrap_err().code(), 5);
         }
     });

@@ -1,9 +1,9 @@
 //! What gets in, what it pays, and what fails how.
 
+use consensus_api::address;
 use consensus_api::consensus::Error;
 use consensus_api::staking::Transfer;
 use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_api::address;
 use consensus_app::{App, BlockInput};
 use paralith_proto::Canonical;
 use paralith_storage::Kv;
@@ -102,8 +102,11 @@ fn each_refusal_has_its_code_at_admission_and_in_a_block() {
         ),
         (forged.encode(), Error::InvalidSignature, "consensus/8"),
         (
-            sign(&Transaction { chain_context: ChainContext([9; 32]), ..good.clone() }).encode(),
-            Error::WrongChain { expected: chain.to_string(), got: ChainContext([9; 32]).to_string() },
+            sign(&Transaction { chain_context: ChainContext([9; 32]), ..good }).encode(),
+            Error::WrongChain {
+                expected: chain.to_string(),
+                got: ChainContext([9; 32]).to_string(),
+            },
             "consensus/9",
         ),
         (vec![], Error::Malformed(paralith_proto::DecodeError::NotCanonical), "consensus/7"),
@@ -178,13 +181,13 @@ fn a_proposal_keeps_the_order_and_leaves_out_what_does_not_fit() {
     let mut net = Net::with(|params| params.consensus.max_block_gas = 25_000);
     let fee = Fee { amount: Amount(1), gas_limit: 10_000 };
     let a: Vec<_> = (0..3).map(|_| net.paying(ALICE, transfer(1), fee.clone())).collect();
-    let b = net.paying(BOB, transfer(1), fee.clone());
+    let b = net.paying(BOB, transfer(1), fee);
     let junk = vec![1, 2, 3];
     let pool = vec![a[1].clone(), junk, a[0].clone(), b.clone(), a[2].clone()];
 
     let chosen = net.app.prepare_proposal(pool, usize::MAX);
-    assert_eq!(chosen, [a[0].clone(), b.clone()], "a gap, junk, then no gas left");
-    let block = net.input(chosen.clone());
+    assert_eq!(chosen, [a[0].clone(), b], "a gap, junk, then no gas left");
+    let block = net.input(chosen);
     assert!(net.app.process_proposal(&block));
     assert!(net.finalize(block).txs.iter().all(|outcome| outcome.code == 0));
 

@@ -59,7 +59,10 @@ fn genesis_elects_validators_and_committees_at_once() {
     powers.sort();
     assert_eq!(powers, [500, 500, 1000], "a sixteenth of the stake");
     let committee = query::committee(app.latest(), &RUNTIME).unwrap().unwrap();
-    assert_eq!((committee.epoch, committee.workers.len(), committee.backups.len()), (Epoch(0), 2, 1));
+    assert_eq!(
+        (committee.epoch, committee.workers.len(), committee.backups.len()),
+        (Epoch(0), 2, 1)
+    );
 }
 
 #[test]
@@ -125,10 +128,12 @@ fn stake_that_does_not_cover_claims_counts_in_no_election() {
 fn committees_change_with_the_epoch_and_are_the_same_everywhere() {
     let run = || {
         let mut net = Net::new();
-        (1..12).map(|epoch| {
-            net.to_epoch(epoch);
-            query::committee(&net.state(), &RUNTIME).unwrap().unwrap()
-        }).collect::<Vec<_>>()
+        (1..12)
+            .map(|epoch| {
+                net.run_until_epoch(epoch);
+                query::committee(&net.state(), &RUNTIME).unwrap().unwrap()
+            })
+            .collect::<Vec<_>>()
     };
     let committees = run();
     assert_eq!(committees, run());

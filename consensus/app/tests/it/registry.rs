@@ -56,29 +56,31 @@ fn a_node_registers_counts_and_claims_stake() {
 #[test]
 fn each_wrong_node_is_refused_with_its_code() {
     let mut net = alice_with_stake();
+    // Each refusal takes a block.
+    let far = || Node { expiration: Epoch(40), ..node() };
     let wrong_runtime = NodeRuntime { runtime_id: RuntimeId([1; 32]), ..node().runtimes.remove(0) };
     let extra = NodeRuntime { extra_info: vec![1], ..node().runtimes.remove(0) };
     let cases = [
-        ("no roles", Node { roles: 0, ..node() }, 4, "registry/1"),
-        ("unknown role", Node { roles: 9 | 2, ..node() }, 4, "registry/1"),
-        ("compute without runtime", Node { runtimes: vec![], ..node() }, 4, "registry/1"),
-        ("runtime without role", Node { roles: 8, ..node() }, 4, "registry/1"),
-        ("key manager of compute", Node { roles: 4, ..node() }, 4, "registry/1"),
-        ("no port", Node { addresses: vec!["here".into()], ..node() }, 4, "registry/1"),
-        ("port 0", Node { addresses: vec!["here:0".into()], ..node() }, 4, "registry/1"),
-        ("long version", Node { software_version: "x".repeat(129), ..node() }, 4, "registry/1"),
-        ("extra info", Node { runtimes: vec![extra], ..node() }, 4, "registry/1"),
-        ("own key twice", Node { consensus_key: public(3), ..node() }, 3, "registry/1"),
-        ("another's signature", node(), 5, "registry/2"),
-        ("not listed", Node { entity_id: public(ENTITIES[0]), ..node() }, 4, "registry/3"),
-        ("no entity", Node { entity_id: public(BOB), ..node() }, 4, "registry/9"),
-        ("no runtime", Node { runtimes: vec![wrong_runtime], ..node() }, 4, "registry/11"),
-        ("another's id", Node { id: public(5), ..node() }, 4, "registry/12"),
-        ("expired", Node { expiration: Epoch(0), ..node() }, 4, "registry/13"),
-        ("too long", Node { expiration: Epoch(51), ..node() }, 4, "registry/13"),
+        ("no roles", Node { roles: 0, ..far() }, 4, "registry/1"),
+        ("unknown role", Node { roles: 9 | 2, ..far() }, 4, "registry/1"),
+        ("compute without runtime", Node { runtimes: vec![], ..far() }, 4, "registry/1"),
+        ("runtime without role", Node { roles: 8, ..far() }, 4, "registry/1"),
+        ("key manager of compute", Node { roles: 4, ..far() }, 4, "registry/1"),
+        ("no port", Node { addresses: vec!["here".into()], ..far() }, 4, "registry/1"),
+        ("port 0", Node { addresses: vec!["here:0".into()], ..far() }, 4, "registry/1"),
+        ("long version", Node { software_version: "x".repeat(129), ..far() }, 4, "registry/1"),
+        ("extra info", Node { runtimes: vec![extra], ..far() }, 4, "registry/1"),
+        ("own key twice", Node { consensus_key: public(3), ..far() }, 3, "registry/1"),
+        ("another's signature", far(), 5, "registry/2"),
+        ("not listed", Node { entity_id: public(ENTITIES[0]), ..far() }, 4, "registry/3"),
+        ("no entity", Node { entity_id: public(BOB), ..far() }, 4, "registry/9"),
+        ("no runtime", Node { runtimes: vec![wrong_runtime], ..far() }, 4, "registry/11"),
+        ("another's id", Node { id: public(5), ..far() }, 4, "registry/12"),
+        ("expired", Node { expiration: Epoch(0), ..far() }, 4, "registry/13"),
+        ("too long", Node { expiration: Epoch(200), ..far() }, 4, "registry/13"),
         (
             "used key",
-            Node { consensus_key: public(ENTITIES[0] + 2), ..node() },
+            Node { consensus_key: public(ENTITIES[0] + 2), ..far() },
             ENTITIES[0] + 2,
             "registry/20",
         ),
@@ -88,7 +90,7 @@ fn each_wrong_node_is_refused_with_its_code() {
         assert_eq!(net.refused(3, registration), code, "{what}");
     }
     net.ok(ALICE, ReclaimEscrow { account: account(ALICE), shares: Amount(800) });
-    let registration = net.registration(node(), 4);
+    let registration = net.registration(far(), 4);
     assert_eq!(net.refused(3, registration), "staking/4", "200 do not cover 300");
 }
 
@@ -117,18 +119,18 @@ fn an_expired_node_is_forgotten_after_its_stake_could_be_debonding() {
     let mut net = alice_with_stake();
     let registration = net.registration(Node { expiration: Epoch(1), ..validator_only() }, 4);
     net.ok(3, registration);
-    net.to_epoch(1);
+    net.run_until_epoch(1);
     let elected = |net: &Net| {
         let validators = query::validators(&net.state()).unwrap().validators;
         validators.iter().any(|validator| validator.node_id == public(3))
     };
     assert!(elected(&net));
-    net.to_epoch(2);
+    net.run_until_epoch(2);
     assert!(!elected(&net), "expired");
     assert!(query::node_status(&net.state(), &public(3)).unwrap().unwrap().expiration_processed);
-    net.to_epoch(3);
+    net.run_until_epoch(3);
     assert!(query::node(&net.state(), &public(3)).unwrap().is_some(), "it can still be slashed");
-    net.to_epoch(4);
+    net.run_until_epoch(4);
     assert_eq!(query::node(&net.state(), &public(3)).unwrap(), None);
     assert_eq!(query::node_status(&net.state(), &public(3)).unwrap(), None);
     assert_eq!(net.account(&account(ALICE)).claims.len(), 1, "the entity's alone");
@@ -146,7 +148,7 @@ fn an_expired_node_may_come_back_as_another() {
     let mut net = alice_with_stake();
     let registration = net.registration(Node { expiration: Epoch(1), ..node() }, 4);
     net.ok(3, registration);
-    net.to_epoch(2);
+    net.run_until_epoch(2);
     let back = Node { consensus_key: public(5), expiration: Epoch(9), ..validator_only() };
     let registration = net.registration(back.clone(), 5);
     net.ok(3, registration);
@@ -182,7 +184,7 @@ fn a_runtime_changes_at_the_next_epoch_and_only_what_may_change() {
 
     let stranger = RegisterRuntime { runtime: changed.clone() };
     assert_eq!(net.refused(ALICE, stranger), "registry/4");
-    let mut other_code = changed.clone();
+    let mut other_code = changed;
     other_code.code.as_mut().unwrap().id.0[0] ^= 1;
     assert_eq!(net.refused(owner, RegisterRuntime { runtime: other_code }), "registry/18");
 }

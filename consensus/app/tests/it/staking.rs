@@ -57,9 +57,9 @@ fn debonding_stake_is_paid_when_its_epoch_begins_and_slashed_until_then() {
     assert_eq!((staked.active.balance.0, staked.debonding.balance.0), (8910, 990));
     assert_eq!(net.account(&address::common_pool()).balance.0, 1000 + 100 + 20);
 
-    net.to_epoch(1);
+    net.run_until_epoch(1);
     assert_eq!(net.balance(ALICE), 1_000_000 - 2000 - 20);
-    net.to_epoch(2);
+    net.run_until_epoch(2);
     assert_eq!(net.balance(ALICE), 1_000_000 - 2000 - 20 + 990);
     assert_eq!(net.account(&entity).debonding, Default::default());
     let held = query::delegation(&net.state(), &entity, &account(ALICE)).unwrap();
@@ -100,7 +100,8 @@ fn op() -> impl Strategy<Value = Op> {
     let person = prop::sample::select(vec![ALICE, BOB, ENTITIES[0], ENTITIES[1]]);
     let amount = prop_oneof![0..20_u128, 0..20_000_u128, Just(u128::MAX)];
     prop_oneof![
-        (person.clone(), person.clone(), amount.clone()).prop_map(|(a, b, n)| Op::Transfer(a, b, n)),
+        (person.clone(), person.clone(), amount.clone())
+            .prop_map(|(a, b, n)| Op::Transfer(a, b, n)),
         (person.clone(), person.clone(), amount.clone()).prop_map(|(a, b, n)| Op::Escrow(a, b, n)),
         (person.clone(), person, amount).prop_map(|(a, b, n)| Op::Reclaim(a, b, n)),
         prop::sample::select(ENTITIES.to_vec()).prop_map(Op::Slash),

@@ -41,16 +41,17 @@ pub(crate) fn account(number: u8) -> Address {
 /// runtime.
 pub(crate) fn builder() -> Builder {
     let params = development_params(Hash([3; 32]));
-    let mut builder = Builder::new("test", GenesisTime::from_seconds(1_770_000_000).unwrap(), params)
-        .params(|params| {
-            params.beacon.epoch_blocks = EPOCH_BLOCKS;
-            params.staking.debonding_epochs = 2;
-            params.registry.max_node_expiration_epochs = 50;
-        })
-        .account(address::common_pool(), Amount(1000))
-        .fund(&public(ALICE), Amount(1_000_000))
-        .fund(&public(BOB), Amount(1_000_000))
-        .runtime(runtime(ENTITIES[0]));
+    let mut builder =
+        Builder::new("test", GenesisTime::from_seconds(1_770_000_000).unwrap(), params)
+            .params(|params| {
+                params.beacon.epoch_blocks = EPOCH_BLOCKS;
+                params.staking.debonding_epochs = 2;
+                params.registry.max_node_expiration_epochs = 50;
+            })
+            .account(address::common_pool(), Amount(1000))
+            .fund(&public(ALICE), Amount(1_000_000))
+            .fund(&public(BOB), Amount(1_000_000))
+            .runtime(runtime(ENTITIES[0]));
     for (entity, stake) in ENTITIES.into_iter().zip([16_000, 8_000, 8_000]) {
         let keys = NodeKeys { node: public(entity + 1), consensus: key(entity + 2) };
         builder = builder
@@ -167,15 +168,15 @@ impl Net {
     }
 
     /// Empty blocks until the epoch has just begun.
-    pub(crate) fn to_epoch(&mut self, epoch: u64) {
-        while query::epoch(&self.state()).unwrap().epoch < Epoch(epoch) {
+    pub(crate) fn run_until_epoch(&mut self, epoch: u64) {
+        while query::epoch(self.app.latest()).unwrap().epoch < Epoch(epoch) {
             self.block(vec![]);
         }
     }
 
     pub(crate) fn next_epoch(&mut self) {
         let now = query::epoch(self.app.latest()).unwrap().epoch;
-        self.to_epoch(now.0 + 1);
+        self.run_until_epoch(now.0 + 1);
     }
 
     /// A transaction of a key, with its next nonce.

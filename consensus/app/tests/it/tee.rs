@@ -93,12 +93,12 @@ fn an_attested_node_is_elected_while_its_evidence_is_fresh() {
     let registration = net.registration(node(tee), NODE + 1);
     net.ok(NODE, registration);
     assert_eq!(query::committee(&net.state(), &SECRET).unwrap(), None, "from the next epoch on");
-    net.to_epoch(1);
+    net.run_until_epoch(1);
     let committee = query::committee(&net.state(), &SECRET).unwrap().unwrap();
     assert_eq!((committee.epoch, committee.workers), (Epoch(1), vec![public(NODE)]));
-    net.to_epoch(2);
+    net.run_until_epoch(2);
     assert!(query::committee(&net.state(), &SECRET).unwrap().is_some(), "ten blocks old");
-    net.to_epoch(3);
+    net.run_until_epoch(3);
     assert_eq!(query::committee(&net.state(), &SECRET).unwrap(), None, "fifteen blocks old");
 }
 

@@ -62,13 +62,13 @@ async fn a_transaction_makes_a_block_and_the_next_block_proves_it() {
     assert!(matches!(engine.submit(Vec::new()).await, Err(EngineError::Stopped)));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_chain_does_not_stop_when_nobody_sends() {
     let document = document(1);
     let kv = Kv::memory();
     let application = Application::open(kv.clone()).unwrap();
     let mut blocks = application.subscribe();
-    let interval = Duration::from_secs(5);
+    let interval = Duration::from_millis(5);
     let engine =
         SoloEngine::start(&application, options(&document, &kv, interval)).await.unwrap();
     for height in 1..=12 {

@@ -11,8 +11,7 @@ use paralith_proto::Canonical;
 use crate::chain::{Chain, KM, RT, key};
 use crate::node::{KeyManager, born, pass_epoch};
 
-fn public_key(node: &KeyManager, epoch: u64) -> Call {
-    let _ = node;
+fn public_key(epoch: u64) -> Call {
     Call::PublicKeyGet(pb::PublicKeyGet { runtime_id: RT.as_bytes().to_vec(), epoch })
 }
 
@@ -30,8 +29,8 @@ fn two_enclaves_agree_on_a_first_generation_and_on_the_epochs_key() {
         assert_eq!(node.log(), Vec::<String>::new());
     }
     let epoch = chain.epoch().0;
-    let signed = all[0].bytes(public_key(&all[0], epoch));
-    assert_eq!(signed, all[1].bytes(public_key(&all[1], epoch)));
+    let signed = all[0].bytes(public_key(epoch));
+    assert_eq!(signed, all[1].bytes(public_key(epoch)));
     let signed = SignedRuntimePublicKey::decode(&signed, 1000).unwrap();
     let signer = status.signing_key.unwrap();
     let context = chain.context();
@@ -42,7 +41,7 @@ fn two_enclaves_agree_on_a_first_generation_and_on_the_epochs_key() {
     assert_eq!(Some(public.checksum), status.checksum);
 
     // Nothing for an epoch without a secret, nor for a runtime that policy does not name.
-    assert_eq!(all[0].refusal(public_key(&all[0], epoch + 1)), ("keys".to_string(), 13));
+    assert_eq!(all[0].refusal(public_key(epoch + 1)), ("keys".to_string(), 13));
     let other = Call::PublicKeyGet(pb::PublicKeyGet { runtime_id: vec![7; 32], epoch });
     assert_eq!(all[0].refusal(other), ("keys".to_string(), 11));
 }
@@ -64,7 +63,7 @@ fn a_restart_keeps_generations_and_loses_epoch_secrets() {
     let response = first.registration(done.response);
     assert_ne!((before.rak, before.rek), (first.claims().rak, first.claims().rek));
     let epoch = chain.epoch().0;
-    assert_eq!(first.refusal(public_key(&first, epoch)), ("keys".to_string(), 13));
+    assert_eq!(first.refusal(public_key(epoch)), ("keys".to_string(), 13));
 
     // The other one still has the epoch's secret.
     chain.block(vec![response]);
@@ -77,7 +76,7 @@ fn a_restart_keeps_generations_and_loses_epoch_secrets() {
     let reply = second.bytes(Call::AnswerReplication(pb::AnswerReplication { request }));
     first.initialised(Call::ProvideReplica(pb::ProvideReplica { reply }));
     assert!(first.sync().has_keys);
-    assert_eq!(first.bytes(public_key(&first, epoch)), second.bytes(public_key(&second, epoch)));
+    assert_eq!(first.bytes(public_key(epoch)), second.bytes(public_key(epoch)));
     assert_eq!(chain.status().checksum, checksum);
 }
 

@@ -26,7 +26,6 @@ pub(crate) const CODE: CodeId = CodeId([3; 32]);
 /// What the compute enclaves of these tests claim to be.
 pub(crate) const COMPUTE: Hash = Hash([0xcc; 32]);
 const VALIDATOR: u8 = 200;
-const POWER: u64 = 1;
 
 /// The key of a node, an entity or a platform.
 pub(crate) fn key(n: u8) -> SigningKey {
@@ -35,7 +34,9 @@ pub(crate) fn key(n: u8) -> SigningKey {
 
 /// The consensus key of a node.
 pub(crate) fn consensus_key(n: u8) -> SigningKey {
-    SigningKey::from_seed([n, 1, 2, 3, 4, 5, 6, 7, n, n, n, n, n, n, n, n].repeat(2).try_into().unwrap())
+    let mut seed = [n; 32];
+    seed[0] = 255;
+    SigningKey::from_seed(seed)
 }
 
 pub(crate) fn platform() -> SoftwarePlatform {
@@ -177,8 +178,7 @@ impl Chain {
         let app_hash = *state.roots.get(usize::try_from(height.0.checked_sub(1)?).ok()?)?;
         let validator = signer.map_or_else(|| consensus_key(VALIDATOR), key);
         let validator = ConsensusKey::from_seed(*validator.seed());
-        let power = if state.power == 0 { POWER } else { state.power };
-        let validators = validator_set(&[(validator.public(), power)]).unwrap();
+        let validators = validator_set(&[(validator.public(), state.power)]).unwrap();
         let header = HeaderInput {
             chain_id: self.document.chain_id().unwrap().parse().unwrap(),
             height: height.0.try_into().unwrap(),

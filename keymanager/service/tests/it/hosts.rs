@@ -41,7 +41,8 @@ fn an_enclave_on_an_old_chain_serves_nobody_new() {
     let newer = Hash([0xb2; 32]);
     compute.prove_freshness(newer);
     let height = chain.height().0;
-    assert_eq!(first.refusal(Call::Sync(pb::Sync { height })).0, "host");
+    let refused = first.refusal(Call::Sync(pb::Sync { height }));
+    assert_eq!(refused, ("view".to_string(), 1), "the host withholds it");
     // It sees an epoch that is over, in which nobody has this blob.
     let keys = |code| ("keys".to_string(), code);
     assert_eq!(first.refusal(compute.ask(&compute.request(newer))), keys(9));
@@ -62,12 +63,13 @@ fn an_enclave_on_an_old_chain_serves_nobody_new() {
 
 #[test]
 fn a_start_is_refused_where_it_would_not_be_safe() {
+    type Change = fn(&mut pb::Start);
     let chain = Arc::new(Chain::new(0));
     chain.block(vec![]);
     chain.block(vec![]);
     let node = KeyManager::start(1, &chain, vec![]);
     let sealed = node.bytes(Call::Stop(pb::Stop {}));
-    let cases: [(&str, fn(&mut pb::Start), u32); 8] = [
+    let cases: [(&str, Change, u32); 8] = [
         ("another genesis", |s| s.genesis = b"{}".to_vec(), 3),
         ("another context", |s| s.chain_context = vec![1; 32], 3),
         ("another chain id", |s| s.chain_id.push('x'), 3),

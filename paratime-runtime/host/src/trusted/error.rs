@@ -19,7 +19,9 @@ pub enum TrustedError {
     AlreadyStarted,
     #[error("cannot start: {0}")]
     BadStart(String),
-    #[error("what was sealed does not open here: another chain, runtime, build or machine sealed it")]
+    #[error(
+        "what was sealed does not open here: another chain, runtime, build or machine sealed it"
+    )]
     SealedState,
     #[error(transparent)]
     View(#[from] ViewError),
@@ -45,7 +47,7 @@ pub enum TrustedError {
     StateUnavailable(String),
     /// This machine's.
     #[error(transparent)]
-    Node(#[from] NodeFault),
+    Node(NodeFault),
     #[error("round {round} is not proven to be final with results")]
     NotFinal { round: u64 },
     /// The asker's.
@@ -109,6 +111,16 @@ impl From<TrustedError> for Failure {
             TrustedError::Boundary(error) => error.into(),
             TrustedError::Refused(failure) => failure,
             other => Self::new("trusted", other.code(), &other),
+        }
+    }
+}
+
+/// A missing or false node of the state is the host's doing, every other fault the machine's.
+impl From<NodeFault> for TrustedError {
+    fn from(fault: NodeFault) -> Self {
+        match fault {
+            NodeFault::State(error) => Self::StateUnavailable(error.reason),
+            other => Self::Node(other),
         }
     }
 }

@@ -3,7 +3,9 @@
 use consensus_api::beacon::{self, EpochState};
 use consensus_api::keymanager::{self, Status};
 use consensus_api::registry::{self, Runtime};
-use consensus_api::roothash::{self, Header, HeaderType, IncomingMessage, MessageResult, RuntimeState};
+use consensus_api::roothash::{
+    self, Header, HeaderType, IncomingMessage, MessageResult, RuntimeState,
+};
 use consensus_api::scheduler::{self, Committee};
 use paralith_abi as abi;
 use paralith_boundary::{Callbacks, ChainView};

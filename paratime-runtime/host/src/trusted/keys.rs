@@ -143,9 +143,8 @@ pub(crate) fn provide(
     view.sync(callbacks, secrets.min_height)?;
     let at = newest(&view, callbacks);
     let generation = at.generation(&at.runtime(&session.runtime_id)?)?;
-    let keys = secrets
-        .into_keys()
-        .ok_or_else(|| TrustedError::KeyReply("it has no generation".into()))?;
+    let keys =
+        secrets.into_keys().ok_or_else(|| TrustedError::KeyReply("it has no generation".into()))?;
     if keys.generation() < generation {
         let (got, needed) = (keys.generation(), generation);
         let reason = format!("it ends with generation {got}, the chain has {needed}");

@@ -79,9 +79,7 @@ impl TrustedRuntime {
         }
         let session = &*self.session()?;
         Ok(match call {
-            Call::Sync(call) => {
-                Reply::Synced(keys::sync(session, callbacks, Height(call.height))?)
-            }
+            Call::Sync(call) => Reply::Synced(keys::sync(session, callbacks, Height(call.height))?),
             Call::FreshnessBlob(_) => Reply::Bytes(keys::freshness_blob(session)?),
             Call::ConfirmFreshness(call) => {
                 keys::confirm_freshness(session, callbacks, Height(call.height))?;
@@ -95,9 +93,7 @@ impl TrustedRuntime {
                 keys::provide(session, callbacks, &call.reply)?;
                 Reply::Empty(pb::Empty {})
             }
-            Call::Check(call) => {
-                Reply::Bytes(read::check(session, callbacks, &call.transactions)?)
-            }
+            Call::Check(call) => Reply::Bytes(read::check(session, callbacks, &call.transactions)?),
             Call::Execute(call) => Reply::Executed(round::execute(session, callbacks, call)?),
             Call::Release(call) => Reply::Released(release::release(session, callbacks, call)?),
             Call::RunQuery(call) => Reply::Answer(read::query(session, callbacks, call)?),

@@ -107,7 +107,9 @@ impl Final {
         };
         let (chain, runtime) = (&session.chain, &self.runtime);
         let context = context(chain, runtime, self.round, self.epoch.0, self.height);
-        run(&mut Guest::new(module, state, context, seed, secret, 0))
+        let result = run(&mut Guest::new(module, state, context, seed, secret, 0));
+        kept.read(&result);
+        result
     }
 }
 

@@ -30,7 +30,9 @@ pub(crate) fn release(
         (header, session.sealer(keys.as_ref()))
     };
     if io_root(&leaves) != header.io_root {
-        return Err(TrustedError::BadOutputs("the leaves are not under the round's I/O root".into()));
+        return Err(TrustedError::BadOutputs(
+            "the leaves are not under the round's I/O root".into(),
+        ));
     }
     let place = Place {
         round: header.round,
@@ -66,5 +68,9 @@ fn open(
         }
     };
     let opened = OpenedOutput { tx_hash, blinding, output };
-    if opened.matches(leaf) { Ok(opened) } else { Err(bad("the round's leaf is of another output")) }
+    if opened.matches(leaf) {
+        Ok(opened)
+    } else {
+        Err(bad("the round's leaf is of another output"))
+    }
 }

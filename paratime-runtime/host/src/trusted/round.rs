@@ -233,8 +233,7 @@ fn guest<'a>(
     place: &Place,
 ) -> Result<Guest<'a>, TrustedError> {
     let height = inputs.proposal.consensus_height;
-    let context =
-        context(&session.chain, &inputs.runtime, place.round, inputs.epoch.0, height);
+    let context = context(&session.chain, &inputs.runtime, place.round, inputs.epoch.0, height);
     let (seed, secret) = match sealer {
         Some(sealer) => {
             let seed = sealer.seed(inputs.generation, place);

@@ -87,11 +87,6 @@ impl Sealer {
         Self { chain, runtime, index_key: keys.index_key(), guest_secret, generations }
     }
 
-    /// Whether this generation's keys are here.
-    pub(crate) fn has(&self, generation: u64) -> bool {
-        self.generation(generation).is_some()
-    }
-
     /// Where a key's value is stored.
     pub(crate) fn index(&self, key: &[u8]) -> Vec<u8> {
         kdf::prf(&self.index_key, INDEX, &[key]).to_vec()
@@ -226,11 +221,7 @@ mod tests {
     }
 
     fn place(batch: u8) -> Place {
-        Place {
-            round: Round(7),
-            previous_hash: Hash([3; 32]),
-            batch_hash: Hash([batch; 32]),
-        }
+        Place { round: Round(7), previous_hash: Hash([3; 32]), batch_hash: Hash([batch; 32]) }
     }
 
     #[test]

@@ -49,9 +49,9 @@ pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedE
     };
     let sealing_key = match call.sealing_key.as_slice() {
         [] => None,
-        bytes => Some(AeadKey::new(
-            bytes.try_into().map_err(|_| bad(&"a sealing key takes 32 bytes"))?,
-        )),
+        bytes => {
+            Some(AeadKey::new(bytes.try_into().map_err(|_| bad(&"a sealing key takes 32 bytes"))?))
+        }
     };
     let view = open_view(&document, sealing_key.as_ref(), (&chain, &runtime_id), &call.sealed)?;
     let module = match call.code.as_slice() {

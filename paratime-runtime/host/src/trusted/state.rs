@@ -39,6 +39,8 @@ pub(crate) struct KeptTree {
     tree: Option<HostTree>,
     /// What the last execution on it led to.
     computed: Option<(Round, Hash)>,
+    /// Whether the last use found all that it needed.
+    trusted: bool,
 }
 
 impl KeptTree {
@@ -46,9 +48,13 @@ impl KeptTree {
     pub(crate) fn at(&mut self, callbacks: &Callbacks, round: Round, root: Hash) -> &mut HostTree {
         // Pages that an execution computed name their children by the round's number. If the round
         // did not become final, the host never has those children: start over.
-        if self.computed.take().is_some_and(|computed| computed != (round, root)) {
+        let other = self.computed.take().is_some_and(|computed| computed != (round, root));
+        // And a page says where its children are, which its hash does not bind: after a use that
+        // failed, nothing that the host has said is kept.
+        if other || !self.trusted {
             self.tree = None;
         }
+        self.trusted = false;
         let source = || HostSource { callbacks: callbacks.clone(), round };
         let tree = self.tree.get_or_insert_with(|| VerifiedTree::new(source(), round.0, root));
         *tree.source_mut() = source();
@@ -61,6 +67,13 @@ impl KeptTree {
     /// Notes what an execution led to.
     pub(crate) fn computed(&mut self, round: Round, root: Hash) {
         self.computed = Some((round, root));
+        self.trusted = true;
+    }
+
+    /// Notes how a use ended that computed no root.
+    pub(crate) fn read<T>(&mut self, result: &Result<T, TrustedError>) {
+        self.trusted =
+            !matches!(result, Err(TrustedError::StateUnavailable(_) | TrustedError::Node(_)));
     }
 }
 

@@ -46,8 +46,7 @@ impl Opener<'_> {
     pub(crate) fn open(&self, raw: &[u8]) -> Result<Verified, TxError> {
         let verified = tx::open(raw, self.chain, &self.runtime.id, MAX_TX_BYTES)?;
         self.admit(&verified.transaction.body)?;
-        let (limit, got) =
-            (self.runtime.batching.max_batch_gas, verified.transaction.gas_limit);
+        let (limit, got) = (self.runtime.batching.max_batch_gas, verified.transaction.gas_limit);
         if got > limit { Err(TxError::GasLimit { limit, got }) } else { Ok(verified) }
     }
 

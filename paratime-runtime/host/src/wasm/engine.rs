@@ -21,8 +21,9 @@ use super::limits::{
 use super::validate::{features, validate};
 use super::{CallEnv, CallResult, Export, code_id, gas};
 
-/// Resident bytes that a slot of the pool may keep between calls, which spares page faults.
-const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
+/// Resident bytes that a slot of the pool may keep between calls, which spares page faults. Small,
+/// because a kernel that cannot tell which pages were touched has all of them cleared each time.
+const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
 
 /// Slots whose memory stays warm for the module that used them last.
 const WARM_SLOTS: u32 = 4;

@@ -21,7 +21,7 @@ pub const GAS_SCHEDULE_VERSION: u32 = 1;
 pub const MAX_GAS_LIMIT: u64 = 1 << 60;
 
 /// A call: a fresh instance and its end.
-pub const CALL: u64 = 40_000;
+pub const CALL: u64 = 60_000;
 
 /// A page of memory beyond [`FREE_PAGES`]: sixteen page faults and their cleaning up.
 pub const MEMORY_PAGE: u64 = 40_000;
@@ -30,7 +30,7 @@ pub const MEMORY_PAGE: u64 = 40_000;
 pub const FREE_PAGES: u64 = 32;
 
 /// Any host function.
-pub const HOST_CALL: u64 = 400;
+pub const HOST_CALL: u64 = 800;
 
 /// A byte that is copied between guest and host.
 pub const COPIED_BYTE: u64 = 2;
@@ -87,8 +87,8 @@ fn control(base: OperatorCost) -> OperatorCost {
         Br: 3,
         BrIf: 5,
         BrTable: 20,
-        Call: 30,
-        CallIndirect: 60,
+        Call: 50,
+        CallIndirect: 70,
         Select: 4,
         LocalGet: 1,
         LocalSet: 1,
@@ -173,8 +173,9 @@ fn integers(base: OperatorCost) -> OperatorCost {
 
 /// Loads, stores, bulk operations and growth.
 fn memory(base: OperatorCost) -> OperatorCost {
-    const LOAD: u8 = 6;
-    const STORE: u8 = 6;
+    // Between a load from the cache (2 ns) and one that misses it (13 ns).
+    const LOAD: u8 = 12;
+    const STORE: u8 = 8;
     const BULK: u8 = 100;
     OperatorCost {
         I32Load: LOAD,
@@ -330,6 +331,6 @@ mod tests {
         ];
         let schedule = format!("{GAS_SCHEDULE_VERSION} {constants:?} {:?}", operators());
         let digest = hex::encode(Sha256::digest(schedule));
-        assert_eq!(digest, "GOLDEN_GAS");
+        assert_eq!(digest, "2ef6902c009447b221cd7bc430a6f3c80860d34bbd9872d54a399ee013a14154");
     }
 }

@@ -1,5 +1,5 @@
 //! Guests in text form, and what they run in.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use consensus_api::beacon::EpochState;
 use consensus_api::keymanager::{Policy, Status};
 use consensus_api::registry::{
-    Batching, CapabilityTee, Code, Executor, Freshness, Node, NodeRuntime, ROLE_KEYMANAGER, Runtime,
-    RuntimeKind, RuntimeStaking, TeePolicy,
+    Batching, CapabilityTee, Code, Executor, Freshness, Node, NodeRuntime, ROLE_KEYMANAGER,
+    Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
 };
 use consensus_api::roothash::{
     Header, HeaderType, ProposalHeader, ResultsHeader, RuntimeState, batch_hash, empty_hash,
@@ -23,9 +23,7 @@ use paralith_host::trusted::process::in_process;
 use paralith_host::wasm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_proto::{Canonical, Wire};
 use paralith_storage::{Changes, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
-use paralith_types::{
-    Amount, Epoch, Hash, Height, PublicKey, Round, RuntimeId, X25519PublicKey,
-};
+use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
 use pb::host_call::Kind as Call;
 use pb::host_reply::Kind as Reply;
 
@@ -55,6 +53,12 @@ pub struct Host {
     chain: Arc<Chain>,
     state: Tree,
     pub lie: Mutex<Lie>,
+}
+
+impl Host {
+    pub fn new(chain: Arc<Chain>, state: Tree, lie: Mutex<Lie>) -> Self {
+        Self { chain, state, lie }
+    }
 }
 
 fn flipped(bytes: Vec<u8>) -> Vec<u8> {
@@ -478,8 +482,4 @@ impl Enclave {
     pub fn lie(&self, lie: Lie) {
         *self.host.lie.lock().unwrap() = lie;
     }
-}
-
-pub fn public(seed: u8) -> PublicKey {
-    key(seed).public()
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consensus_api::roothash::{ExecutorCommit, Message, SignedProposal, Vote, empty_hash, messages_hash};
+use consensus_api::roothash::{
+    ExecutorCommit, Message, SignedProposal, Vote, empty_hash, messages_hash,
+};
 use paralith_types::{Hash, PublicKey};
 
 use super::Output;
@@ -20,7 +22,10 @@ impl Run {
         let ranks: Vec<u64> = self.votes.keys().copied().collect();
         for rank in ranks {
             let missing = self.useful(rank);
-            if missing.is_empty() || self.is_on_its_way(rank, &missing) || !self.is_due_to_commit(rank, now_ms) {
+            if missing.is_empty()
+                || self.is_on_its_way(rank, &missing)
+                || !self.is_due_to_commit(rank, now_ms)
+            {
                 continue;
             }
             let Some(commit) = self.build(rank, &missing) else { continue };
@@ -51,7 +56,8 @@ impl Run {
             return Vec::new();
         }
         let useful = |(node, held): (&PublicKey, &Held)| {
-            let known = on_chain.is_some_and(|pool| pool.votes.iter().any(|vote| vote.signer == *node));
+            let known =
+                on_chain.is_some_and(|pool| pool.votes.iter().any(|vote| vote.signer == *node));
             let other = on_chain.is_some_and(|pool| pool.proposal_id != held.vote.proposal_id);
             // In dispute another proposal changes nothing, and only backups are heard.
             let heard = !chain.disputed || (self.is_backup(node) && !other);
@@ -158,7 +164,8 @@ impl Run {
         for votes in self.votes.values() {
             let workers: Vec<&Held> = self.workers_votes(votes).collect();
             let (results, failures) = tally(workers.iter().copied());
-            let proposal = workers.first().and_then(|held| self.proposals.get(&held.vote.proposal_id));
+            let proposal =
+                workers.first().and_then(|held| self.proposals.get(&held.vote.proposal_id));
             let Some(known) = proposal else { continue };
             let all = workers.len() == self.config.workers.len();
             if all && failures == 0 && results.len() == 1 {

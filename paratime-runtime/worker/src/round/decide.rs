@@ -177,9 +177,7 @@ impl Run {
         let busy = |known: &super::run::Known| {
             known.proposal.header.rank == rank && known.work == Work::Voting
         };
-        !self.is_void(rank)
-            && self.my_vote(rank).is_none()
-            && !self.proposals.values().any(busy)
+        !self.is_void(rank) && self.my_vote(rank).is_none() && !self.proposals.values().any(busy)
     }
 
     /// Worse schedulers wait for their turn, and workers wait with them: a bad backup scheduler
@@ -191,7 +189,10 @@ impl Run {
             voted_at.is_some_and(|height| self.situation.height > height)
         };
         let mine = self.my_rank() == Some(rank);
-        rank == 0 || mine || self.base_ms.is_some_and(|base| now_ms >= turn(base)) || on_chain_a_while()
+        rank == 0
+            || mine
+            || self.base_ms.is_some_and(|base| now_ms >= turn(base))
+            || on_chain_a_while()
     }
 }
 

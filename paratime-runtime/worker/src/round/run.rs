@@ -54,7 +54,9 @@ pub(super) enum Batch {
     Here,
     Unknown,
     /// Nobody had it at this time.
-    Missing { at_ms: u64 },
+    Missing {
+        at_ms: u64,
+    },
 }
 
 /// How far this node is with a proposal.
@@ -146,10 +148,10 @@ impl Run {
             }
             Input::BatchMissing { id } => {
                 self.fetching.remove(&id);
-                if let Some(known) = self.proposals.get_mut(&id) {
-                    if known.batch != Batch::Here {
-                        known.batch = Batch::Missing { at_ms: now_ms };
-                    }
+                if let Some(known) = self.proposals.get_mut(&id)
+                    && known.batch != Batch::Here
+                {
+                    known.batch = Batch::Missing { at_ms: now_ms };
                 }
             }
             Input::Vote(vote) => self.take_vote(now_ms, *vote, outputs),
@@ -205,10 +207,10 @@ impl Run {
     }
 
     fn executed(&mut self, id: &Hash, ballot: Ballot) {
-        if let Some(known) = self.proposals.get_mut(id) {
-            if known.work == Work::Executing {
-                known.work = Work::Ready(ballot);
-            }
+        if let Some(known) = self.proposals.get_mut(id)
+            && known.work == Work::Executing
+        {
+            known.work = Work::Ready(ballot);
         }
     }
 
@@ -225,10 +227,10 @@ impl Run {
         let votes = self.votes.entry(rank).or_default();
         match votes.get_mut(&held.vote.node) {
             None => {
-                if held.vote.node == self.me {
-                    if let Some(known) = self.proposals.get_mut(&id) {
-                        known.work = Work::Voting;
-                    }
+                if held.vote.node == self.me
+                    && let Some(known) = self.proposals.get_mut(&id)
+                {
+                    known.work = Work::Voting;
                 }
                 votes.insert(held.vote.node, held);
             }

@@ -194,6 +194,23 @@ fn evidence_of_an_earlier_epoch_costs_stake_and_does_not_skip() {
 }
 
 #[test]
+fn evidence_of_a_finished_round_skips_only_in_its_own_epoch() {
+    for epoch_ends in [false, true] {
+        let mut net = Net::new();
+        let body = proposals(&net, &net.header(0, 1), &net.header(0, 2));
+        let cheat = net.scheduler(0);
+        net.unanimous_round();
+        if epoch_ends {
+            net.begin_epoch(2, true);
+        }
+        assert_eq!(net.block(&user(body)).code(0), 0);
+        assert_eq!(net.gain(cheat), -61);
+        let expected = if epoch_ends { vec![] } else { ids(&[cheat]) };
+        assert_eq!(net.state().slashed, expected);
+    }
+}
+
+#[test]
 fn a_runtime_that_does_not_slash_takes_no_evidence() {
     let mut net = Net::with(|runtime| runtime.staking.slash_equivocation = Amount(0));
     let body = proposals(&net, &net.header(0, 1), &net.header(0, 2));

@@ -187,7 +187,7 @@ impl Net {
 
     /// A block with one commit, sent by the user.
     pub(super) fn commit(&mut self, header: &ProposalHeader, votes: Vec<Vote>) -> Block {
-        let body = self.body(&[header.clone()], votes, Vec::new());
+        let body = self.body(std::slice::from_ref(header), votes, Vec::new());
         self.block(&[(node_key(USER), body)])
     }
 

@@ -196,10 +196,10 @@ fn the_schedulers_vote_counts_only_with_its_messages_and_others_need_none() {
     let [b, c] = net.others(0);
     let vote = |node| vote_for(node, &header, Some(results.clone()));
     let (scheduler, wrong) = (vote(net.scheduler(0)), vec![transfer(entity(0), 31)]);
-    let without = net.body(&[header.clone()], vec![vote(b), scheduler.clone()], wrong);
+    let without = net.body(std::slice::from_ref(&header), vec![vote(b), scheduler.clone()], wrong);
     let block = net.block(&[(node_key(USER), without)]);
     assert_eq!((block.code(0), block.ignored()), (0, vec![11]));
-    let with = net.body(&[header.clone()], vec![scheduler, vote(c)], messages);
+    let with = net.body(std::slice::from_ref(&header), vec![scheduler, vote(c)], messages);
     let block = net.block(&[(node_key(USER), with)]);
     assert!(block.finalised().is_some());
     assert_eq!(net.account(&entity(0)).balance.0, 30);

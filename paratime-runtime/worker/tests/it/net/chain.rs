@@ -27,7 +27,6 @@ pub(crate) const RUNTIME: RuntimeId = RuntimeId([8; 32]);
 /// How a round ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
-    pub(crate) round: u64,
     pub(crate) verdict: Verdict,
     pub(crate) disputed: bool,
     pub(crate) outcome: Outcome,
@@ -173,7 +172,7 @@ fn runtime(setup: &Setup) -> Runtime {
             max_batch_size: 10,
             max_batch_bytes: 100_000,
             flush_timeout_ms: 20,
-            propose_timeout_ms: 400,
+            propose_timeout_ms: setup.propose_timeout_ms,
             max_batch_gas: 1_000,
         },
         staking: RuntimeStaking {
@@ -219,7 +218,7 @@ impl Inner {
     fn block(&mut self) -> u64 {
         self.height += 1;
         let mut made = false;
-        if self.height % self.epoch_blocks == 0 {
+        if self.height.is_multiple_of(self.epoch_blocks) {
             self.skipped.clear();
             self.committee.epoch = self.committee.epoch.next();
             self.new_header(HeaderType::EpochTransition, None);
@@ -261,9 +260,9 @@ impl Inner {
 
     fn end(&mut self, verdict: Verdict) {
         let outcome = self.pool.outcome().unwrap();
-        let (round, disputed) = (self.round(), self.pool.disputed());
+        let disputed = self.pool.disputed();
         self.skipped.extend(outcome.equivocators.iter().map(|signer| PublicKey(signer.0)));
-        self.ended.push(Ended { round, verdict, disputed, outcome, commits: self.commits });
+        self.ended.push(Ended { verdict, disputed, outcome, commits: self.commits });
     }
 
     fn new_header(&mut self, header_type: HeaderType, results: Option<PendingResult>) {
@@ -294,7 +293,8 @@ impl Inner {
     fn commit(&mut self, commit: &ExecutorCommit) {
         let mut counted = false;
         for vote in &commit.votes {
-            let named = commit.proposals.iter().map(|signed| (signed, signed.open(&CHAIN).unwrap()));
+            let named =
+                commit.proposals.iter().map(|signed| (signed, signed.open(&CHAIN).unwrap()));
             let (signed, header) =
                 named.into_iter().find(|(_, header)| header.id() == vote.proposal_id).unwrap();
             vote.verify(&CHAIN).unwrap();

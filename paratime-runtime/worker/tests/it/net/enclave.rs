@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use consensus_api::roothash::{
-    ProposalHeader, ResultsHeader, SignedProposal, empty_hash,
-};
+use consensus_api::roothash::{ProposalHeader, ResultsHeader, SignedProposal, empty_hash};
 use paralith_proto::pb::host::v1::{self as pb, host_call, host_reply};
 use paralith_proto::pb::paratime::v1 as paratime_pb;
 use paralith_proto::{Canonical, Message as _, Wire, required};

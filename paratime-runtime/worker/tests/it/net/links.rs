@@ -13,7 +13,7 @@ use paralith_worker::{LinkError, LinkFuture, Links, WorkerError, WorkerHandle};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Sent {
     Proposal(Proposal),
-    Vote(VoteMessage),
+    Vote(Box<VoteMessage>),
 }
 
 #[derive(Default)]
@@ -39,10 +39,6 @@ impl Net {
     pub(crate) fn sent_by(&self, id: &PublicKey) -> Vec<Sent> {
         let sent = self.sent.lock().unwrap();
         sent.iter().filter(|(from, _)| from == id).map(|(_, sent)| sent.clone()).collect()
-    }
-
-    pub(crate) fn forget(&self) {
-        self.sent.lock().unwrap().clear();
     }
 }
 
@@ -85,7 +81,7 @@ impl Links for Ends {
     }
 
     fn send_vote(&self, peer: PublicKey, vote: VoteMessage) -> LinkFuture<'_, ()> {
-        self.record(Sent::Vote(vote.clone()));
+        self.record(Sent::Vote(Box::new(vote.clone())));
         async move { self.peer(&peer)?.on_vote(vote).await.map_err(refused) }.boxed()
     }
 

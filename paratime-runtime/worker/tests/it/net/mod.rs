@@ -13,7 +13,7 @@ use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
 use paralith_proto::pb::paratime::v1::Receipt;
 use paralith_storage::Kv;
-use paralith_types::{Amount, Hash, PublicKey, RuntimeId};
+use paralith_types::{Amount, Hash, PublicKey};
 use paralith_worker::{Byzantine, PoolLimits, Trusted, Worker, WorkerConfig, WorkerHandle};
 use paratime_api::tx::{self, Body, Call, Transaction};
 use tokio::task::JoinHandle;
@@ -51,12 +51,18 @@ pub(crate) struct Setup {
     pub(crate) backups: Vec<usize>,
     pub(crate) stragglers: u32,
     pub(crate) faults: Vec<(usize, Byzantine)>,
+    pub(crate) propose_timeout_ms: u32,
 }
 
 impl Setup {
     /// Three workers and three other backups.
     pub(crate) fn three() -> Self {
-        Self { workers: vec![0, 1, 2], backups: vec![3, 4, 5], ..Self::default() }
+        Self {
+            workers: vec![0, 1, 2],
+            backups: vec![3, 4, 5],
+            propose_timeout_ms: 400,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn with(mut self, node: usize, fault: Byzantine) -> Self {
@@ -194,10 +200,7 @@ impl Cluster {
 }
 
 /// Polls until there is a value. The deadline is only there to fail instead of hanging.
-pub(crate) async fn until<T>(
-    what: impl Fn() -> String,
-    mut poll: impl FnMut() -> Option<T>,
-) -> T {
+pub(crate) async fn until<T>(what: impl Fn() -> String, mut poll: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = poll() {
@@ -236,5 +239,4 @@ pub(crate) fn hash_of(raw: &[u8]) -> Hash {
     tx::hash_of(raw)
 }
 
-pub(crate) const TEST_RUNTIME: RuntimeId = RUNTIME;
 const PATIENCE: Duration = Duration::from_secs(60);

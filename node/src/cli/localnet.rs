@@ -1,0 +1,400 @@
+//! `paralith localnet`: real processes on real CometBFT, with a status screen.
+
+use std::fs;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use consensus_api::registry::Batching;
+use consensus_engine::node_id;
+use paralith_proto::pb;
+use serde_json::json;
+use tokio::process::{Child, Command};
+
+use super::LocalnetArgs;
+use crate::config::{Config, EngineConfig, Role, TrustedPlacement};
+use crate::dev::{byzantine_of, now, shape};
+use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
+use crate::keystore::{write_key, write_private};
+use crate::network::{Member, Network, Shape};
+
+/// How often the status screen is drawn.
+const REDRAW: Duration = Duration::from_millis(500);
+
+/// How long a node that ended by itself is left alone before it is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// Ports of one node: public service, links, CometBFT's peers.
+const PORTS_A_NODE: u16 = 3;
+
+/// How long nodes may take to end when asked to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The shape of local networks.
+pub fn local_shape(args: &LocalnetArgs) -> Shape {
+    let dev = shape(args.seed);
+    Shape {
+        chain_name: "local",
+        validators: args.validators,
+        compute: args.compute,
+        keymanagers: args.keymanagers,
+        client: true,
+        epoch_blocks: 60,
+        batching: Batching { flush_timeout_ms: 20, propose_timeout_ms: 1000, ..dev.batching },
+        ..dev
+    }
+}
+
+struct Running {
+    name: String,
+    config: PathBuf,
+    endpoint: String,
+    log: PathBuf,
+    child: Option<Child>,
+    ended_at: Option<Instant>,
+    restarts: u32,
+}
+
+/// Runs a network until it is interrupted.
+pub async fn run(args: LocalnetArgs) -> Result<(), NodeError> {
+    let temporary = match &args.home {
+        Some(_) => None,
+        None => Some(
+            tempfile::Builder::new()
+                .prefix("paralith-net-")
+                .tempdir()
+                .map_err(|e| NodeError::io("a temporary folder", &e))?,
+        ),
+    };
+    let home = match (&args.home, &temporary) {
+        (Some(home), _) => home.clone(),
+        (None, Some(temporary)) => temporary.path().to_path_buf(),
+        (None, None) => return Err(NodeError::internal(&"a network has a home")),
+    };
+    consensus_engine::find_binary().map_err(|e| NodeError::NotReady { reason: e.to_string() })?;
+    let mut running = prepare(&args, &home)?;
+    for node in &mut running {
+        start(node)?;
+    }
+    let ended = watch(&args, &mut running).await;
+    stop(&mut running).await;
+    if let Some(temporary) = temporary {
+        temporary.close().map_err(|e| NodeError::io("removing the temporary folder", &e))?;
+    }
+    ended
+}
+
+/// Writes what is missing of a network's home and gives its nodes.
+fn prepare(args: &LocalnetArgs, home: &Path) -> Result<Vec<Running>, NodeError> {
+    let shape = local_shape(args);
+    let file = home.join("genesis.json");
+    let network = if file.exists() {
+        let text = fs::read_to_string(&file)
+            .map_err(|e| NodeError::io(file.display().to_string(), &e))?;
+        let genesis = GenesisInfo::parse(&text)?;
+        let network = shape.network(genesis.document.genesis_time)?;
+        if network.genesis.context != genesis.context {
+            return Err(NodeError::usage(
+                home.display().to_string(),
+                "it holds a network of another shape, seed or version: use those, or another --home",
+            ));
+        }
+        network
+    } else {
+        let network = shape.network(now()?)?;
+        write_private(&file, network.genesis.json.as_bytes())?;
+        network
+    };
+    write_key(&home.join("platform.key"), &network.platform)?;
+    let mut running = Vec::new();
+    for index in 0..network.members.len() {
+        running.push(prepare_node(args, home, &network, index)?);
+    }
+    Ok(running)
+}
+
+fn port(args: &LocalnetArgs, network: &Network, index: usize, which: u16) -> Result<u16, NodeError> {
+    // The client is the first of all, at the port where commands look for a node.
+    let place = match network.members.get(index).map(|member| member.role) {
+        Some(Role::Client) => 0,
+        _ => index.saturating_add(1),
+    };
+    u16::try_from(place)
+        .ok()
+        .and_then(|place| place.checked_mul(PORTS_A_NODE))
+        .and_then(|offset| args.base_port.checked_add(offset)?.checked_add(which))
+        .ok_or_else(|| NodeError::usage("--base-port", "too high for a network of this size"))
+}
+
+fn prepare_node(
+    args: &LocalnetArgs,
+    home: &Path,
+    network: &Network,
+    index: usize,
+) -> Result<Running, NodeError> {
+    let member: &Member =
+        network.members.get(index).ok_or_else(|| NodeError::internal(&"a member"))?;
+    let folder = home.join(&member.name);
+    write_key(&folder.join("node.key"), &member.node_key)?;
+    let is_validator = member.role == Role::Validator;
+    if is_validator {
+        write_key(&folder.join("consensus.key"), &member.consensus_key)?;
+    }
+    let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let own = |which| port(args, network, index, which);
+    let engine = if is_validator {
+        EngineConfig::Cometbft {
+            p2p_listen: local(own(2)?),
+            persistent_peers: peers(args, network, index)?,
+        }
+    } else {
+        EngineConfig::Light { nodes: validators(args, network)? }
+    };
+    let works = matches!(member.role, Role::Compute | Role::Keymanager);
+    let config = Config {
+        name: member.name.clone(),
+        home: PathBuf::from("data"),
+        genesis: PathBuf::from("../genesis.json"),
+        roles: vec![member.role],
+        node_key: PathBuf::from("node.key"),
+        consensus_key: is_validator.then(|| PathBuf::from("consensus.key")),
+        entity: member.entity.to_string(),
+        listen: local(own(0)?),
+        link_listen: works.then(|| own(1).map(local)).transpose()?,
+        link_address: works.then(|| own(1).map(|port| local(port).to_string())).transpose()?,
+        engine,
+        runtimes: if member.role == Role::Keymanager {
+            vec![network.key_manager]
+        } else {
+            Vec::new()
+        },
+        trusted: TrustedPlacement::Process,
+        software_platform_key: works.then(|| PathBuf::from("../platform.key")),
+        byzantine: byzantine_of(&args.byzantine, &member.name)?,
+        compression: true,
+        record: None,
+    };
+    let file = folder.join("node.toml");
+    if !file.exists() {
+        write_private(&file, config.to_toml()?.as_bytes())?;
+    }
+    if member.role == Role::Compute {
+        write_modules(&folder, network)?;
+    }
+    Ok(Running {
+        name: member.name.clone(),
+        endpoint: format!("http://{}", config.listen),
+        log: folder.join("log"),
+        config: file,
+        child: None,
+        ended_at: None,
+        restarts: 0,
+    })
+}
+
+/// The modules of genesis' ParaTimes, where a compute node finds them.
+fn write_modules(folder: &Path, network: &Network) -> Result<(), NodeError> {
+    for module in &network.modules {
+        let id = paralith_host::wasm::code_id(module);
+        let file = folder.join("data/modules").join(format!("{id}.wasm"));
+        if !file.exists() {
+            write_private(&file, module)?;
+        }
+    }
+    Ok(())
+}
+
+fn peers(args: &LocalnetArgs, network: &Network, own: usize) -> Result<Vec<String>, NodeError> {
+    let mut peers = Vec::new();
+    for (index, member) in network.members.iter().enumerate() {
+        if member.role == Role::Validator && index != own {
+            let port = port(args, network, index, 2)?;
+            peers.push(format!("{}@127.0.0.1:{port}", node_id(&member.node_key.public())));
+        }
+    }
+    Ok(peers)
+}
+
+/// Public services of the validators, the others' full nodes.
+fn validators(args: &LocalnetArgs, network: &Network) -> Result<Vec<String>, NodeError> {
+    let mut nodes = Vec::new();
+    for (index, member) in network.members.iter().enumerate() {
+        if member.role == Role::Validator {
+            nodes.push(format!("http://127.0.0.1:{}", port(args, network, index, 0)?));
+        }
+    }
+    Ok(nodes)
+}
+
+fn start(node: &mut Running) -> Result<(), NodeError> {
+    let program =
+        std::env::current_exe().map_err(|e| NodeError::io("this program's own file", &e))?;
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&node.log)
+        .map_err(|e| NodeError::io(node.log.display().to_string(), &e))?;
+    let child = Command::new(program)
+        .arg("start")
+        .arg("--config")
+        .arg(&node.config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        // Ctrl-C goes to this program alone, which stops them in good order.
+        .process_group(0)
+        .env("PARALITH_PARENT", std::process::id().to_string())
+        .spawn()
+        .map_err(|e| NodeError::io(format!("starting {}", node.name), &e))?;
+    node.child = Some(child);
+    node.ended_at = None;
+    Ok(())
+}
+
+/// Keeps nodes running and draws the screen until it is interrupted.
+async fn watch(args: &LocalnetArgs, running: &mut [Running]) -> Result<(), NodeError> {
+    let began = Instant::now();
+    let mut ready_after: Option<Duration> = None;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|e| NodeError::io("listening for signals", &e))?;
+    loop {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            () = tokio::time::sleep(REDRAW) => {}
+        }
+        for node in running.iter_mut() {
+            revive(node)?;
+        }
+        let rows = rows(running).await;
+        if ready_after.is_none() && rows.iter().all(|row| row.ready) {
+            ready_after = Some(began.elapsed());
+        }
+        draw(args, &rows, ready_after)?;
+    }
+}
+
+/// Starts a node again that ended without having been asked to.
+fn revive(node: &mut Running) -> Result<(), NodeError> {
+    if let Some(child) = &mut node.child
+        && !matches!(child.try_wait(), Ok(None))
+    {
+        node.child = None;
+        node.ended_at = Some(Instant::now());
+    }
+    match node.ended_at {
+        Some(ended_at) if ended_at.elapsed() >= RESTART_PAUSE => {
+            node.restarts = node.restarts.saturating_add(1);
+            start(node)
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Row {
+    name: String,
+    endpoint: String,
+    pid: Option<u32>,
+    ready: bool,
+    height: u64,
+    epoch: u64,
+    restarts: u32,
+    runtimes: Vec<String>,
+}
+
+async fn rows(running: &[Running]) -> Vec<Row> {
+    let asked = running.iter().map(|node| async move {
+        let status = tokio::time::timeout(REDRAW, ask(&node.endpoint)).await.ok().flatten();
+        Row {
+            name: node.name.clone(),
+            endpoint: node.endpoint.clone(),
+            pid: node.child.as_ref().and_then(Child::id),
+            restarts: node.restarts,
+            ready: status.as_ref().is_some_and(|status| status.ready),
+            height: status.as_ref().map_or(0, |status| status.height),
+            epoch: status.as_ref().map_or(0, |status| status.epoch),
+            runtimes: status
+                .map(|status| status.runtimes)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|r| format!("{} {} {}", r.name, r.round, r.committee_role))
+                .collect(),
+        }
+    });
+    futures::future::join_all(asked).await
+}
+
+async fn ask(endpoint: &str) -> Option<pb::node::v1::GetStatusResponse> {
+    use pb::node::v1::node_service_client::NodeServiceClient;
+    let mut client = NodeServiceClient::connect(endpoint.to_string()).await.ok()?;
+    let asked = client.get_status(pb::node::v1::GetStatusRequest {}).await;
+    asked.ok().map(tonic::Response::into_inner)
+}
+
+fn draw(args: &LocalnetArgs, rows: &[Row], ready: Option<Duration>) -> Result<(), NodeError> {
+    let failed = |e: std::io::Error| NodeError::io("the terminal", &e);
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let nodes: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "name": row.name, "node": row.endpoint, "pid": row.pid, "ready": row.ready,
+                    "height": row.height, "epoch": row.epoch, "restarts": row.restarts,
+                    "runtimes": row.runtimes,
+                })
+            })
+            .collect();
+        let line = json!({ "nodes": nodes, "ready_after_seconds": ready.map(|r| r.as_secs_f64()) });
+        return writeln!(out, "{line}").map_err(failed);
+    }
+    let mut screen = String::new();
+    if out.is_terminal() {
+        screen.push_str("\x1b[H\x1b[2J");
+    }
+    screen.push_str("a Paralith network on this machine   INSECURE: test keys, software enclaves\n\n");
+    screen.push_str("node           height  epoch  restarts  service                  ParaTimes: round, part\n");
+    for row in rows {
+        let state = if row.ready { "" } else { "  (starting)" };
+        screen.push_str(&format!(
+            "{:<14} {:>6} {:>6} {:>9}  {:<24} {}{state}\n",
+            row.name,
+            row.height,
+            row.epoch,
+            row.restarts,
+            row.endpoint,
+            row.runtimes.join(" · "),
+        ));
+    }
+    match ready {
+        Some(after) => screen.push_str(&format!(
+            "\nall nodes are up after {:.1} s. Try: paralith runtime call counter add '{{\"amount\":1}}'\nCtrl-C stops all\n",
+            after.as_secs_f64()
+        )),
+        None => screen.push_str("\nstarting …  Ctrl-C stops all\n"),
+    }
+    out.write_all(screen.as_bytes()).and_then(|()| out.flush()).map_err(failed)
+}
+
+/// Asks all nodes to end, then makes those end that do not.
+async fn stop(running: &mut [Running]) {
+    for node in running.iter() {
+        if let Some(pid) = node.child.as_ref().and_then(Child::id)
+            && let Ok(pid) = i32::try_from(pid)
+            && let Some(pid) = rustix::process::Pid::from_raw(pid)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+    for node in running.iter_mut() {
+        if let Some(child) = &mut node.child
+            && tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_err()
+        {
+            let _ = child.kill().await;
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `paralith start`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use consensus_abci::Application;
+use consensus_engine::{
+    CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, Timing, system_clock,
+};
+use consensus_light::chain::ConsensusKey;
+use paralith_crypto::SigningKey;
+use paralith_crypto::hash::{Domain, hash};
+use paralith_storage::{Kv, KvOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::StartArgs;
+use crate::assemble::{Parts, assemble, serve_links};
+use crate::chain::{Source, engine_error};
+use crate::config::{Config, EngineConfig, TrustedPlacement};
+use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
+use crate::keystore::read_key;
+use crate::links::Neighbours;
+use crate::remote::RemoteChain;
+use crate::rpc;
+use crate::trusted::Placement;
+
+const NO_VALIDATOR: Domain = Domain::new("paralith/key-of-no-validator/v1");
+
+/// Runs one node until it is told to stop.
+pub async fn run(args: StartArgs) -> Result<(), NodeError> {
+    let config = Config::load(&args.config)?;
+    let stop = CancellationToken::new();
+    let (source, engine, kv) = source(&config, &stop).await?;
+    let parts = parts(&config, kv, &source, stop.clone())?;
+    let key = parts.node_key.clone();
+    let state = assemble(parts, source)?;
+    if let Some(listen) = config.link_listen {
+        serve_links(&state, &key, listen, config.record.clone()).await?;
+    }
+    let endpoint = rpc::serve(config.listen, Arc::clone(&state)).await?;
+    tracing::info!(name = %config.name, %endpoint, "running");
+    let ended = wait(engine.as_ref()).await;
+    stop.cancel();
+    if let Some(engine) = engine {
+        engine.shutdown().await.map_err(|e| engine_error(&e))?;
+    }
+    ended
+}
+
+/// Until it is asked to stop, or the engine cannot go on.
+async fn wait(engine: Option<&Arc<dyn Engine>>) -> Result<(), NodeError> {
+    let signal = |kind| {
+        tokio::signal::unix::signal(kind).map_err(|e| NodeError::io("listening for signals", &e))
+    };
+    let mut terminate = signal(tokio::signal::unix::SignalKind::terminate())?;
+    let failed = async {
+        let Some(engine) = engine else { return std::future::pending().await };
+        let mut fatal = engine.fatal();
+        loop {
+            if let Some(reason) = fatal.borrow().clone() {
+                return reason;
+            }
+            if fatal.changed().await.is_err() {
+                return "the engine has ended".to_string();
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        reason = failed => Err(NodeError::NotReady { reason }),
+    }
+}
+
+fn genesis(config: &Config) -> Result<GenesisInfo, NodeError> {
+    let text = std::fs::read_to_string(&config.genesis)
+        .map_err(|e| NodeError::io(config.genesis.display().to_string(), &e))?;
+    GenesisInfo::parse(&text)
+}
+
+async fn source(
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<(Source, Option<Arc<dyn Engine>>, Kv), NodeError> {
+    let genesis = genesis(config)?;
+    let store = config.home.join("store");
+    std::fs::create_dir_all(&store).map_err(|e| NodeError::io(store.display().to_string(), &e))?;
+    let options = KvOptions { compression: config.compression };
+    let kv = Kv::open(&store, options).map_err(|e| NodeError::Io {
+        what: store.display().to_string(),
+        reason: e.to_string(),
+    })?;
+    let engine: Arc<dyn Engine> = match &config.engine {
+        EngineConfig::Light { nodes } => {
+            let remote = RemoteChain::start(&genesis, nodes, stop.clone())?;
+            return Ok((Source::Remote(remote), None, kv));
+        }
+        EngineConfig::Solo => {
+            let application = Application::open(kv.clone()).map_err(|e| NodeError::internal(&e))?;
+            let key = consensus_key(config, &read_key(&config.node_key)?)?;
+            let options = SoloOptions {
+                document: genesis.document,
+                kv: kv.clone(),
+                home: Some(config.home.clone()),
+                keys: vec![ConsensusKey::from_seed(*key.seed())],
+                empty_block_interval: std::time::Duration::from_secs(1),
+                max_block_bytes: 4 * 1024 * 1024,
+                clock: system_clock(),
+            };
+            let engine = SoloEngine::start(&application, options).await;
+            Arc::new(engine.map_err(|e| engine_error(&e))?)
+        }
+        EngineConfig::Cometbft { p2p_listen, persistent_peers } => {
+            let application = Application::open(kv.clone()).map_err(|e| NodeError::internal(&e))?;
+            let key = consensus_key(config, &read_key(&config.node_key)?)?;
+            let mut options =
+                CometOptions::local(genesis.document, config.home.join("cometbft"), key);
+            options.p2p_listen = p2p_listen.to_string();
+            options.persistent_peers = persistent_peers.clone();
+            options.moniker = config.name.clone();
+            options.node_key = read_key(&config.node_key)?;
+            options.timing = Timing::LOCAL;
+            options.max_procs = Some(1);
+            let engine = CometEngine::start(&application, options).await;
+            Arc::new(engine.map_err(|e| engine_error(&e))?)
+        }
+    };
+    Ok((Source::Engine(Arc::clone(&engine)), Some(engine), kv))
+}
+
+/// A node that is no validator has a consensus key too, since registrations name one; nothing signs
+/// with it but the registration.
+fn consensus_key(config: &Config, node_key: &SigningKey) -> Result<SigningKey, NodeError> {
+    match &config.consensus_key {
+        Some(file) => read_key(file),
+        None => Ok(SigningKey::from_seed(hash(NO_VALIDATOR, &[&node_key.seed()[..]]).0)),
+    }
+}
+
+fn parts(
+    config: &Config,
+    kv: Kv,
+    source: &Source,
+    stop: CancellationToken,
+) -> Result<Parts, NodeError> {
+    let node_key = read_key(&config.node_key)?;
+    let program = || -> Result<PathBuf, NodeError> {
+        std::env::current_exe().map_err(|e| NodeError::io("this program's own file", &e))
+    };
+    Ok(Parts {
+        name: config.name.clone(),
+        genesis: genesis(config)?,
+        consensus_key: consensus_key(config, &node_key)?,
+        entity: config.entity.parse().map_err(|e| NodeError::usage("entity", e))?,
+        roles: config.roles.clone(),
+        addresses: config.link_address.iter().cloned().collect(),
+        runtimes: config.runtimes.clone(),
+        placement: match config.trusted {
+            TrustedPlacement::Inprocess => Placement::InProcess,
+            TrustedPlacement::Process => Placement::Process { program: program()? },
+        },
+        platform: config.software_platform_key.as_deref().map(read_key).transpose()?,
+        byzantine: config.byzantine.clone(),
+        kv,
+        home: Some(config.home.clone()),
+        engine_name: match (source, &config.engine) {
+            (Source::Remote(_), _) => "light",
+            (_, EngineConfig::Solo) => "solo",
+            _ => "cometbft",
+        },
+        neighbours: Neighbours::default(),
+        record: config.record.clone(),
+        stop,
+        node_key,
+    })
+}
+

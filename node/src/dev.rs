@@ -1,0 +1,297 @@
+//! `paralith dev`: a whole chain in one process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use consensus_abci::Application;
+use consensus_api::keymanager::{Status as KmStatus, keys};
+use consensus_api::registry::{Batching, Executor};
+use consensus_engine::{CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, system_clock};
+use consensus_light::chain::ConsensusKey;
+use paralith_genesis::GenesisTime;
+use paralith_storage::{Kv, KvOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::assemble::{Parts, assemble};
+use crate::chain::Source;
+use crate::cli::{DevArgs, EngineKind};
+use crate::config::Role;
+use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
+use crate::keystore::write_private;
+use crate::links::Neighbours;
+use crate::network::{Network, Shape};
+use crate::rpc;
+use crate::state::NodeState;
+use crate::trusted::Placement;
+
+/// How often a block is made when nothing happens.
+const EMPTY_BLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A running development chain.
+pub struct DevChain {
+    /// Where users connect.
+    pub endpoint: SocketAddr,
+    /// The network.
+    pub network: Network,
+    engine: Arc<dyn Engine>,
+    gateway: Arc<NodeState>,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for DevChain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DevChain({})", self.endpoint)
+    }
+}
+
+/// The shape of development chains.
+pub fn shape(seed: u64) -> Shape {
+    Shape {
+        chain_name: "dev",
+        seed,
+        validators: 1,
+        compute: 3,
+        keymanagers: 1,
+        client: false,
+        epoch_blocks: 30,
+        executor: Executor {
+            workers: 3,
+            backups: 3,
+            allowed_stragglers: 1,
+            round_timeout_blocks: 5,
+            max_messages: 32,
+            max_in_messages: 32,
+            max_failed_rounds: 3,
+        },
+        batching: Batching {
+            max_batch_size: 1000,
+            max_batch_bytes: 1024 * 1024,
+            flush_timeout_ms: 50,
+            propose_timeout_ms: 2000,
+            max_batch_gas: 10_000_000_000,
+        },
+        allow_byzantine: true,
+        confidential: true,
+    }
+}
+
+impl DevChain {
+    /// Starts a chain, or goes on with the one of a home.
+    pub async fn start(args: &DevArgs, home: Option<&Path>) -> Result<Self, NodeError> {
+        let network = network(args, home)?;
+        let kv = match home {
+            Some(home) => Kv::open(&home.join("store"), KvOptions { compression: true })
+                .map_err(|e| NodeError::Io { what: home.display().to_string(), reason: e.to_string() })?,
+            None => Kv::memory(),
+        };
+        let stop = CancellationToken::new();
+        let engine = start_engine(args, &network, kv.clone(), home).await?;
+        engine.set_hurry(true);
+        let neighbours = Neighbours::default();
+        let mut gateway = None;
+        for member in &network.members {
+            let byzantine = byzantine_of(&args.byzantine, &member.name)?;
+            let parts = Parts {
+                name: member.name.clone(),
+                genesis: network.genesis.clone(),
+                node_key: member.node_key.clone(),
+                consensus_key: member.consensus_key.clone(),
+                entity: member.entity,
+                roles: vec![member.role],
+                addresses: Vec::new(),
+                runtimes: match member.role {
+                    Role::Keymanager => vec![network.key_manager],
+                    _ => Vec::new(),
+                },
+                placement: Placement::InProcess,
+                platform: Some(network.platform.clone()),
+                byzantine,
+                // Each node keeps its own: what one has the others must fetch.
+                kv: member_store(home, &member.name)?,
+                home: home.map(|home| home.join(&member.name)),
+                engine_name: engine.status().engine,
+                neighbours: Arc::clone(&neighbours),
+                record: None,
+                stop: stop.clone(),
+            };
+            let state = assemble(parts, Source::Engine(Arc::clone(&engine)))?;
+            for module in &network.modules {
+                state.services.code.put(module)?;
+            }
+            if member.role == Role::Validator {
+                gateway = Some(state);
+            }
+        }
+        let gateway = gateway.ok_or_else(|| NodeError::internal(&"a chain has a validator"))?;
+        let listen: SocketAddr =
+            args.listen.parse().map_err(|e| NodeError::usage("--listen", e))?;
+        let endpoint = rpc::serve(listen, Arc::clone(&gateway)).await?;
+        Ok(Self { endpoint, network, engine, gateway, stop })
+    }
+
+    /// Waits until key managers and compute nodes have their secrets and keys. Until then blocks
+    /// follow one another without pause.
+    pub async fn ready(&self) -> Result<(), NodeError> {
+        use paralith_worker::Chain as _;
+        let mut blocks = self.gateway.chain.subscribe();
+        let began = Instant::now();
+        loop {
+            if self.is_ready().await.unwrap_or(false) {
+                self.engine.set_hurry(false);
+                return Ok(());
+            }
+            if began.elapsed() > Duration::from_secs(120) {
+                return Err(NodeError::NotReady {
+                    reason: "the key managers have no secrets after two minutes: run with RUST_LOG=debug to see why".to_string(),
+                });
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), blocks.recv()).await;
+        }
+    }
+
+    async fn is_ready(&self) -> Result<bool, NodeError> {
+        let status: Option<KmStatus> =
+            self.gateway.chain.get(&keys::status(&self.network.key_manager)).await?;
+        if !status.is_some_and(|status| status.initialised) {
+            return Ok(false);
+        }
+        for runtime in self.gateway.chain.runtimes(None).await? {
+            if runtime.code.is_none() {
+                continue;
+            }
+            let state: Option<consensus_api::roothash::RuntimeState> = self
+                .gateway
+                .chain
+                .get(&consensus_api::roothash::keys::runtime_state(&runtime.id))
+                .await?;
+            // `init` runs in the first normal round; that it has shows that keys have arrived.
+            if state.is_none_or(|state| state.last_normal_round.0 == 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The chain.
+    pub fn gateway(&self) -> &Arc<NodeState> {
+        &self.gateway
+    }
+
+    /// Becomes the reason when the engine cannot go on.
+    pub async fn failed(&self) -> String {
+        let mut fatal = self.engine.fatal();
+        loop {
+            if let Some(reason) = fatal.borrow().clone() {
+                return reason;
+            }
+            if fatal.changed().await.is_err() {
+                return "the engine has ended".to_string();
+            }
+        }
+    }
+
+    /// Ends everything in good order.
+    pub async fn stop(self) -> Result<(), NodeError> {
+        self.stop.cancel();
+        self.engine.shutdown().await.map_err(|e| crate::chain::engine_error(&e))
+    }
+}
+
+/// The network of a home, or a new one, written there.
+fn network(args: &DevArgs, home: Option<&Path>) -> Result<Network, NodeError> {
+    let shape = shape(args.seed);
+    let Some(home) = home else { return shape.network(now()?) };
+    let file = home.join("genesis.json");
+    if !file.exists() {
+        let network = shape.network(now()?)?;
+        write_private(&file, network.genesis.json.as_bytes())?;
+        return Ok(network);
+    }
+    let text = std::fs::read_to_string(&file)
+        .map_err(|e| NodeError::io(file.display().to_string(), &e))?;
+    let genesis = GenesisInfo::parse(&text)?;
+    let network = shape.network(genesis.document.genesis_time)?;
+    if network.genesis.context != genesis.context {
+        return Err(NodeError::usage(
+            home.display().to_string(),
+            "it holds the chain of another seed or of another version: use that, or another --home",
+        ));
+    }
+    Ok(network)
+}
+
+pub(crate) fn now() -> Result<GenesisTime, NodeError> {
+    let seconds = (system_clock())().as_secs();
+    GenesisTime::from_seconds(seconds).map_err(|e| NodeError::internal(&e))
+}
+
+/// `NODE=HOW` of the command line, for a node.
+pub(crate) fn byzantine_of(given: &[String], name: &str) -> Result<Option<String>, NodeError> {
+    for one in given {
+        let Some((node, how)) = one.split_once('=') else {
+            return Err(NodeError::usage("--byzantine", format!("`{one}`: write NODE=HOW, e.g. compute-1=wrong-root")));
+        };
+        if node == name {
+            return Ok(Some(how.to_string()));
+        }
+    }
+    Ok(None)
+}
+
+fn member_store(home: Option<&Path>, name: &str) -> Result<Kv, NodeError> {
+    match home {
+        None => Ok(Kv::memory()),
+        Some(home) => {
+            let folder: PathBuf = home.join(name).join("store");
+            std::fs::create_dir_all(&folder)
+                .map_err(|e| NodeError::io(folder.display().to_string(), &e))?;
+            Kv::open(&folder, KvOptions { compression: true }).map_err(|e| NodeError::Io {
+                what: folder.display().to_string(),
+                reason: e.to_string(),
+            })
+        }
+    }
+}
+
+async fn start_engine(
+    args: &DevArgs,
+    network: &Network,
+    kv: Kv,
+    home: Option<&Path>,
+) -> Result<Arc<dyn Engine>, NodeError> {
+    let engine_error = |e| crate::chain::engine_error(&e);
+    let application = Application::open(kv.clone()).map_err(|e| NodeError::internal(&e))?;
+    let validator = network
+        .members
+        .iter()
+        .find(|member| member.role == Role::Validator)
+        .ok_or_else(|| NodeError::internal(&"a chain has a validator"))?;
+    match args.engine {
+        EngineKind::Solo => {
+            let options = SoloOptions {
+                document: network.genesis.document.clone(),
+                kv,
+                home: home.map(Path::to_path_buf),
+                keys: vec![ConsensusKey::from_seed(*validator.consensus_key.seed())],
+                empty_block_interval: EMPTY_BLOCK_INTERVAL,
+                max_block_bytes: 4 * 1024 * 1024,
+                clock: system_clock(),
+            };
+            let engine = SoloEngine::start(&application, options).await.map_err(engine_error)?;
+            Ok(Arc::new(engine))
+        }
+        EngineKind::Cometbft => {
+            let home = home.ok_or_else(|| NodeError::internal(&"CometBFT needs a folder"))?;
+            let options = CometOptions::local(
+                network.genesis.document.clone(),
+                home.join("cometbft"),
+                validator.consensus_key.clone(),
+            );
+            let engine = CometEngine::start(&application, options).await.map_err(engine_error)?;
+            Ok(Arc::new(engine))
+        }
+    }
+}

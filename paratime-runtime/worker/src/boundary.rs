@@ -1,0 +1,51 @@
+//! The real boundary behind the worker's narrow traits.
+
+use paralith_boundary::{BoundaryError, Client, Failure, HostServices};
+use paralith_proto::pb::host::v1::{host_call, host_reply};
+
+use crate::error::TrustedError;
+use crate::host::HostStore;
+use crate::trusted::Trusted;
+
+impl Trusted for Client {
+    fn call(&self, call: host_call::Kind) -> Result<host_reply::Kind, TrustedError> {
+        Self::call(self, call).map_err(|error| {
+            let Failure { module, code, message } = match error {
+                BoundaryError::Failure(failure) => failure,
+                other => Failure::new("boundary", other.code(), &other),
+            };
+            TrustedError { module, code, message }
+        })
+    }
+}
+
+impl HostServices for HostStore {
+    fn consensus_get(
+        &self,
+        height: u64,
+        key: &[u8],
+    ) -> Result<(Option<Vec<u8>>, Vec<u8>), Failure> {
+        Self::consensus_get(self, height, key).map_err(failure)
+    }
+
+    fn light_block(&self, height: u64) -> Result<Vec<u8>, Failure> {
+        Self::light_block(self, height).map_err(failure)
+    }
+
+    fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        Self::state_node(self, round, id).map_err(failure)
+    }
+
+    fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        Self::state_value(self, round, key).map_err(failure)
+    }
+
+    fn log(&self, text: &str) {
+        tracing::info!(target: "trusted", "{text}");
+    }
+}
+
+fn failure(error: TrustedError) -> Failure {
+    let TrustedError { module, code, message } = error;
+    Failure { module, code, message }
+}
