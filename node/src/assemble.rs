@@ -11,7 +11,8 @@ use paralith_boundary::Recorder;
 use paralith_crypto::SigningKey;
 use paralith_storage::Kv;
 use paralith_types::{PublicKey, RuntimeId};
-use paralith_worker::{Byzantine, Chain as _};
+use paralith_worker::{Byzantine, Chain as _, ChainBlock};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +69,12 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Parts({})", self.name)
+    }
+}
+
 /// Puts a node together and starts what its roles ask for.
 pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeError> {
     let byzantine = byzantine(&parts)?;
@@ -81,6 +88,9 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
         parts.record.clone(),
     );
     let services = Services::new(CodeStore::new(parts.kv.clone()));
+    if let Some(home) = &parts.home {
+        services.code.import(&home.join("modules"))?;
+    }
     parts
         .neighbours
         .lock()
@@ -138,7 +148,7 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
             recorder,
         };
         let host = ComputeHost::new(config, chain, registrar, links, services);
-        tokio::spawn(drive(Arc::clone(&state), "compute", async move || host.pass().await));
+        tokio::spawn(run_compute(Arc::clone(&state), host));
     }
     Ok(state)
 }
@@ -173,29 +183,39 @@ fn recorder(parts: &Parts) -> Result<Option<Recorder>, NodeError> {
     Ok(Some(Arc::new(Mutex::new(file.map_err(failed)?))))
 }
 
-/// Runs a role's pass for every block until the node stops.
-async fn drive(
-    state: Arc<NodeState>,
+/// Says that a pass failed, or nothing, and waits for the next block. Returns whether the node goes on.
+async fn after_pass(
+    state: &NodeState,
     role: &'static str,
-    mut pass: impl AsyncFnMut() -> Result<(), NodeError>,
-) {
+    passed: Result<(), NodeError>,
+    blocks: &mut Receiver<ChainBlock>,
+) -> bool {
+    if let Err(error) = passed {
+        tracing::debug!(node = %state.name, role, %error, "not done yet");
+        tokio::time::sleep(AFTER_FAILURE).await;
+    }
+    tokio::select! {
+        biased;
+        () = state.stop.cancelled() => false,
+        block = blocks.recv() => match block {
+            Ok(_) => {
+                // One pass for all blocks that came meanwhile.
+                while blocks.try_recv().is_ok() {}
+                true
+            }
+            Err(RecvError::Lagged(_)) => true,
+            Err(RecvError::Closed) => false,
+        },
+    }
+}
+
+/// Runs a compute node's pass for every block until the node stops.
+async fn run_compute(state: Arc<NodeState>, host: Arc<ComputeHost>) {
     let mut blocks = state.chain.subscribe();
     loop {
-        if let Err(error) = pass().await {
-            tracing::debug!(node = %state.name, role, %error, "not done yet");
-            tokio::time::sleep(AFTER_FAILURE).await;
-        }
-        tokio::select! {
-            biased;
-            () = state.stop.cancelled() => return,
-            block = blocks.recv() => match block {
-                Ok(_) => {
-                    // One pass for all blocks that came meanwhile.
-                    while blocks.try_recv().is_ok() {}
-                }
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            },
+        let passed = host.pass().await;
+        if !after_pass(&state, "compute", passed, &mut blocks).await {
+            return;
         }
     }
 }
@@ -214,19 +234,27 @@ struct KeyManagerRole {
 
 impl KeyManagerRole {
     async fn run(self) {
+        let mut blocks = self.state.chain.subscribe();
         let mut host: Option<Arc<KeyManagerHost>> = None;
-        let state = Arc::clone(&self.state);
-        drive(state, "keymanager", async move || {
-            if host.as_ref().is_none_or(|host| host.is_closed()) {
+        loop {
+            let passed = self.pass(&mut host).await;
+            if !after_pass(&self.state, "keymanager", passed, &mut blocks).await {
+                return;
+            }
+        }
+    }
+
+    async fn pass(&self, host: &mut Option<Arc<KeyManagerHost>>) -> Result<(), NodeError> {
+        let running = match host {
+            Some(running) if !running.is_closed() => Arc::clone(running),
+            _ => {
                 self.state.services.remove_keymanager(&self.id);
-                host = Some(self.start()?);
+                let started = self.start()?;
+                *host = Some(Arc::clone(&started));
+                started
             }
-            match &host {
-                Some(host) => host.pass().await,
-                None => Ok(()),
-            }
-        })
-        .await;
+        };
+        running.pass().await
     }
 
     fn start(&self) -> Result<Arc<KeyManagerHost>, NodeError> {

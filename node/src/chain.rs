@@ -93,9 +93,8 @@ impl Source {
         match self {
             Self::Engine(engine) => {
                 let state = engine.state(Some(height)).map_err(|e| engine_error(&e))?;
-                let found = state
-                    .scan(prefix, None, MAX_LISTED)
-                    .map_err(|e| NodeError::internal(&e))?;
+                let found =
+                    state.scan(prefix, None, MAX_LISTED).map_err(|e| NodeError::internal(&e))?;
                 Ok(found.into_iter().map(|(_, value)| value).collect())
             }
             Self::Remote(remote) => remote.list(height, prefix).await,

@@ -150,7 +150,10 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         let light = matches!(self.engine, EngineConfig::Light { .. });
         if self.roles.is_empty() {
-            return Err("`roles` is empty: give at least one of validator, compute, keymanager, client".into());
+            return Err(
+                "`roles` is empty: give at least one of validator, compute, keymanager, client"
+                    .into(),
+            );
         }
         if self.has(Role::Validator) && light {
             return Err("a validator needs an engine of kind \"cometbft\"".into());
@@ -165,7 +168,9 @@ impl Config {
         }
         let works = self.has(Role::Compute) || self.has(Role::Keymanager);
         if works && (self.link_listen.is_none() || self.link_address.is_none()) {
-            return Err("a compute node or key manager needs `link_listen` and `link_address`".into());
+            return Err(
+                "a compute node or key manager needs `link_listen` and `link_address`".into()
+            );
         }
         if self.has(Role::Keymanager) && self.runtimes.is_empty() {
             return Err("a key manager needs `runtimes`: the id of the key manager".into());

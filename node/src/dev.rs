@@ -83,8 +83,11 @@ impl DevChain {
     pub async fn start(args: &DevArgs, home: Option<&Path>) -> Result<Self, NodeError> {
         let network = network(args, home)?;
         let kv = match home {
-            Some(home) => Kv::open(&home.join("store"), KvOptions { compression: true })
-                .map_err(|e| NodeError::Io { what: home.display().to_string(), reason: e.to_string() })?,
+            Some(home) => {
+                Kv::open(&home.join("store"), KvOptions { compression: true }).map_err(|e| {
+                    NodeError::Io { what: home.display().to_string(), reason: e.to_string() }
+                })?
+            }
             None => Kv::memory(),
         };
         let stop = CancellationToken::new();
@@ -232,7 +235,10 @@ pub(crate) fn now() -> Result<GenesisTime, NodeError> {
 pub(crate) fn byzantine_of(given: &[String], name: &str) -> Result<Option<String>, NodeError> {
     for one in given {
         let Some((node, how)) = one.split_once('=') else {
-            return Err(NodeError::usage("--byzantine", format!("`{one}`: write NODE=HOW, e.g. compute-1=wrong-root")));
+            return Err(NodeError::usage(
+                "--byzantine",
+                format!("`{one}`: write NODE=HOW, e.g. compute-1=wrong-root"),
+            ));
         };
         if node == name {
             return Ok(Some(how.to_string()));

@@ -10,7 +10,9 @@ pub enum NodeError {
     Usage { what: String, reason: String },
     #[error("{what}: {reason}")]
     Io { what: String, reason: String },
-    #[error("cannot reach the node at {node}: {reason}. Is it running? Start one with `paralith dev`")]
+    #[error(
+        "cannot reach the node at {node}: {reason}. Is it running? Start one with `paralith dev`"
+    )]
     Unreachable { node: String, reason: String },
     #[error("the node refused: {module} {code}: {message}")]
     Refused { module: String, code: u32, message: String },

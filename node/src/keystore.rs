@@ -53,7 +53,9 @@ impl Keystore {
             Some(folder) => folder,
             None => match std::env::var_os("HOME") {
                 Some(home) => PathBuf::from(home).join(".paralith/keys"),
-                None => return Err(NodeError::usage("--keystore", "HOME is not set: name a folder")),
+                None => {
+                    return Err(NodeError::usage("--keystore", "HOME is not set: name a folder"));
+                }
             },
         };
         Ok(Self { folder })
@@ -66,7 +68,10 @@ impl Keystore {
     /// Makes a key and writes it encrypted. An existing one is never overwritten.
     pub fn create(&self, name: &str) -> Result<PublicKey, NodeError> {
         if TEST_ACCOUNTS.contains(&name) {
-            return Err(NodeError::usage(name, "this is the name of a test account: choose another"));
+            return Err(NodeError::usage(
+                name,
+                "this is the name of a test account: choose another",
+            ));
         }
         let file = self.file(name);
         if file.exists() {

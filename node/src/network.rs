@@ -169,8 +169,8 @@ impl Shape {
         params.registry.allow_byzantine = self.allow_byzantine;
         params.registry.max_node_expiration_epochs = 1_000_000;
 
-        let mut builder = Builder::new(self.chain_name, genesis_time, params)
-            .entity(owner_id, STAKE);
+        let mut builder =
+            Builder::new(self.chain_name, genesis_time, params).entity(owner_id, STAKE);
         for name in TEST_ACCOUNTS {
             if let Some(account) = test_account(name) {
                 builder = builder.fund(&account.public(), FUNDS);

@@ -2,8 +2,8 @@
 //! believed. Headers are verified by light client, values by proof. A node that lies or is gone is
 //! left for the next one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use consensus_abci::BlockEvent;
@@ -11,6 +11,8 @@ use consensus_api::event::Event;
 use consensus_api::registry;
 use consensus_app::{Proven, TxOutcome};
 use consensus_light::{LightBlock, LightClient, LightError};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height, PublicKey, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
@@ -59,8 +61,8 @@ impl RemoteChain {
         let channels: Result<Vec<Channel>, NodeError> = nodes
             .iter()
             .map(|node| {
-                let endpoint = Endpoint::from_shared(node.clone())
-                    .map_err(|e| NodeError::usage(node, e))?;
+                let endpoint =
+                    Endpoint::from_shared(node.clone()).map_err(|e| NodeError::usage(node, e))?;
                 Ok(endpoint.connect_timeout(CALL_TIMEOUT).connect_lazy())
             })
             .collect();
@@ -161,8 +163,7 @@ impl RemoteChain {
         let mut light = self.light.lock().await;
         while light.height() < target {
             let near = target.minus(KEPT_STEPS);
-            let next =
-                if light.height() < near { near } else { light.height().next() };
+            let next = if light.height() < near { near } else { light.height().next() };
             let mut targets = vec![self.fetch(service, next.0).await?];
             while let Some(block) = targets.last() {
                 match light.update(block) {
@@ -186,9 +187,9 @@ impl RemoteChain {
     }
 
     /// Tries one full node after the other until one gives an answer that verifies.
-    async fn ask<T>(
-        &self,
-        mut question: impl AsyncFnMut(ConsensusServiceClient<Channel>) -> Result<T, NodeError>,
+    async fn ask<'a, T>(
+        &'a self,
+        question: impl Fn(ConsensusServiceClient<Channel>) -> BoxFuture<'a, Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
         let mut last = None;
         for _ in 0..self.channels.len() {
@@ -209,15 +210,20 @@ impl RemoteChain {
     /// A verified value; of the newest proven state without a height.
     pub async fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, NodeError> {
         let height = height.unwrap_or(Height(self.height()).minus(1));
-        self.ask(async |mut service| {
-            let request =
-                pb::consensus::v1::GetStateRequest { height: height.0, key: key.to_vec() };
-            let answer = service.get_state(request).await.map_err(|s| refused(&s))?.into_inner();
-            let light = self.light.lock().await;
-            light
-                .verify_state(height, key, answer.value.as_deref(), &answer.proof)
-                .map_err(|e| unverifiable(&e))?;
-            Ok(Proven { height, value: answer.value, proof: answer.proof })
+        self.ask(|mut service| {
+            let key = key.to_vec();
+            async move {
+                let request =
+                    pb::consensus::v1::GetStateRequest { height: height.0, key: key.clone() };
+                let answer =
+                    service.get_state(request).await.map_err(|s| refused(&s))?.into_inner();
+                let light = self.light.lock().await;
+                light
+                    .verify_state(height, &key, answer.value.as_deref(), &answer.proof)
+                    .map_err(|e| unverifiable(&e))?;
+                Ok(Proven { height, value: answer.value, proof: answer.proof })
+            }
+            .boxed()
         })
         .await
     }
@@ -225,23 +231,26 @@ impl RemoteChain {
     /// A light block as a full node gives it; whoever uses it verifies it.
     pub async fn light_block(&self, height: Option<Height>) -> Result<LightBlock, NodeError> {
         let height = height.map_or(0, |height| height.0);
-        self.ask(async |mut service| self.fetch(&mut service, height).await).await
+        self.ask(|mut service| async move { self.fetch(&mut service, height).await }.boxed()).await
     }
 
     /// Hands a transaction to a full node.
     pub async fn submit(&self, raw: Vec<u8>) -> Result<TxOutcome, NodeError> {
         let submitted = self
-            .ask(async |mut service| {
+            .ask(|mut service| {
                 let request = pb::consensus::v1::SubmitRequest { transaction: raw.clone() };
-                match service.submit(request).await {
-                    Ok(_) => Ok(TxOutcome::default()),
-                    Err(status) => match refused(&status) {
-                        NodeError::Refused { module, code, message } if module != "grpc" => {
-                            Ok(TxOutcome { module, code, message, ..TxOutcome::default() })
-                        }
-                        error => Err(error),
-                    },
+                async move {
+                    match service.submit(request).await {
+                        Ok(_) => Ok(TxOutcome::default()),
+                        Err(status) => match refused(&status) {
+                            NodeError::Refused { module, code, message } if module != "grpc" => {
+                                Ok(TxOutcome { module, code, message, ..TxOutcome::default() })
+                            }
+                            error => Err(error),
+                        },
+                    }
                 }
+                .boxed()
             })
             .await?;
         Ok(submitted)

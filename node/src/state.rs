@@ -1,7 +1,7 @@
 //! What a running node consists of, shared by its services.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paralith_storage::{Column, Kv, WriteBatch};
@@ -49,10 +49,22 @@ impl CodeStore {
         });
         match checked.await.map_err(|e| NodeError::internal(&e))?? {
             Ok(module) => Ok(self.put(&module)?),
-            Err(refused) => {
-                Err(refusal(Code::InvalidArgument, "upload", refused.code(), refused))
+            Err(refused) => Err(refusal(Code::InvalidArgument, "upload", refused.code(), refused)),
+        }
+    }
+
+    /// Keeps the modules of a folder, if there is one: those that a network begins with.
+    pub fn import(&self, folder: &Path) -> Result<(), NodeError> {
+        let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|ending| ending == "wasm") {
+                let module = std::fs::read(&path)
+                    .map_err(|e| NodeError::io(path.display().to_string(), &e))?;
+                self.put(&module)?;
             }
         }
+        Ok(())
     }
 
     /// Keeps a module, under the hash of its bytes.

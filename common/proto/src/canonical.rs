@@ -103,8 +103,8 @@ where
         if bytes.len() > limit_bytes {
             return Err(DecodeError::TooLarge { limit: limit_bytes, got: bytes.len() });
         }
-        let pb = T::Pb::decode(bytes)
-            .map_err(|e| DecodeError::Malformed { reason: e.to_string() })?;
+        let pb =
+            T::Pb::decode(bytes).map_err(|e| DecodeError::Malformed { reason: e.to_string() })?;
         let value = T::from_pb(pb)?;
         // From the domain type, not from the message: what the conversion ignored must not pass.
         if value.encode() != bytes {

@@ -11,7 +11,13 @@ pub use canonical::{Canonical, DecodeError, Wire, required};
 pub use prost::Message;
 
 /// The generated messages, by package.
-#[allow(missing_docs, unreachable_pub, missing_debug_implementations, clippy::all, clippy::unwrap_used)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    missing_debug_implementations,
+    clippy::all,
+    clippy::unwrap_used
+)]
 pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/paralith.rs"));
     pub use self::paralith::*;

@@ -10,7 +10,7 @@ mod amount;
 mod bytes;
 mod time;
 
-pub use address::{Address, ADDRESS_HRP};
+pub use address::{ADDRESS_HRP, Address};
 pub use amount::{Amount, AmountError};
 pub use bytes::{ChainContext, CodeId, Hash, PublicKey, RuntimeId, Signature, X25519PublicKey};
 pub use text::hex_bytes;

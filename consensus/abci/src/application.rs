@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use consensus_api::event::Event;
 use consensus_api::tx::hash_of;
-use consensus_app::{App, AppError, BlockInput, BlockOutput, Info, Proven, TxOutcome};
 use consensus_app::ValidatorUpdate;
+use consensus_app::{App, AppError, BlockInput, BlockOutput, Info, Proven, TxOutcome};
 use paralith_genesis::Document;
 use paralith_storage::{Kv, Snapshot, WriteBatch};
 use paralith_types::{Hash, Height};
@@ -85,9 +85,11 @@ impl Application {
         std::thread::Builder::new()
             .name("check-tx".to_string())
             .spawn(move || checker.run_checks(queue))
-            .map_err(|e| AppError::Storage(paralith_storage::StorageError::Io {
-                detail: format!("cannot start a thread: {e}"),
-            }))?;
+            .map_err(|e| {
+                AppError::Storage(paralith_storage::StorageError::Io {
+                    detail: format!("cannot start a thread: {e}"),
+                })
+            })?;
         Ok(Self { shared, checks })
     }
 

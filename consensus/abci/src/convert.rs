@@ -68,10 +68,7 @@ fn block_input(
         txs: txs.into_iter().map(Vec::from).collect(),
         misbehaviour: misbehaviour
             .iter()
-            .map(|m| Misbehaviour {
-                validator: m.validator.address,
-                height: height_from(m.height),
-            })
+            .map(|m| Misbehaviour { validator: m.validator.address, height: height_from(m.height) })
             .collect(),
     }
 }
@@ -128,11 +125,7 @@ pub fn check_to(outcome: &TxOutcome) -> response::CheckTx {
 
 /// A value with its proof.
 pub fn query_to(proven: Proven, key: &[u8], prove: bool) -> response::Query {
-    let op = ProofOp {
-        field_type: PROOF_TYPE.to_string(),
-        key: key.to_vec(),
-        data: proven.proof,
-    };
+    let op = ProofOp { field_type: PROOF_TYPE.to_string(), key: key.to_vec(), data: proven.proof };
     response::Query {
         key: key.to_vec().into(),
         value: proven.value.unwrap_or_default().into(),
@@ -161,7 +154,8 @@ mod tests {
 
     #[test]
     fn codes_gas_and_events_arrive() {
-        let event = Event { kind: "staking.Transferred".into(), body: vec![1, 255], tx_index: Some(0) };
+        let event =
+            Event { kind: "staking.Transferred".into(), body: vec![1, 255], tx_index: Some(0) };
         let outcome = TxOutcome {
             module: "staking".into(),
             code: 7,

@@ -26,4 +26,6 @@ mod services;
 pub use application::{Application, BlockEvent};
 pub use error::ServeError;
 pub use serve::{PeerCheck, Server, serve};
-pub use services::{APP_VERSION, ConsensusService, InfoService, MempoolService, Services, SnapshotService};
+pub use services::{
+    APP_VERSION, ConsensusService, InfoService, MempoolService, Services, SnapshotService,
+};

@@ -39,8 +39,7 @@ impl PeerCheck {
 
     fn admits(&self, stream: &UnixStream) -> bool {
         let wanted = self.pid.load(Ordering::SeqCst);
-        wanted == 0
-            || stream.peer_cred().is_ok_and(|peer| peer.pid() == Some(wanted))
+        wanted == 0 || stream.peer_cred().is_ok_and(|peer| peer.pid() == Some(wanted))
     }
 }
 

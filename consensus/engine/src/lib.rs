@@ -16,9 +16,9 @@ mod error;
 mod lock;
 mod solo;
 
-pub use comet::{
-    CometEngine, CometOptions, RpcAddress, Timing, find_binary, node_id, write_home,
-};
+pub use comet::{CometEngine, CometOptions, RpcAddress, Timing, find_binary, node_id, write_home};
 pub use engine::{Answer, Engine, Status};
 pub use error::EngineError;
-pub use solo::{Chain, Clock, Committed, Finalised, Proposed, SoloEngine, SoloOptions, Stored, system_clock};
+pub use solo::{
+    Chain, Clock, Committed, Finalised, Proposed, SoloEngine, SoloOptions, Stored, system_clock,
+};

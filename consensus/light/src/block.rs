@@ -90,8 +90,7 @@ impl LightBlock {
 
     /// The one encoding.
     pub fn encode(&self) -> Vec<u8> {
-        let signed_header =
-            Protobuf::<raw::SignedHeader>::encode_vec(self.signed_header.clone());
+        let signed_header = Protobuf::<raw::SignedHeader>::encode_vec(self.signed_header.clone());
         let validators = encode_set(&self.validators);
         let next_validators = encode_set(&self.next_validators);
         Encoded { signed_header, validators, next_validators }.encode_to_vec()
@@ -103,10 +102,9 @@ impl LightBlock {
             return Err(bad(WHAT, format!("{} bytes", bytes.len())));
         }
         let encoded = Encoded::decode(bytes).map_err(|e| bad(WHAT, e.to_string()))?;
-        let signed_header = <SignedHeader as Protobuf<raw::SignedHeader>>::decode_vec(
-            &encoded.signed_header,
-        )
-        .map_err(|e| bad(WHAT, e.to_string()))?;
+        let signed_header =
+            <SignedHeader as Protobuf<raw::SignedHeader>>::decode_vec(&encoded.signed_header)
+                .map_err(|e| bad(WHAT, e.to_string()))?;
         let validators = decode_set(&encoded.validators)?;
         let next_validators = decode_set(&encoded.next_validators)?;
         let block = Self { signed_header, validators, next_validators };

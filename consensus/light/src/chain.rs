@@ -14,8 +14,8 @@ use tendermint::block::header::Version;
 use tendermint::block::parts;
 use tendermint::block::signed_header::SignedHeader;
 use tendermint::block::{Commit, CommitSig, Header, Height, Id, Round};
-use tendermint::crypto::default::Sha256;
 use tendermint::crypto::Sha256 as _;
+use tendermint::crypto::default::Sha256;
 use tendermint::merkle::simple_hash_from_byte_vectors;
 use tendermint::validator::{Info, Set};
 use tendermint::vote::{self, Vote};
@@ -206,7 +206,12 @@ struct HashedParams {
 
 /// The part of a transaction's result that the next header covers.
 pub fn result_bytes(code: u32, data: &[u8], gas_wanted: i64, gas_used: i64) -> Vec<u8> {
-    prost::Message::encode_to_vec(&Deterministic { code, data: data.to_vec(), gas_wanted, gas_used })
+    prost::Message::encode_to_vec(&Deterministic {
+        code,
+        data: data.to_vec(),
+        gas_wanted,
+        gas_used,
+    })
 }
 
 /// CometBFT's `ExecTxResult` with what is not deterministic left out.

@@ -114,9 +114,8 @@ impl LightClient {
         value: Option<&[u8]>,
         proof: &[u8],
     ) -> Result<(), LightError> {
-        let root = self
-            .root_of(state_height)
-            .ok_or(LightError::StateUnknown { height: state_height })?;
+        let root =
+            self.root_of(state_height).ok_or(LightError::StateUnknown { height: state_height })?;
         Proof::from_bytes(proof)
             .and_then(|proof| proof.verify(&root, key, value))
             .map_err(|e| bad_proof(e.to_string()))

@@ -31,8 +31,7 @@ pub async fn run(mut args: DevArgs) -> Result<(), NodeError> {
     };
     let home = args.home.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_path_buf()));
     if let Some(home) = &home {
-        std::fs::create_dir_all(home)
-            .map_err(|e| NodeError::io(home.display().to_string(), &e))?;
+        std::fs::create_dir_all(home).map_err(|e| NodeError::io(home.display().to_string(), &e))?;
     }
     if !args.json {
         eprintln!("starting a chain of your own: validator, key manager, three compute nodes …");

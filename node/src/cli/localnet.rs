@@ -92,8 +92,8 @@ fn prepare(args: &LocalnetArgs, home: &Path) -> Result<Vec<Running>, NodeError> 
     let shape = local_shape(args);
     let file = home.join("genesis.json");
     let network = if file.exists() {
-        let text = fs::read_to_string(&file)
-            .map_err(|e| NodeError::io(file.display().to_string(), &e))?;
+        let text =
+            fs::read_to_string(&file).map_err(|e| NodeError::io(file.display().to_string(), &e))?;
         let genesis = GenesisInfo::parse(&text)?;
         let network = shape.network(genesis.document.genesis_time)?;
         if network.genesis.context != genesis.context {
@@ -116,7 +116,12 @@ fn prepare(args: &LocalnetArgs, home: &Path) -> Result<Vec<Running>, NodeError> 
     Ok(running)
 }
 
-fn port(args: &LocalnetArgs, network: &Network, index: usize, which: u16) -> Result<u16, NodeError> {
+fn port(
+    args: &LocalnetArgs,
+    network: &Network,
+    index: usize,
+    which: u16,
+) -> Result<u16, NodeError> {
     // The client is the first of all, at the port where commands look for a node.
     let place = match network.members.get(index).map(|member| member.role) {
         Some(Role::Client) => 0,
@@ -356,8 +361,12 @@ fn draw(args: &LocalnetArgs, rows: &[Row], ready: Option<Duration>) -> Result<()
     if out.is_terminal() {
         screen.push_str("\x1b[H\x1b[2J");
     }
-    screen.push_str("a Paralith network on this machine   INSECURE: test keys, software enclaves\n\n");
-    screen.push_str("node           height  epoch  restarts  service                  ParaTimes: round, part\n");
+    screen.push_str(
+        "a Paralith network on this machine   INSECURE: test keys, software enclaves\n\n",
+    );
+    screen.push_str(
+        "node           height  epoch  restarts  service                  ParaTimes: round, part\n",
+    );
     for row in rows {
         let state = if row.ready { "" } else { "  (starting)" };
         screen.push_str(&format!(

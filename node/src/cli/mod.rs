@@ -22,7 +22,9 @@ pub const DEFAULT_NODE: &str = "http://127.0.0.1:26600";
 /// A layered blockchain node with confidential ParaTimes.
 #[derive(Debug, Parser)]
 #[command(name = "paralith", version, arg_required_else_help = true)]
-#[command(after_help = "Try first:\n  paralith dev --once      one confidential transaction, told step by step\n  paralith dev             a chain of your own, with everything on")]
+#[command(
+    after_help = "Try first:\n  paralith dev --once      one confidential transaction, told step by step\n  paralith dev             a chain of your own, with everything on"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -36,7 +38,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  paralith dev --home ./chain --seed 7")]
     Dev(DevArgs),
     /// Run a whole network of real processes on this machine, on CometBFT.
-    #[command(after_help = "Example:\n  paralith localnet --validators 4 --compute 6 --keymanagers 2 --home ./net")]
+    #[command(
+        after_help = "Example:\n  paralith localnet --validators 4 --compute 6 --keymanagers 2 --home ./net"
+    )]
     Localnet(LocalnetArgs),
     /// Run one node with one or more roles.
     #[command(after_help = "Example:\n  paralith start --config ./node.toml")]
@@ -313,10 +317,14 @@ pub struct ProofArgs {
 #[derive(Debug, Subcommand)]
 pub enum RuntimeCommand {
     /// Upload a module and register a ParaTime with it.
-    #[command(after_help = "Example:\n  paralith runtime deploy ./hello.wasm --name hello\n  paralith runtime deploy ./tokens.wasm --name secret --confidential --init '{\"minter\":\"paralith1…\"}'")]
+    #[command(
+        after_help = "Example:\n  paralith runtime deploy ./hello.wasm --name hello\n  paralith runtime deploy ./tokens.wasm --name secret --confidential --init '{\"minter\":\"paralith1…\"}'"
+    )]
     Deploy(DeployArgs),
     /// Send a call. To a confidential ParaTime it is encrypted, and the reply decrypted, by itself.
-    #[command(after_help = "Example:\n  paralith runtime call tokens transfer '{\"to\":\"paralith1…\",\"amount\":\"5\",\"memo\":\"tea\"}' --from alice")]
+    #[command(
+        after_help = "Example:\n  paralith runtime call tokens transfer '{\"to\":\"paralith1…\",\"amount\":\"5\",\"memo\":\"tea\"}' --from alice"
+    )]
     Call(CallArgs),
     /// Ask a ParaTime, on its newest final state.
     #[command(after_help = "Example:\n  paralith runtime query counter get")]

@@ -148,12 +148,12 @@ async fn call(args: CallArgs) -> Result<(), NodeError> {
 fn shown_output(output: &Output) -> Result<serde_json::Value, NodeError> {
     match output {
         Output::Ok(value) if value.is_empty() => Ok(serde_json::Value::Null),
-        Output::Ok(value) => Ok(serde_json::from_slice(value).unwrap_or_else(|_| {
-            match std::str::from_utf8(value) {
+        Output::Ok(value) => {
+            Ok(serde_json::from_slice(value).unwrap_or_else(|_| match std::str::from_utf8(value) {
                 Ok(text) => text.into(),
                 Err(_) => hex::encode(value).into(),
-            }
-        })),
+            }))
+        }
         Output::Error(e) => Err(NodeError::Refused {
             module: e.module.clone(),
             code: e.code,

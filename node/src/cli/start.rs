@@ -88,10 +88,8 @@ async fn source(
     let store = config.home.join("store");
     std::fs::create_dir_all(&store).map_err(|e| NodeError::io(store.display().to_string(), &e))?;
     let options = KvOptions { compression: config.compression };
-    let kv = Kv::open(&store, options).map_err(|e| NodeError::Io {
-        what: store.display().to_string(),
-        reason: e.to_string(),
-    })?;
+    let kv = Kv::open(&store, options)
+        .map_err(|e| NodeError::Io { what: store.display().to_string(), reason: e.to_string() })?;
     let engine: Arc<dyn Engine> = match &config.engine {
         EngineConfig::Light { nodes } => {
             let remote = RemoteChain::start(&genesis, nodes, stop.clone())?;
@@ -176,4 +174,3 @@ fn parts(
         node_key,
     })
 }
-

@@ -15,13 +15,12 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
         .await
         .map_err(|status| refused(&status))?
         .into_inner();
-    let info = pb::consensus::v1::consensus_service_client::ConsensusServiceClient::new(
-        chain.channel(),
-    )
-    .get_chain(pb::consensus::v1::GetChainRequest {})
-    .await
-    .map_err(|status| refused(&status))?
-    .into_inner();
+    let info =
+        pb::consensus::v1::consensus_service_client::ConsensusServiceClient::new(chain.channel())
+            .get_chain(pb::consensus::v1::GetChainRequest {})
+            .await
+            .map_err(|status| refused(&status))?
+            .into_inner();
     let runtimes: Vec<_> = status
         .runtimes
         .iter()

@@ -6,8 +6,8 @@ use consensus_api::{address, beacon, consensus, registry, staking};
 use consensus_app::App;
 use consensus_light::{LightBlock, LightClient, LightError};
 use paralith_crypto::SigningKey;
-use paralith_storage::Kv;
 use paralith_proto::{Canonical, pb};
+use paralith_storage::Kv;
 use paralith_types::{Amount, ChainContext, Epoch, Height, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use tonic::transport::Channel;
@@ -252,14 +252,11 @@ impl ChainClient {
             self.get(&staking::keys::account(&account)).await?.unwrap_or_default();
         let params: consensus::Params = self.require(&consensus::keys::params()).await?;
         let price = Amount(u128::from(GAS_LIMIT));
-        let amount = params
-            .min_gas_price
-            .mul_div(price, Amount(1))
-            .map_err(|e| NodeError::internal(&e))?;
+        let amount =
+            params.min_gas_price.mul_div(price, Amount(1)).map_err(|e| NodeError::internal(&e))?;
         let fee = Fee { amount, gas_limit: GAS_LIMIT };
         let tx = Transaction::new(self.chain_context(), account.nonce, fee, &body.into());
-        let request =
-            pb::consensus::v1::SubmitRequest { transaction: tx.sign(key).encode() };
+        let request = pb::consensus::v1::SubmitRequest { transaction: tx.sign(key).encode() };
         let result = service(&self.channel)
             .submit_and_wait(request)
             .await
@@ -303,9 +300,8 @@ fn service(channel: &Channel) -> ConsensusServiceClient<Channel> {
 pub(crate) fn light_client(genesis: &GenesisInfo) -> Result<LightClient, NodeError> {
     // The application itself tells who the first validators are: one rule in one place.
     let mut app = App::open(Kv::memory()).map_err(|e| NodeError::internal(&e))?;
-    let (validators, _) = app
-        .init_chain(&genesis.document.genesis, genesis.context)
-        .map_err(|e| unverifiable(&e))?;
+    let (validators, _) =
+        app.init_chain(&genesis.document.genesis, genesis.context).map_err(|e| unverifiable(&e))?;
     let validators: Vec<_> = validators.iter().map(|v| (v.consensus_key, v.power)).collect();
     let first = genesis.document.genesis.initial_height;
     LightClient::from_genesis(&genesis.chain_id, first, &validators).map_err(|e| unverifiable(&e))

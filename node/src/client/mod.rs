@@ -7,6 +7,6 @@
 mod chain;
 mod paratime;
 
-pub(crate) use chain::{light_client, refused};
 pub use chain::{ChainClient, Included, Proven};
+pub(crate) use chain::{light_client, refused};
 pub use paratime::{Confirmed, ParaTimeClient, Sent};

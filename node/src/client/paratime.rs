@@ -76,8 +76,7 @@ impl ParaTimeClient {
         let id = self.runtime.key_manager.ok_or_else(|| {
             NodeError::usage(&self.runtime.name, "it is public: calls to it are not encrypted")
         })?;
-        let status: keymanager::Status =
-            chain.require(&keymanager::keys::status(&id)).await?;
+        let status: keymanager::Status = chain.require(&keymanager::keys::status(&id)).await?;
         let signing_key = status.signing_key.ok_or_else(|| NodeError::NotReady {
             reason: "the key managers have no secret yet: it comes with one of the next epochs, try again".to_string(),
         })?;
@@ -141,8 +140,7 @@ impl ParaTimeClient {
         let (body, reply_key) = if self.runtime.confidential {
             let EpochKey { epoch, key: runtime_key } = self.epoch_key(chain).await?;
             let sender = key.public();
-            let info =
-                Info::transaction(chain_context, self.runtime.id, epoch, &sender, nonce);
+            let info = Info::transaction(chain_context, self.runtime.id, epoch, &sender, nonce);
             let reply_key = random()?;
             let envelope = seal_call(&runtime_key, &info, call, reply_key, random()?)
                 .map_err(|e| unverifiable(&e))?;
@@ -195,7 +193,8 @@ impl ParaTimeClient {
         sent: &Sent,
         receipt: ppb::Receipt,
     ) -> Result<Confirmed, NodeError> {
-        let header = receipt.header.ok_or_else(|| unverifiable(&"a final receipt without header"))?;
+        let header =
+            receipt.header.ok_or_else(|| unverifiable(&"a final receipt without header"))?;
         let header = roothash::Header::from_pb(header).map_err(|e| unverifiable(&e))?;
         let proven_at = self.prove_header(chain, &header).await?;
 
@@ -211,7 +210,8 @@ impl ParaTimeClient {
         if leaf.tx_hash != sent.hash || !proof.verify(&header.io_root, &leaf.encode()) {
             return Err(unverifiable(&"the transaction is not in the round's I/O tree"));
         }
-        let opened = receipt.output.ok_or_else(|| unverifiable(&"a final receipt without output"))?;
+        let opened =
+            receipt.output.ok_or_else(|| unverifiable(&"a final receipt without output"))?;
         let opened = OpenedOutput::from_pb(opened).map_err(|e| unverifiable(&e))?;
         if !opened.matches(&leaf) {
             return Err(unverifiable(&"the output is not the one that the round committed to"));
@@ -282,8 +282,8 @@ impl ParaTimeClient {
         match reply_key {
             None => read_output(&answer.output),
             Some(key) => {
-                let root = Hash::try_from(answer.state_root.as_slice())
-                    .map_err(|e| unverifiable(&e))?;
+                let root =
+                    Hash::try_from(answer.state_root.as_slice()).map_err(|e| unverifiable(&e))?;
                 open_sealed(&key, &query.hash(), Round(answer.round), &root, &answer.output)
             }
         }

@@ -117,8 +117,7 @@ impl NodeLinks {
                     let client = WorkerServiceClient::new(channel)
                         .max_decoding_message_size(MAX_MESSAGE_BYTES)
                         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-                    let mut clients =
-                        self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
                     clients.insert(*peer, client.clone());
                     return Ok(client);
                 }

@@ -181,8 +181,7 @@ impl WorkerService for LinkServer {
     ) -> Answered<pb::EnclaveReply> {
         let request = request.into_inner();
         let host = self.services.keymanager(&runtime(&request.id)?)?;
-        let reply =
-            host.public_key(&runtime(&request.runtime_id)?, Epoch(request.epoch)).await?;
+        let reply = host.public_key(&runtime(&request.runtime_id)?, Epoch(request.epoch)).await?;
         Ok(Response::new(pb::EnclaveReply { reply }))
     }
 }
@@ -199,8 +198,7 @@ pub async fn serve(
         .await
         .map_err(|e| NodeError::io(format!("the links' service on {listen}"), &e))?;
     let address = listener.local_addr().map_err(|e| NodeError::io("the links' service", &e))?;
-    let acceptor =
-        TlsAcceptor::from(tls::server_config(key).map_err(|e| NodeError::internal(&e))?);
+    let acceptor = TlsAcceptor::from(tls::server_config(key).map_err(|e| NodeError::internal(&e))?);
     let (sender, incoming) = tokio::sync::mpsc::channel(64);
     let stopped = stop.clone();
     tokio::spawn(async move {

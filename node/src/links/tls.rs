@@ -8,15 +8,17 @@ use paralith_crypto::SigningKey;
 use paralith_types::PublicKey;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
+};
 use rustls::pki_types::{
     CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
 };
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig};
 use rustls::{CertificateError, PeerIncompatible, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig};
 
 /// DER of an Ed25519 SubjectPublicKeyInfo up to the key (RFC 8410).
 const SPKI_PREFIX: [u8; 12] =
@@ -63,10 +65,8 @@ pub fn server_config(key: &SigningKey) -> Result<Arc<ServerConfig>, Error> {
 /// For a link to one node: whoever answers must hold that node's key.
 pub fn client_config(key: &SigningKey, node: &PublicKey) -> Result<Arc<ClientConfig>, Error> {
     let provider = provider();
-    let verifier = OneNode {
-        spki: spki_of(node),
-        algorithms: provider.signature_verification_algorithms,
-    };
+    let verifier =
+        OneNode { spki: spki_of(node), algorithms: provider.signature_verification_algorithms };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()

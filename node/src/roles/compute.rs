@@ -48,6 +48,12 @@ pub struct ComputeConfig {
     pub recorder: Option<Recorder>,
 }
 
+impl std::fmt::Debug for ComputeConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ComputeConfig")
+    }
+}
+
 /// One ParaTime that runs here.
 struct Running {
     trusted: Arc<TrustedSide>,
@@ -148,7 +154,8 @@ impl ComputeHost {
             self.config.recorder.clone(),
         )?);
         let client = trusted.client().clone();
-        let sealed = self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
+        let sealed =
+            self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
         let enclave_lies = self.config.byzantine.map_or("", Byzantine::for_trusted).to_string();
         let attested = tokio::task::block_in_place(|| {
             attest_and_start(
@@ -223,9 +230,7 @@ impl ComputeHost {
     async fn renew_keys(&self, id: &RuntimeId) -> Result<(), NodeError> {
         let epoch = self.chain.epoch().await?;
         let (client, confidential, fresh, keyed) = match self.lock().get(id) {
-            Some(one) => {
-                (one.trusted.client().clone(), one.confidential, one.fresh, one.keyed)
-            }
+            Some(one) => (one.trusted.client().clone(), one.confidential, one.fresh, one.keyed),
             None => return Ok(()),
         };
         if !confidential || keyed == Some(epoch) {
@@ -248,7 +253,13 @@ impl ComputeHost {
         if !elected {
             return Ok(());
         }
-        self.fetch_keys(id, &client, epoch).await?;
+        if let Err(error) = self.fetch_keys(id, &client, epoch).await {
+            // The registry keeps one blob a node: another ParaTime's may have replaced it.
+            if let Some(one) = self.lock().get_mut(id) {
+                one.fresh = None;
+            }
+            return Err(error);
+        }
         if let Some(one) = self.lock().get_mut(id) {
             one.keyed = Some(epoch);
         }
@@ -270,9 +281,8 @@ impl ComputeHost {
         let Reply::Bytes(request) = call(client, ask).await? else {
             return Err(BoundaryError::WrongReply.into());
         };
-        let mut last = NodeError::NotReady {
-            reason: "no key manager is registered yet".to_string(),
-        };
+        let mut last =
+            NodeError::NotReady { reason: "no key manager is registered yet".to_string() };
         for peer in status.map(|status| status.nodes).unwrap_or_default() {
             let answered = match self.services.keymanager(&manager) {
                 Ok(host) if peer == self.registrar.node_id() => {

@@ -307,10 +307,7 @@ pub(crate) async fn prove_freshness(
     let key = registry::keys::freshness(node);
     let mut height = from_height;
     loop {
-        let (at, value) = chain
-            .as_ref()
-            .get_newest(&key)
-            .await?;
+        let (at, value) = chain.as_ref().get_newest(&key).await?;
         let included = value
             .and_then(|bytes| Freshness::decode(&bytes, 1024).ok())
             .is_some_and(|freshness| freshness.blob == blob);

@@ -45,8 +45,9 @@ pub struct Attested {
 pub fn attest_and_start(client: &Client, input: StartInput<'_>) -> Result<Attested, NodeError> {
     let chain_context = input.genesis.context;
     let sealed = match &input.sealed {
-        Some(file) if file.exists() => std::fs::read(file)
-            .map_err(|e| NodeError::io(file.display().to_string(), &e))?,
+        Some(file) if file.exists() => {
+            std::fs::read(file).map_err(|e| NodeError::io(file.display().to_string(), &e))?
+        }
         _ => Vec::new(),
     };
     let sealing_key = paralith_crypto::kdf::derive(
@@ -67,8 +68,7 @@ pub fn attest_and_start(client: &Client, input: StartInput<'_>) -> Result<Attest
         byzantine: input.byzantine.into_bytes(),
         entropy: Vec::new(),
     };
-    let pb::host_reply::Kind::Started(started) =
-        client.call(pb::host_call::Kind::Start(start))?
+    let pb::host_reply::Kind::Started(started) = client.call(pb::host_call::Kind::Start(start))?
     else {
         return Err(BoundaryError::WrongReply.into());
     };

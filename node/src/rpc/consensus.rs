@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use consensus_abci::BlockEvent;
 use consensus_api::beacon;
 use consensus_api::registry;
 use consensus_api::tx::hash_of;
 use consensus_app::TxOutcome;
-use consensus_abci::BlockEvent;
 use futures::Stream;
 use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height};
@@ -148,11 +148,7 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
             chain_id: self.state.genesis.chain_id.clone(),
             chain_context: chain.chain_context().as_bytes().to_vec(),
             height: light.height().0,
-            app_hash: light
-                .app_hash()
-                .map_err(|e| NodeError::internal(&e))?
-                .as_bytes()
-                .to_vec(),
+            app_hash: light.app_hash().map_err(|e| NodeError::internal(&e))?.as_bytes().to_vec(),
             epoch: chain.epoch().await?.0,
             insecure_beacon: beacon.insecure_seed.is_some(),
             insecure_attestation: !registry.software_platforms.is_empty(),

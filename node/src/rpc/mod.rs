@@ -116,9 +116,8 @@ async fn routes(state: &Arc<NodeState>) -> Result<Routes, NodeError> {
     routes = routes.add_service(RegistryServiceServer::new(reads.clone()));
     routes = routes.add_service(SchedulerServiceServer::new(reads.clone()));
     routes = routes.add_service(RoothashServiceServer::new(reads));
-    routes = routes.add_service(KeyManagerServiceServer::new(keymanager::KeyManager::new(
-        Arc::clone(state),
-    )));
+    routes = routes
+        .add_service(KeyManagerServiceServer::new(keymanager::KeyManager::new(Arc::clone(state))));
     routes = routes.add_service(
         ParaTimeServiceServer::new(paratime::ParaTime::new(Arc::clone(state)))
             .max_decoding_message_size(MAX_REQUEST_BYTES),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use consensus_api::scheduler;
+use consensus_api::{registry, scheduler};
 use paralith_proto::pb::node::v1 as npb;
 use paralith_worker::WorkerHandle;
 use tonic::{Request, Response, Status};
@@ -39,10 +39,8 @@ impl npb::node_service_server::NodeService for Node {
         let mut runtimes = Vec::new();
         for (id, worker) in state.services.workers() {
             let status = worker.status();
-            let runtime = state.chain.get::<consensus_api::registry::Runtime>(
-                &consensus_api::registry::keys::runtime(&id),
-            );
-            let runtime = runtime.await?;
+            let key = registry::keys::runtime(&id);
+            let runtime: Option<registry::Runtime> = state.chain.get(&key).await?;
             let committee: Option<scheduler::Committee> =
                 state.chain.get(&scheduler::keys::committee(&id)).await?;
             let (worker_role, backup_role) = committee.map_or((false, false), |committee| {

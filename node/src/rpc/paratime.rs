@@ -50,13 +50,15 @@ impl ParaTime {
         let runtime: Option<registry::Runtime> =
             self.state.chain.get(&registry::keys::runtime(id)).await?;
         if runtime.is_none_or(|runtime| runtime.kind != registry::RuntimeKind::Compute) {
-            let text = format!("there is no ParaTime {id}: list them with `paralith query runtime`");
+            let text =
+                format!("there is no ParaTime {id}: list them with `paralith query runtime`");
             return Err(refusal(Code::NotFound, "registry", 11, text));
         }
         let committee: Option<scheduler::Committee> =
             self.state.chain.get(&scheduler::keys::committee(id)).await?;
         let committee = committee.ok_or_else(|| {
-            let text = format!("ParaTime {id} has no committee in this epoch: try again in the next");
+            let text =
+                format!("ParaTime {id} has no committee in this epoch: try again in the next");
             refusal(Code::Unavailable, "roothash", 5, text)
         })?;
         let mut members = committee.workers;
@@ -83,7 +85,9 @@ impl ParaTime {
                     .links
                     .submit_transactions(member, *id, vec![raw.clone()])
                     .await
-                    .map(|results| results.into_iter().filter_map(|r| Output::from_pb(r).ok()).collect())
+                    .map(|results| {
+                        results.into_iter().filter_map(|r| Output::from_pb(r).ok()).collect()
+                    })
                     .map_err(|e| refusal(Code::Unavailable, "worker-link", e.code(), e)),
             };
             match results.map(|results: Vec<Output>| results.into_iter().next()) {
@@ -104,7 +108,12 @@ impl ParaTime {
         let key = roothash::keys::header(id, round);
         let header: Option<roothash::Header> = self.state.chain.get(&key).await?;
         let header = header.ok_or_else(|| {
-            refusal(Code::NotFound, "roothash", 2, format!("there is no round {round} (yet, or any more)"))
+            refusal(
+                Code::NotFound,
+                "roothash",
+                2,
+                format!("there is no round {round} (yet, or any more)"),
+            )
         })?;
         if header.header_type != roothash::HeaderType::Normal {
             return Ok(RoundData { header: Some(header.to_pb()), ..RoundData::default() });
@@ -131,30 +140,20 @@ impl ParaTime {
     async fn newest_round(&self, id: &RuntimeId) -> Result<Round, Status> {
         let state: Option<roothash::RuntimeState> =
             self.state.chain.get(&roothash::keys::runtime_state(id)).await?;
-        let missing = || refusal(Code::NotFound, "registry", 11, format!("there is no ParaTime {id}"));
+        let missing =
+            || refusal(Code::NotFound, "registry", 11, format!("there is no ParaTime {id}"));
         Ok(state.ok_or_else(missing)?.last_block.round)
     }
 
-    /// Follows the rounds after `after` and sends each to `found` until that has enough.
-    async fn follow(
-        &self,
-        id: RuntimeId,
-        mut after: Round,
-        mut found: impl AsyncFnMut(RoundData) -> bool,
-    ) -> Result<(), Status> {
+    /// The round after `after`, once it is final and its outputs are open.
+    async fn next_round(&self, id: &RuntimeId, after: Round) -> Result<RoundData, Status> {
         let mut blocks = self.state.chain.subscribe();
         loop {
-            while after < self.newest_round(&id).await? {
-                let next = after.next();
-                match self.round(&id, next).await {
-                    Ok(data) => {
-                        if found(data).await {
-                            return Ok(());
-                        }
-                        after = next;
-                    }
+            if after < self.newest_round(id).await? {
+                match self.round(id, after.next()).await {
+                    Ok(data) => return Ok(data),
                     // Its outputs are being opened: look again with the next block.
-                    Err(status) if status.code() == Code::Unavailable => break,
+                    Err(status) if status.code() == Code::Unavailable => {}
                     Err(status) => return Err(status),
                 }
             }
@@ -163,11 +162,30 @@ impl ParaTime {
                 () = self.state.stop.cancelled() => {
                     return Err(refusal(Code::Unavailable, "node", 9, "the node stops"));
                 }
-                block = self.woken(&id, &mut blocks) => {
+                block = self.woken(id, &mut blocks) => {
                     block.map_err(|()| refusal(Code::Unavailable, "node", 9, "the node stops"))?;
                 }
             }
         }
+    }
+
+    /// Looks through the rounds after `after` for a transaction and sends its receipt.
+    async fn send_final(
+        &self,
+        id: &RuntimeId,
+        mut after: Round,
+        hash: &Hash,
+        sender: &mpsc::Sender<Result<ppb::Receipt, Status>>,
+    ) -> Result<(), Status> {
+        while !sender.is_closed() {
+            let data = self.next_round(id, after).await?;
+            if let Some(receipt) = receipt(&data, hash) {
+                let _ = sender.send(Ok(receipt)).await;
+                return Ok(());
+            }
+            after = after.next();
+        }
+        Ok(())
     }
 
     /// Waits for a block or for the own worker to have opened a round.
@@ -245,13 +263,7 @@ impl ParaTime {
                 }
             }
         };
-        let finally = self.follow(id, before, async |data| match receipt(&data, &hash) {
-            Some(receipt) => {
-                let _ = sender.send(Ok(receipt)).await;
-                true
-            }
-            None => sender.is_closed(),
-        });
+        let finally = self.send_final(&id, before, &hash, sender);
         tokio::select! {
             biased;
             finished = finally => finished,
@@ -277,8 +289,7 @@ fn soft_receipt(confirmation: Confirmation, hash: &Hash) -> Option<ppb::Receipt>
 
 /// Whether another node's data is that of the final header.
 fn fits(data: &RoundData, header: &roothash::Header) -> bool {
-    let leaves: Result<Vec<IoLeaf>, _> =
-        data.leaves.iter().cloned().map(IoLeaf::from_pb).collect();
+    let leaves: Result<Vec<IoLeaf>, _> = data.leaves.iter().cloned().map(IoLeaf::from_pb).collect();
     let Ok(leaves) = leaves else { return false };
     if io_root(&leaves) != header.io_root || data.outputs.len() != leaves.len() {
         return false;
@@ -320,9 +331,8 @@ fn runtime_id(bytes: &[u8]) -> Result<RuntimeId, Status> {
 
 /// The ParaTime that a raw transaction names. Everything else about it is the committee's to check.
 fn runtime_of(raw: &[u8]) -> Result<RuntimeId, Status> {
-    let refused = |e: paratime_api::TxError| {
-        refusal(Code::InvalidArgument, "paratime", e.code(), e)
-    };
+    let refused =
+        |e: paratime_api::TxError| refusal(Code::InvalidArgument, "paratime", e.code(), e);
     if raw.len() > MAX_TX_BYTES {
         let (limit, got) = (MAX_TX_BYTES, raw.len());
         return Err(refused(paratime_api::TxError::Oversized { limit, got }));
@@ -359,10 +369,15 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
     ) -> Result<Response<ppb::Receipt>, Status> {
         let request = request.into_inner();
         let id = runtime_id(&request.runtime_id)?;
-        let hash = Hash::try_from(request.tx_hash.as_slice())
-            .map_err(|e| bad_argument("tx_hash", e))?;
+        let hash =
+            Hash::try_from(request.tx_hash.as_slice()).map_err(|e| bad_argument("tx_hash", e))?;
         let missing = || {
-            refusal(Code::NotFound, "node", 6, "this node knows no final round with this transaction")
+            refusal(
+                Code::NotFound,
+                "node",
+                6,
+                "this node knows no final round with this transaction",
+            )
         };
         let worker = self.state.services.worker(&id).ok_or_else(missing)?;
         let receipt = worker.receipt(&hash).map_err(|e| worker_status(&e))?;
@@ -444,15 +459,17 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
         request: Request<ppb::WatchRoundsRequest>,
     ) -> Result<Response<Rounds>, Status> {
         let id = runtime_id(&request.into_inner().runtime_id)?;
-        let after = self.newest_round(&id).await?;
+        let mut after = self.newest_round(&id).await?;
         let (sender, receiver) = mpsc::channel(ROUNDS_QUEUED);
         let this = self.clone();
         tokio::spawn(async move {
-            let followed = this
-                .follow(id, after, async |data| sender.send(Ok(public(data))).await.is_err())
-                .await;
-            if let Err(status) = followed {
-                let _ = sender.send(Err(status)).await;
+            loop {
+                let next = this.next_round(&id, after).await;
+                let failed = next.is_err();
+                if sender.send(next.map(public)).await.is_err() || failed {
+                    return;
+                }
+                after = after.next();
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))

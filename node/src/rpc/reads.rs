@@ -79,10 +79,8 @@ impl pb::staking::v1::staking_service_server::StakingService for Reads {
     ) -> Answer<pb::staking::v1::GetAccountResponse> {
         let request = request.into_inner();
         let address: Address = parse("address", &request.address)?;
-        let account: staking::Account = self
-            .get(request.height, &staking::keys::account(&address))
-            .await?
-            .unwrap_or_default();
+        let account: staking::Account =
+            self.get(request.height, &staking::keys::account(&address)).await?.unwrap_or_default();
         let height = match request.height {
             0 => self.state.chain.height().await?,
             height => height,

@@ -8,8 +8,8 @@
 
 use std::io::{Read, Write};
 
-pub use paralith_proto::pb::host::v1 as pb;
 use paralith_proto::Message;
+pub use paralith_proto::pb::host::v1 as pb;
 
 /// Longest frame.
 pub const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;

@@ -47,9 +47,13 @@ impl TxError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum EnvelopeError {
-    #[error("the envelope is for epoch {got}; epochs {oldest} to {newest} are accepted: seal again")]
+    #[error(
+        "the envelope is for epoch {got}; epochs {oldest} to {newest} are accepted: seal again"
+    )]
     WrongEpoch { oldest: u64, newest: u64, got: u64 },
-    #[error("the envelope does not open here: it was sealed to another key, sender, nonce or runtime")]
+    #[error(
+        "the envelope does not open here: it was sealed to another key, sender, nonce or runtime"
+    )]
     CannotOpen,
     #[error("the envelope opens, but not to a call and a reply key")]
     Malformed,

@@ -17,11 +17,8 @@ use crate::{BoundaryError, Failure};
 /// What the host gives its trusted side to work on. Called on the stream's reading thread.
 pub trait HostServices: Send + Sync {
     /// A value of consensus state at a height and the encoded proof of it or of its absence.
-    fn consensus_get(
-        &self,
-        height: u64,
-        key: &[u8],
-    ) -> Result<(Option<Vec<u8>>, Vec<u8>), Failure>;
+    fn consensus_get(&self, height: u64, key: &[u8])
+    -> Result<(Option<Vec<u8>>, Vec<u8>), Failure>;
     /// An encoded light block; of height 0 the newest.
     fn light_block(&self, height: u64) -> Result<Vec<u8>, Failure>;
     /// A node of the runtime's state tree at a final round.

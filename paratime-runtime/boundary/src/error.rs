@@ -86,7 +86,9 @@ pub enum ViewError {
     Boundary(#[from] BoundaryError),
     #[error("the host's light block or proof does not verify: {0}")]
     Light(LightError),
-    #[error("the state at height {wanted} is not proven, and the newest that is, {newest}, lies past it")]
+    #[error(
+        "the state at height {wanted} is not proven, and the newest that is, {newest}, lies past it"
+    )]
     NotProven { wanted: u64, newest: u64 },
     #[error("the host gave the light block of height {got} for {wanted}")]
     WrongHeight { wanted: u64, got: u64 },

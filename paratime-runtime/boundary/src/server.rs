@@ -22,6 +22,9 @@ pub trait Handler: Send + Sync {
     ) -> Result<pb::host_reply::Kind, Failure>;
 }
 
+/// Stack of a call's thread: WebAssembly runs on it, and its depth is metered against 1 MiB.
+const CALL_STACK_BYTES: usize = 4 * 1024 * 1024;
+
 type Waiting = Arc<Mutex<BTreeMap<u64, SyncSender<pb::CallbackReply>>>>;
 type SharedWriter = Arc<Mutex<Box<dyn Write + Send>>>;
 
@@ -113,7 +116,11 @@ pub fn serve(
                 let (handler, callbacks) = (Arc::clone(&handler), callbacks.clone());
                 // The host bounds how much it asks at once; a thread a call keeps a slow round
                 // from holding up a query.
-                std::thread::spawn(move || run(frame.id, call, handler.as_ref(), &callbacks));
+                let call = move || run(frame.id, call, handler.as_ref(), &callbacks);
+                let spawned = std::thread::Builder::new().stack_size(CALL_STACK_BYTES).spawn(call);
+                if let Err(error) = spawned {
+                    break FrameError::Io(error);
+                }
             }
             Some(pb::frame::Body::CallbackReply(reply)) => {
                 if let Some(sender) = lock(&callbacks.waiting).remove(&frame.id) {

@@ -40,7 +40,7 @@ fn what_is_no_module_is_refused() {
     let valid = wat::parse_str(text(&[], "")).unwrap();
     let mut cut = valid.clone();
     cut.truncate(valid.len() / 2);
-    let mut component = valid.clone();
+    let mut component = valid;
     component[4..8].copy_from_slice(&[0x0d, 0, 1, 0]);
     let badly_typed = wat::parse_str("(module (func (result i32)))").unwrap();
     for code in

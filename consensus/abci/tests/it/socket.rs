@@ -137,7 +137,8 @@ async fn the_socket_is_private_alone_in_its_folder_and_replaced_when_stale() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let application = Application::open(Kv::memory()).unwrap();
     let server = serve(&path, &application, PeerCheck::anyone()).await.unwrap();
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     // Nothing beside it leads around the relay.

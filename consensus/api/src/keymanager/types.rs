@@ -1,7 +1,7 @@
 //! What state holds of key managers.
 
 use paralith_crypto::hash::{Domain, hash};
-use paralith_proto::{Canonical, Wire, DecodeError, pb};
+use paralith_proto::{Canonical, DecodeError, Wire, pb};
 use paralith_types::{Epoch, Hash, PublicKey, RuntimeId, Signature, X25519PublicKey};
 
 use crate::message::message;

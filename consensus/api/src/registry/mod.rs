@@ -11,7 +11,8 @@ pub use error::Error;
 pub use event::{EntityRegistered, NodeExpired, NodeRegistered, RuntimeRegistered};
 pub use params::Params;
 pub use tx::{
-    CONSENSUS_KEY_DOMAIN, GENESIS_CONTEXT, ProveFreshness, RegisterEntity, RegisterNode, RegisterRuntime,
+    CONSENSUS_KEY_DOMAIN, GENESIS_CONTEXT, ProveFreshness, RegisterEntity, RegisterNode,
+    RegisterRuntime,
 };
 pub use types::{
     Batching, CapabilityTee, Code, Entity, Executor, Freshness, Node, NodeRuntime, NodeStatus,

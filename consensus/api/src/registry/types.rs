@@ -1,9 +1,7 @@
 //! What state holds of those who take part.
 
 use paralith_proto::pb;
-use paralith_types::{
-    Amount, CodeId, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey,
-};
+use paralith_types::{Amount, CodeId, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey};
 
 use crate::message::{message, message_enum};
 

@@ -76,7 +76,9 @@ pub enum VoteError {
     WrongRound,
     #[error("it builds on another block")]
     WrongPreviousHash,
-    #[error("the proposal's height lies outside this epoch, in the future, or below the last block's")]
+    #[error(
+        "the proposal's height lies outside this epoch, in the future, or below the last block's"
+    )]
     WrongHeight,
     #[error("the messages of the scheduler's results are missing or others")]
     BadMessages,

@@ -110,7 +110,11 @@ impl Pool {
             disputed: self.disputed,
             timeout: self.timeout,
             grace: self.grace,
-            equivocators: self.equivocators.iter().map(|key| Signer(key.0)).collect::<BTreeSet<_>>(),
+            equivocators: self
+                .equivocators
+                .iter()
+                .map(|key| Signer(key.0))
+                .collect::<BTreeSet<_>>(),
             touched: false,
             closed: None,
         })

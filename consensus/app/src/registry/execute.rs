@@ -8,7 +8,7 @@ use consensus_api::registry::{
 
 use super::{account_of, entity_claim, invalid, node, refuse_signer, runtime, state};
 use crate::context::Context;
-use crate::{roothash, staking};
+use crate::{keymanager, roothash, staking};
 
 /// Registers the signer as an entity, or changes which nodes it answers for. A node that it no
 /// longer lists counts until it expires, and cannot renew.
@@ -53,7 +53,8 @@ pub(crate) fn register_runtime(ctx: &mut Context<'_>, body: &RegisterRuntime) ->
         None => {
             refuse_signer(&body.runtime.entity_id, &ctx.signer()?.key)?;
             runtime::admit(ctx, &body.runtime, &limits)?;
-            roothash::on_runtime_registered(ctx, &body.runtime)
+            roothash::on_runtime_registered(ctx, &body.runtime)?;
+            keymanager::on_runtime_registered(ctx, &body.runtime)
         }
     }
 }

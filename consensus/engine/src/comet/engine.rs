@@ -14,14 +14,14 @@ use paralith_types::Height;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::CometOptions;
 use super::home::write_home;
 use super::process::{Process, check_version, end_orphan, find_binary};
 use super::rpc::Rpc;
 use super::template::{BATCH_MAX, BODY_MAX};
-use super::CometOptions;
+use crate::EngineError;
 use crate::engine::{Answer, Engine, Status};
 use crate::lock::HomeLock;
-use crate::EngineError;
 
 /// A CometBFT that runs and is kept running.
 #[derive(Debug)]
@@ -303,9 +303,8 @@ impl Engine for CometEngine {
     fn shutdown(&self) -> Answer<'_, ()> {
         Box::pin(async move {
             self.stop.send_replace(true);
-            let tasks = std::mem::take(
-                &mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner),
-            );
+            let tasks =
+                std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
             for task in tasks {
                 task.await.map_err(|_| EngineError::Stopped)?;
             }

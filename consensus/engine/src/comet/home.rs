@@ -34,7 +34,10 @@ pub fn write_home(options: &CometOptions) -> Result<(), EngineError> {
     let config = home.join("config");
     write(&config.join("config.toml"), config_toml(options).as_bytes())?;
     write(&config.join("genesis.json"), &pretty(&genesis(options)?))?;
-    write(&config.join("node_key.json"), &pretty(&json!({ "priv_key": private(&options.node_key) })))?;
+    write(
+        &config.join("node_key.json"),
+        &pretty(&json!({ "priv_key": private(&options.node_key) })),
+    )?;
     let key = &options.validator_key;
     let validator = json!({
         "address": hex::encode_upper(address(&key.public())),

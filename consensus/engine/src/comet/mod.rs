@@ -136,4 +136,5 @@ impl CometOptions {
     }
 }
 
-const NODE_KEY: paralith_crypto::Domain = paralith_crypto::Domain::new("paralith/comet/node-key/v1");
+const NODE_KEY: paralith_crypto::Domain =
+    paralith_crypto::Domain::new("paralith/comet/node-key/v1");

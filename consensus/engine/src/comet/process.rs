@@ -82,9 +82,10 @@ impl Process {
         let mut child = command.spawn().map_err(|e| EngineError::Binary {
             reason: format!("cannot start {}: {e}", binary.display()),
         })?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(|| {
-            EngineError::Binary { reason: "cometbft ended at once".to_string() }
-        })?;
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .ok_or_else(|| EngineError::Binary { reason: "cometbft ended at once".to_string() })?;
         let file = pid_file(&options.home);
         std::fs::write(&file, pid.to_string()).map_err(|e| failed(&file, &e))?;
         if let Some(out) = child.stdout.take() {
@@ -132,10 +133,12 @@ pub(crate) async fn end_orphan(home: &Path, timeout: Duration) {
     }
     tracing::warn!(pid = pid.as_raw_nonzero().get(), "ending a CometBFT that was left behind");
     let _ = kill_process(pid, Signal::TERM);
-    let deadline = tokio::time::Instant::now() + timeout;
-    while is_ours(pid, home) {
-        if tokio::time::Instant::now() >= deadline {
-            let _ = kill_process(pid, Signal::KILL);
+    let begun = tokio::time::Instant::now();
+    let mut killed = false;
+    // Another user's cannot be ended; then its own lock on the data speaks next.
+    while is_ours(pid, home) && begun.elapsed() < timeout.saturating_mul(2) {
+        if !killed && begun.elapsed() >= timeout {
+            killed = kill_process(pid, Signal::KILL).is_ok();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -146,13 +149,8 @@ pub(crate) async fn end_orphan(home: &Path, timeout: Duration) {
 fn is_ours(pid: Pid, home: &Path) -> bool {
     let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
     let Ok(line) = std::fs::read(path) else { return false };
-    let mut arguments = line.split(|byte| *byte == 0);
-    let home = home.as_os_str().as_encoded_bytes();
-    arguments.any(|argument| argument == b"start") && line_has(&line, home)
-}
-
-fn line_has(line: &[u8], argument: &[u8]) -> bool {
-    line.split(|byte| *byte == 0).any(|one| one == argument)
+    let has = |argument: &[u8]| line.split(|byte| *byte == 0).any(|one| one == argument);
+    has(b"start") && has(home.as_os_str().as_encoded_bytes())
 }
 
 /// Passes its log on, line by line.

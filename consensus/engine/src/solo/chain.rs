@@ -12,9 +12,7 @@ use paralith_storage::Kv;
 use paralith_types::{Hash, Height, PublicKey};
 use tendermint::abci::response;
 use tendermint::block::Header;
-use tendermint::v0_38::abci::{
-    ConsensusRequest, ConsensusResponse, InfoRequest, InfoResponse,
-};
+use tendermint::v0_38::abci::{ConsensusRequest, ConsensusResponse, InfoRequest, InfoResponse};
 use tendermint::validator::Set;
 use tendermint::{Time, consensus, evidence};
 use tower::Service;
@@ -174,8 +172,7 @@ impl Chain {
         if u128::from(own) * 3 <= u128::from(total) * 2 {
             return Err(EngineError::NotEnoughPower { height, own, total });
         }
-        let is_validator =
-            |key: &&ConsensusKey| validators.validator(key.address()).is_some();
+        let is_validator = |key: &&ConsensusKey| validators.validator(key.address()).is_some();
         let proposer = self.keys.iter().find(is_validator).map(ConsensusKey::address);
         let proposer = proposer.ok_or(EngineError::NotEnoughPower { height, own, total })?;
         let time = self.time(now)?;
@@ -288,7 +285,8 @@ impl Chain {
     }
 
     async fn init(&mut self, document: &Document) -> Result<(), EngineError> {
-        let text = document.to_json().map_err(|e| EngineError::Genesis { reason: e.to_string() })?;
+        let text =
+            document.to_json().map_err(|e| EngineError::Genesis { reason: e.to_string() })?;
         let height = consensus_abci::convert::height_to(self.first)
             .ok_or(EngineError::NoAnswer { reason: "no heights are left".to_string() })?;
         let request = tendermint::abci::request::InitChain {
@@ -310,7 +308,8 @@ impl Chain {
     }
 
     fn resume(&mut self, app: Height, committed: Hash) -> Result<(), EngineError> {
-        let missing = |what: &str| EngineError::Corrupt { what: format!("{what} {app} is missing") };
+        let missing =
+            |what: &str| EngineError::Corrupt { what: format!("{what} {app} is missing") };
         let block = BlockRecord::read(&self.kv, app)?.ok_or_else(|| missing("block"))?;
         let result = ResultRecord::read(&self.kv, app)?.ok_or_else(|| missing("result"))?;
         if block.light.chain_id() != self.chain_id.as_str() {
@@ -393,10 +392,7 @@ impl Chain {
     }
 
     /// The application that fails does not answer, so its failure is waited for, too.
-    async fn call(
-        &mut self,
-        request: ConsensusRequest,
-    ) -> Result<ConsensusResponse, EngineError> {
+    async fn call(&mut self, request: ConsensusRequest) -> Result<ConsensusResponse, EngineError> {
         let mut fatal = self.application.fatal();
         let answer = self.consensus.call(request);
         tokio::select! {

@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::chain::{Chain, stored_light_block};
-use crate::lock::HomeLock;
-use crate::engine::{Answer, Engine, Status};
 use crate::EngineError;
+use crate::engine::{Answer, Engine, Status};
+use crate::lock::HomeLock;
 
 /// Gives the time since 1970.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -82,8 +82,7 @@ impl SoloEngine {
         let lock = options.home.as_deref().map(HomeLock::take).transpose()?;
         let kv = options.kv.clone();
         let SoloOptions { document, keys, max_block_bytes, .. } = options;
-        let chain =
-            Chain::open(application, kv.clone(), &document, keys, max_block_bytes).await?;
+        let chain = Chain::open(application, kv.clone(), &document, keys, max_block_bytes).await?;
         let (hurry, hurries) = watch::channel(false);
         let (stop, stops) = watch::channel(false);
         let maker = Maker {

@@ -69,7 +69,8 @@ impl BlockRecord {
 
     pub(crate) fn read(kv: &Kv, height: Height) -> Result<Option<Self>, EngineError> {
         let Some(bytes) = kv.get(Column::Blocks, &key(BLOCK, height))? else { return Ok(None) };
-        let damaged = |what: String| EngineError::Corrupt { what: format!("block {height}: {what}") };
+        let damaged =
+            |what: String| EngineError::Corrupt { what: format!("block {height}: {what}") };
         let record = BlockPb::decode(bytes.as_slice()).map_err(|e| damaged(e.to_string()))?;
         let light = LightBlock::decode(&record.light).map_err(|e| damaged(e.to_string()))?;
         if light.height() != height {

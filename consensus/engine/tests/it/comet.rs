@@ -1,10 +1,13 @@
 //! A real CometBFT. Without its program these tests say so and do nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use consensus_abci::{Application, BlockEvent};
 use consensus_api::event::Event;
-use consensus_engine::{CometEngine, CometOptions, Engine, find_binary};
+use consensus_api::tx::hash_of;
+use consensus_engine::{CometEngine, CometOptions, Engine, find_binary, write_home};
+use consensus_light::chain::{HeaderInput, consensus_hash, result_bytes};
 use paralith_storage::Kv;
 use paralith_types::Height;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +29,9 @@ fn options(home: &std::path::Path) -> CometOptions {
     CometOptions::local(document(1), home.join("c"), validator_key(0))
 }
 
-async fn next(blocks: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<BlockEvent>>) -> BlockEvent {
+async fn next(
+    blocks: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<BlockEvent>>,
+) -> BlockEvent {
     let block = tokio::time::timeout(LIMIT, blocks.recv()).await;
     (*block.expect("a block in time").unwrap()).clone()
 }
@@ -47,8 +52,10 @@ async fn cometbft_is_killed_and_the_chain_goes_on() {
         assert_eq!(outcome.code, 0, "{}", outcome.message);
     }
     let mut height = Height(0);
+    let mut seen = BTreeMap::new();
     while done < 20 {
         let block = next(&mut blocks).await;
+        seen.insert(block.height, block.clone());
         assert_eq!(block.height, height.next());
         height = block.height;
         assert!(block.txs.iter().all(|(_, outcome)| outcome.code == 0), "{block:?}");
@@ -66,6 +73,7 @@ async fn cometbft_is_killed_and_the_chain_goes_on() {
     }
     while done < 40 {
         let block = next(&mut blocks).await;
+        seen.insert(block.height, block.clone());
         assert_eq!(block.height, height.next(), "no block is missing and none comes twice");
         height = block.height;
         assert!(block.txs.iter().all(|(_, outcome)| outcome.code == 0), "{block:?}");
@@ -75,7 +83,9 @@ async fn cometbft_is_killed_and_the_chain_goes_on() {
     assert_eq!(engine.status().restarts, 1);
 
     while height < Height(12) {
-        height = next(&mut blocks).await.height;
+        let block = next(&mut blocks).await;
+        height = block.height;
+        seen.insert(height, block);
     }
     // The header of the newest block may not be asked for before CometBFT has stored it.
     let first = engine.light_block(Some(Height(1))).await.unwrap();
@@ -83,11 +93,95 @@ async fn cometbft_is_killed_and_the_chain_goes_on() {
     for height in 1..=10 {
         client.update(&engine.light_block(Some(Height(height))).await.unwrap()).unwrap();
     }
+    let transactions: Vec<Vec<u8>> = (0..40).map(|nonce| transfer(&document, nonce)).collect();
+    for height in 2..=10 {
+        headers_are_made_alike(&engine, &seen, &transactions, Height(height)).await;
+    }
     let proven = engine.query(Some(Height(9)), b"nothing").unwrap();
     client.verify_state(Height(9), b"nothing", None, &proven.proof).unwrap();
     events_are_kept(&engine, &application);
     engine.shutdown().await.unwrap();
     assert!(!folder.path().join("c/abci.sock").exists());
+}
+
+/// What the solo engine would have written in place of CometBFT is what CometBFT has written.
+async fn headers_are_made_alike(
+    engine: &CometEngine,
+    seen: &BTreeMap<Height, BlockEvent>,
+    transactions: &[Vec<u8>],
+    height: Height,
+) {
+    let block = engine.light_block(Some(height)).await.unwrap();
+    let last = engine.light_block(Some(height.minus(1))).await.unwrap();
+    let header = &block.signed_header().header;
+    let txs: Vec<Vec<u8>> = seen[&height]
+        .txs
+        .iter()
+        .map(|(hash, _)| transactions.iter().find(|raw| hash_of(raw) == *hash).unwrap().clone())
+        .collect();
+    let gas = |gas: u64| i64::try_from(gas).unwrap();
+    let results: Vec<Vec<u8>> = seen[&height.minus(1)]
+        .txs
+        .iter()
+        .map(|(_, tx)| result_bytes(tx.code, &[], gas(tx.gas_limit), gas(tx.gas_used)))
+        .collect();
+    let commit = &last.signed_header().commit;
+    let ours = HeaderInput {
+        chain_id: header.chain_id.clone(),
+        height: header.height,
+        time: header.time,
+        last: Some((commit.block_id, commit)),
+        txs: &txs,
+        last_results: &results,
+        validators: block.validators(),
+        next_validators: block.next_validators(),
+        consensus_hash: consensus_hash(4 * 1024 * 1024, -1),
+        app_hash: header.app_hash.clone(),
+        app_version: consensus_abci::APP_VERSION,
+        proposer: header.proposer_address,
+    }
+    .header();
+    assert_eq!(ours, *header);
+    assert_eq!(block.app_hash().unwrap(), seen[&height.minus(1)].app_hash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cometbft_that_was_left_behind_is_ended_first() {
+    if !available("a_cometbft_that_was_left_behind_is_ended_first") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    write_home(&options).unwrap();
+    // Its node was killed: nobody answers on the application's socket, and it keeps trying.
+    let mut orphan = std::process::Command::new(find_binary().unwrap())
+        .args(["start", "--home"])
+        .arg(&options.home)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::fs::write(options.home.join("cometbft.pid"), orphan.id().to_string()).unwrap();
+    let application = Application::open(Kv::memory()).unwrap();
+    let mut blocks = application.subscribe();
+    let engine = CometEngine::start(&application, options).await.unwrap();
+    assert!(orphan.try_wait().unwrap().is_some(), "it has ended");
+    assert_eq!(next(&mut blocks).await.height, Height(1));
+    assert_eq!(engine.status().restarts, 0);
+    engine.shutdown().await.unwrap();
+}
+
+#[test]
+fn the_signing_state_is_never_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    write_home(&options).unwrap();
+    let state = options.home.join("data/priv_validator_state.json");
+    let fresh: serde_json::Value = serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap();
+    assert_eq!(fresh, serde_json::json!({ "height": "0", "round": 0, "step": 0 }));
+    std::fs::write(&state, "signed").unwrap();
+    write_home(&options).unwrap();
+    assert_eq!(std::fs::read_to_string(&state).unwrap(), "signed");
 }
 
 fn events_are_kept(engine: &CometEngine, application: &Application) {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use consensus_api::address;
 use consensus_api::staking::{AddEscrow, Transfer};
 use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_api::address;
 use consensus_light::chain::ConsensusKey;
 use consensus_light::{LightBlock, LightClient};
 use paralith_crypto::SigningKey;

@@ -69,8 +69,7 @@ async fn the_chain_does_not_stop_when_nobody_sends() {
     let application = Application::open(kv.clone()).unwrap();
     let mut blocks = application.subscribe();
     let interval = Duration::from_millis(5);
-    let engine =
-        SoloEngine::start(&application, options(&document, &kv, interval)).await.unwrap();
+    let engine = SoloEngine::start(&application, options(&document, &kv, interval)).await.unwrap();
     for height in 1..=12 {
         assert_eq!(blocks.recv().await.unwrap().height, Height(height));
     }

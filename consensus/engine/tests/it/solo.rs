@@ -8,9 +8,7 @@ use paralith_genesis::Document;
 use paralith_storage::Kv;
 use paralith_types::{Hash, Height};
 
-use crate::network::{
-    at, consensus_keys, document, light_client, stake_on, transfer,
-};
+use crate::network::{at, consensus_keys, document, light_client, stake_on, transfer};
 
 const MAX_BYTES: i64 = 1 << 20;
 
@@ -57,9 +55,7 @@ async fn a_light_client_follows_the_chain_through_a_change_of_validators() {
     let proven = application.query(Some(Height(14)), &keys::chain_context()).unwrap();
     let value = proven.value.as_deref();
     assert_eq!(value, Some(document.hash().unwrap().as_bytes()));
-    client
-        .verify_state(Height(14), &keys::chain_context(), value, &proven.proof)
-        .unwrap();
+    client.verify_state(Height(14), &keys::chain_context(), value, &proven.proof).unwrap();
 }
 
 #[tokio::test]

@@ -134,7 +134,7 @@ pub(crate) fn execute(
                     call
                 }
                 Err(error) => {
-                    receipt.output = refused("envelope", error.code(), &error);
+                    receipt.output = refused("envelope", error.code(), error);
                     return Ok(receipt);
                 }
             }
@@ -159,10 +159,10 @@ pub(crate) fn check(
         Ok(verified) => verified,
         Err(error) => return Ok(refused("paratime", error.code(), &error)),
     };
-    if let Body::Envelope(sealed) = &verified.transaction.body {
-        if let Err(error) = opener.admit_epoch(sealed.epoch) {
-            return Ok(refused("envelope", error.code(), &error));
-        }
+    if let Body::Envelope(sealed) = &verified.transaction.body
+        && let Err(error) = opener.admit_epoch(sealed.epoch)
+    {
+        return Ok(refused("envelope", error.code(), error));
     }
     let request = request(guest.context.clone(), &verified);
     let checked = guest.call(Export::Check, &request, verified.transaction.gas_limit)?;

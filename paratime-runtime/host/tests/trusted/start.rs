@@ -30,7 +30,8 @@ fn a_start_that_does_not_fit_is_refused() {
     let refused = enclave.call(Call::Start(start.clone())).unwrap_err();
     assert_eq!(code_of(&refused), ("trusted", 2));
     assert_eq!(code_of(&enclave.call(Call::Init(pb::Init {})).unwrap_err()), ("trusted", 20));
-    let cases: [(fn(&mut pb::Start), u32); 7] = [
+    type Change = fn(&mut pb::Start);
+    let cases: [(Change, u32); 7] = [
         (|start| start.chain_context = vec![1; 32], 3),
         (|start| start.chain_id = "other".into(), 3),
         (|start| start.genesis.push(b'x'), 3),

@@ -146,7 +146,7 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
         confidential,
         allow_plain_calls: false,
         key_manager: confidential.then_some(KEY_MANAGER),
-        tee: confidential.then(|| TeePolicy { measurements, max_age_blocks: 1000 }),
+        tee: confidential.then_some(TeePolicy { measurements, max_age_blocks: 1000 }),
         init_argument: b"argument".to_vec(),
         executor: Executor {
             workers: 2,
