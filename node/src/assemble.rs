@@ -49,6 +49,8 @@ pub struct Parts {
     pub addresses: Vec<String>,
     /// What it runs; see [`crate::config::Config::runtimes`].
     pub runtimes: Vec<RuntimeId>,
+    /// Modules that it has from the beginning.
+    pub modules: Vec<&'static [u8]>,
     /// Where trusted sides run.
     pub placement: Placement,
     /// The key that vouches for software enclaves. Test chains only.
@@ -90,6 +92,9 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
     let services = Services::new(CodeStore::new(parts.kv.clone()));
     if let Some(home) = &parts.home {
         services.code.import(&home.join("modules"))?;
+    }
+    for module in &parts.modules {
+        services.code.put(module)?;
     }
     parts
         .neighbours

@@ -144,6 +144,10 @@ impl ChainAccess {
                                 recent.pop_front();
                             }
                         }
+                        for (hash, outcome) in block.txs.iter().filter(|(_, o)| o.code != 0) {
+                            let TxOutcome { module, code, message, .. } = outcome;
+                            tracing::debug!(%hash, module, code, message, "a transaction failed");
+                        }
                         // Nobody listening is fine.
                         let _ = blocks.send(woken(&block));
                     }

@@ -56,7 +56,7 @@ pub fn shape(seed: u64) -> Shape {
         compute: 3,
         keymanagers: 1,
         client: false,
-        epoch_blocks: 30,
+        epoch_blocks: 40,
         executor: Executor {
             workers: 3,
             backups: 3,
@@ -109,6 +109,7 @@ impl DevChain {
                     Role::Keymanager => vec![network.key_manager],
                     _ => Vec::new(),
                 },
+                modules: network.modules.clone(),
                 placement: Placement::InProcess,
                 platform: Some(network.platform.clone()),
                 byzantine,
@@ -121,9 +122,6 @@ impl DevChain {
                 stop: stop.clone(),
             };
             let state = assemble(parts, Source::Engine(Arc::clone(&engine)))?;
-            for module in &network.modules {
-                state.services.code.put(module)?;
-            }
             if member.role == Role::Validator {
                 gateway = Some(state);
             }

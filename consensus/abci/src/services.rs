@@ -200,15 +200,17 @@ fn info(shared: &Shared, request: InfoRequest) -> InfoResponse {
         InfoRequest::Info(_) => {
             let info = shared.info();
             // Before the first block there is no app hash; CometBFT wants none, then.
-            let committed = info.height != Height(0);
+            let app_hash = if info.height == Height(0) {
+                tendermint::AppHash::default()
+            } else {
+                convert::app_hash_to(&info.app_hash)
+            };
             InfoResponse::Info(response::Info {
                 data: "paralith".to_string(),
                 version: env!("CARGO_PKG_VERSION").to_string(),
                 app_version: APP_VERSION,
                 last_block_height: convert::height_to(info.height).unwrap_or_default(),
-                last_block_app_hash: committed
-                    .then(|| convert::app_hash_to(&info.app_hash))
-                    .unwrap_or_default(),
+                last_block_app_hash: app_hash,
             })
         }
         InfoRequest::Echo(echo) => InfoResponse::Echo(response::Echo { message: echo.message }),

@@ -155,6 +155,7 @@ fn parts(
         roles: config.roles.clone(),
         addresses: config.link_address.iter().cloned().collect(),
         runtimes: config.runtimes.clone(),
+        modules: Vec::new(),
         placement: match config.trusted {
             TrustedPlacement::Inprocess => Placement::InProcess,
             TrustedPlacement::Process => Placement::Process { program: program()? },

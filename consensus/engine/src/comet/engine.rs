@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::CometOptions;
-use super::home::write_home;
+use super::home::{clear_unsigned, write_home};
 use super::process::{Process, check_version, end_orphan, find_binary};
 use super::rpc::Rpc;
 use super::template::{BATCH_MAX, BODY_MAX};
@@ -158,14 +158,26 @@ impl Supervisor {
                 self.application.stop(format!("CometBFT ended {failures} times in a row: {how}"));
                 return;
             }
+            self.begin_anew_if_nothing_was_signed();
             let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(6));
             tracing::error!(%how, failures, ?pause, "CometBFT ended without being asked to");
             let _ = tokio::time::timeout(pause, self.stops.wait_for(|stop| *stop)).await;
         }
     }
 
+    fn begin_anew_if_nothing_was_signed(&self) {
+        if self.application.info().height != Height(0) {
+            return;
+        }
+        match clear_unsigned(&self.options.home) {
+            Ok(true) => tracing::warn!("CometBFT begins anew: nothing was signed yet"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "cannot clear CometBFT's data"),
+        }
+    }
+
     /// Until it ends. None if it was asked to, by the node or by an application that failed.
-    async fn watch(&mut self, mut process: Process) -> Option<String> {
+    async fn watch(&self, mut process: Process) -> Option<String> {
         let mut fatal = self.application.fatal();
         let mut stops = self.stops.clone();
         loop {

@@ -45,16 +45,38 @@ pub fn write_home(options: &CometOptions) -> Result<(), EngineError> {
         "priv_key": private(key),
     });
     write(&config.join("priv_validator_key.json"), &pretty(&validator))?;
-    let state = home.join("data/priv_validator_state.json");
-    let fresh = json!({ "height": "0", "round": 0, "step": 0 });
+    let state = home.join("data").join(SIGNING_STATE);
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&state) {
         Ok(mut file) => {
-            file.write_all(&pretty(&fresh)).map_err(|e| failed(&state, &e))?;
+            file.write_all(&pretty(&nothing_signed())).map_err(|e| failed(&state, &e))?;
             file.sync_all().map_err(|e| failed(&state, &e))
         }
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(failed(&state, &e)),
     }
+}
+
+/// Removes what CometBFT stored before it had signed anything, so that it begins anew. A database that
+/// is killed while it is made for the first time cannot be opened again. Does nothing, and says so,
+/// once anything was signed.
+pub(crate) fn clear_unsigned(home: &Path) -> Result<bool, EngineError> {
+    let data = home.join("data");
+    let state = data.join(SIGNING_STATE);
+    let bytes = std::fs::read(&state).map_err(|e| failed(&state, &e))?;
+    if serde_json::from_slice::<Value>(&bytes).ok() != Some(nothing_signed()) {
+        return Ok(false);
+    }
+    for entry in std::fs::read_dir(&data).map_err(|e| failed(&data, &e))? {
+        let path = entry.map_err(|e| failed(&data, &e))?.path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path).map_err(|e| failed(&path, &e))?;
+        }
+    }
+    Ok(true)
+}
+
+fn nothing_signed() -> Value {
+    json!({ "height": "0", "round": 0, "step": 0 })
 }
 
 fn genesis(options: &CometOptions) -> Result<Value, EngineError> {
@@ -118,3 +140,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
 pub(crate) fn failed(path: &Path, error: &dyn std::fmt::Display) -> EngineError {
     EngineError::Home { path: path.display().to_string(), reason: error.to_string() }
 }
+
+const SIGNING_STATE: &str = "priv_validator_state.json";

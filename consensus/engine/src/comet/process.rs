@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::home::failed;
 use super::{CometOptions, RpcAddress};
@@ -62,6 +63,8 @@ fn is_supported(version: &str) -> bool {
 pub(crate) struct Process {
     child: Child,
     pid: i32,
+    /// Ends with the last words that were no log entry.
+    errors: Option<JoinHandle<String>>,
 }
 
 impl Process {
@@ -91,10 +94,8 @@ impl Process {
         if let Some(out) = child.stdout.take() {
             tokio::spawn(forward(out));
         }
-        if let Some(err) = child.stderr.take() {
-            tokio::spawn(forward(err));
-        }
-        Ok(Self { child, pid })
+        let errors = child.stderr.take().map(|err| tokio::spawn(forward(err)));
+        Ok(Self { child, pid, errors })
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -103,9 +104,14 @@ impl Process {
 
     /// Returns when it has ended, with how.
     pub(crate) async fn ended(&mut self) -> String {
-        match self.child.wait().await {
+        let status = match self.child.wait().await {
             Ok(status) => status.to_string(),
             Err(e) => e.to_string(),
+        };
+        let Some(errors) = self.errors.take() else { return status };
+        match tokio::time::timeout(LAST_WORDS, errors).await {
+            Ok(Ok(words)) if !words.is_empty() => format!("{status}: {words}"),
+            _ => status,
         }
     }
 
@@ -153,12 +159,16 @@ fn is_ours(pid: Pid, home: &Path) -> bool {
     has(b"start") && has(home.as_os_str().as_encoded_bytes())
 }
 
-/// Passes its log on, line by line.
-async fn forward(output: impl AsyncRead + Unpin) {
+/// Passes its log on, line by line. Gives the last line that was no log entry.
+async fn forward(output: impl AsyncRead + Unpin) -> String {
+    let mut last = String::new();
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line) else {
             tracing::info!(target: "cometbft", "{line}");
+            if !line.trim().is_empty() {
+                last = line.chars().take(300).collect();
+            }
             continue;
         };
         let field = |name: &str| entry.get(name).and_then(|v| v.as_str()).unwrap_or_default();
@@ -172,6 +182,7 @@ async fn forward(output: impl AsyncRead + Unpin) {
             _ => tracing::trace!(target: "cometbft", module, "{message}"),
         }
     }
+    last
 }
 
 fn pid_file(home: &Path) -> PathBuf {
@@ -179,6 +190,9 @@ fn pid_file(home: &Path) -> PathBuf {
 }
 
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A grandchild could hold the pipe open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -146,10 +146,17 @@ impl Maker {
                     return;
                 }
             }
+            if *self.hurries.borrow() && self.application.pool_len() == 0 {
+                tokio::time::sleep(HURRY_PAUSE).await;
+            }
             tokio::task::yield_now().await;
         }
     }
 }
+
+/// The least time between two empty blocks in a hurry: those who follow the chain must keep up, or
+/// its epochs are over before they have done what each of them asks for.
+const HURRY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Engine for SoloEngine {
     fn submit(&self, raw: Vec<u8>) -> Answer<'_, TxOutcome> {

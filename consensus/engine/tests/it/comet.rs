@@ -167,7 +167,8 @@ async fn a_cometbft_that_was_left_behind_is_ended_first() {
     let engine = CometEngine::start(&application, options).await.unwrap();
     assert!(orphan.try_wait().unwrap().is_some(), "it has ended");
     assert_eq!(next(&mut blocks).await.height, Height(1));
-    assert_eq!(engine.status().restarts, 0);
+    // Ended while it made its databases, it may have left them unreadable: that is repaired, too.
+    assert!(engine.status().restarts <= 1);
     engine.shutdown().await.unwrap();
 }
 
@@ -225,15 +226,13 @@ async fn a_node_starts_again_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let document = document(1);
     let kv = Kv::memory();
-    let mut nonce = 0;
     let mut stood_at = Height(0);
-    for _ in 0..2 {
+    for nonce in 0..2 {
         let application = Application::open(kv.clone()).unwrap();
         assert_eq!(application.info().height, stood_at);
         let mut blocks = application.subscribe();
         let engine = CometEngine::start(&application, options(folder.path())).await.unwrap();
         assert_eq!(engine.submit(transfer(&document, nonce)).await.unwrap().code, 0);
-        nonce += 1;
         while next(&mut blocks).await.txs.is_empty() {}
         engine.shutdown().await.unwrap();
         stood_at = application.info().height;

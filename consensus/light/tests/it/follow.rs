@@ -90,7 +90,7 @@ fn a_header_with_another_headers_commit_is_refused() {
     let block = LightBlock::new(forged.unwrap(), &set, &set).unwrap();
     assert_eq!(client(&FOUR).update(&block).unwrap_err().code(), 3);
     // The commit names the forged header, but nobody signed that.
-    let mut commit = honest.commit.clone();
+    let mut commit = honest.commit;
     commit.block_id.hash = header.hash();
     let forged = tendermint::block::signed_header::SignedHeader::new(header, commit).unwrap();
     let block = LightBlock::new(forged, &set, &set).unwrap();
@@ -158,11 +158,11 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
         let mut client = client(&one);
-        if let Ok(block) = LightBlock::decode(&bytes) {
-            if client.update(&block).is_ok() {
-                // Only what the signatures do not cover may differ: which of them came along.
-                prop_assert_eq!(block.header_hash(), good.header_hash());
-            }
+        if let Ok(block) = LightBlock::decode(&bytes)
+            && client.update(&block).is_ok()
+        {
+            // Only what the signatures do not cover may differ: which of them came along.
+            prop_assert_eq!(block.header_hash(), good.header_hash());
         }
     }
 

@@ -1,6 +1,6 @@
 use consensus_api::consensus::{EventsRoot, keys};
 use consensus_api::event::Event;
-use paralith_crypto::merkle::{merkle_proof, merkle_root};
+use paralith_crypto::merkle::{MerkleProof, merkle_proof, merkle_root};
 use paralith_proto::Canonical;
 use paralith_storage::{Changes, Kv, Tree, WriteBatch};
 use paralith_types::{Hash, Height};
@@ -65,11 +65,11 @@ fn an_event_is_proven_by_the_root_in_state() {
     client.update(&Wanted { app_hash: state, ..Wanted::new(5, &ONE, &[1]) }.block()).unwrap();
     let root_proof = tree.prove(4, &keys::events_root()).unwrap().1.to_bytes();
     let proof = merkle_proof(&leaves, 1).unwrap();
-    let verify =
-        |event: &Event, proof| client.verify_event(Height(4), &root, &root_proof, event, proof);
+    let verify = |event: &Event, proof: &MerkleProof| {
+        client.verify_event(Height(4), &root, &root_proof, event, proof)
+    };
     assert_eq!(verify(&event(1), &proof), Ok(Height(4)));
     assert_eq!(verify(&event(2), &proof).unwrap_err().code(), 5);
-    let mut claims_more = proof.clone();
-    claims_more.total = 4;
+    let claims_more = MerkleProof { total: 4, ..proof };
     assert_eq!(verify(&event(1), &claims_more).unwrap_err().code(), 5);
 }
