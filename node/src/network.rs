@@ -167,7 +167,8 @@ impl Shape {
         params.beacon.epoch_blocks = self.epoch_blocks;
         params.registry.software_platforms = vec![platform.public()];
         params.registry.allow_byzantine = self.allow_byzantine;
-        params.registry.max_node_expiration_epochs = 1_000_000;
+        params.registry.max_node_expiration_epochs = 2000;
+        params.registry.gas_register_node = 100;
 
         let mut builder =
             Builder::new(self.chain_name, genesis_time, params).entity(owner_id, STAKE);

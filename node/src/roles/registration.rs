@@ -34,8 +34,18 @@ pub struct Registrar {
     identity: Identity,
     runtimes: Mutex<BTreeMap<RuntimeId, NodeRuntime>>,
     /// One registration at a time, each with the newest of what the roles offer.
-    renewing: tokio::sync::Mutex<()>,
+    renewing: tokio::sync::Mutex<Option<Submitted>>,
 }
+
+/// A registration that was handed in and may be on its way.
+#[derive(Debug)]
+struct Submitted {
+    node: Node,
+    at_height: u64,
+}
+
+/// How many blocks a registration is given before it is handed in again.
+const PATIENCE_BLOCKS: u64 = 8;
 
 impl Registrar {
     /// For this node.
@@ -63,7 +73,7 @@ impl Registrar {
     /// Registers the node if state holds something else than it offers, or it would expire with
     /// the next epoch. Returns whether state holds what it offers.
     pub async fn pass(&self) -> Result<bool, NodeError> {
-        let _one = self.renewing.lock().await;
+        let mut submitted = self.renewing.lock().await;
         if self.identity.roles == 0 {
             return Ok(true);
         }
@@ -76,7 +86,16 @@ impl Registrar {
         if current {
             return Ok(true);
         }
+        let height = self.chain.height().await?;
+        let on_its_way = submitted.as_ref().is_some_and(|submitted| {
+            submitted.node == offered
+                && height < submitted.at_height.saturating_add(PATIENCE_BLOCKS)
+        });
+        if on_its_way {
+            return Ok(false);
+        }
         let params: registry::Params = self.chain.require(&registry::keys::params()).await?;
+        let node_offered = offered.clone();
         let node = Node { expiration: epoch.plus(params.max_node_expiration_epochs), ..offered };
         let consensus_signature = self.identity.consensus.sign(
             CONSENSUS_KEY_DOMAIN,
@@ -85,6 +104,7 @@ impl Registrar {
         );
         let body = Body::from(RegisterNode { node, consensus_signature });
         self.chain.submit_body(&body).await?;
+        *submitted = Some(Submitted { node: node_offered, at_height: height });
         Ok(false)
     }
 
