@@ -120,7 +120,8 @@ class Node:
     """A node's gRPC services. Version 1 of the reflection protocol has the messages of v1alpha."""
 
     def __init__(self, target, timeout):
-        self.channel = grpc.insecure_channel(target)
+        longest = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
+        self.channel = grpc.insecure_channel(target, options=longest)
         self.timeout = timeout
         self.pool = descriptor_pool.DescriptorPool()
         self.files = set()
@@ -317,7 +318,7 @@ class ParaTime:
         return self.open_reply(reply_key, tx_hash, header.round, header.batch_hash, output.output)
 
     def open_reply(self, reply_key, subject, round_number, place, encoded):
-        """Decrypts a reply. A refusal from before the envelope was opened is in the clear."""
+        """Decrypts a reply. In the clear comes nothing but a refusal, made before the envelope opened."""
         key = derived_key(
             reply_key,
             subject,
@@ -325,17 +326,19 @@ class ParaTime:
             round_number.to_bytes(8, "big"),
             place,
         )
-        try:
-            sealed = self.node.read(PARATIME + ".SealedReply", encoded).sealed
-            encoded = AESGCMSIV(key).decrypt(bytes(12), sealed, None)
-        except (Refused, InvalidTag, ValueError):
-            pass
         output = self.node.read(PARATIME + ".Output", encoded)
+        if output.WhichOneof("result") != "error":
+            try:
+                sealed = self.node.read(PARATIME + ".SealedReply", encoded).sealed
+                opened = AESGCMSIV(key).decrypt(bytes(12), sealed, None)
+            except (InvalidTag, ValueError) as error:
+                raise Refused("the reply does not open") from error
+            output = self.node.read(PARATIME + ".Output", opened)
         if output.WhichOneof("result") == "error":
             error = output.error
             raise Refused(f"{error.module} {error.code}: {error.message}")
         if output.WhichOneof("result") != "ok":
-            raise Refused("the reply does not open")
+            raise Refused("the reply holds no result")
         return json.loads(output.ok) if output.ok else None
 
 
@@ -392,9 +395,6 @@ def run(options):
     nonce = paratime.query("sdk.nonce", {"address": sender})["nonce"]
     args = {"to": to, "amount": options.amount, "memo": options.memo}
     raw, reply_key = paratime.transaction(key, nonce, options.gas, "transfer", args)
-    if options.memo and options.memo.encode() in raw:
-        # A short memo may turn up in random bytes; a longer one never does.
-        print("the memo's bytes happen to be in the ciphertext", file=sys.stderr)
     receipt = paratime.submit(raw)
     result = paratime.result(receipt, raw, reply_key)
     return {

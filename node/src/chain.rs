@@ -186,7 +186,7 @@ impl ChainAccess {
     }
 
     /// The newest height whose state a header proves.
-    pub async fn height(&self) -> Result<u64, NodeError> {
+    pub fn height(&self) -> Result<u64, NodeError> {
         match self.source.committed() {
             0 | 1 => {
                 Err(NodeError::NotReady { reason: "the chain has no proven state yet".to_string() })
@@ -199,7 +199,7 @@ impl ChainAccess {
     pub async fn proven_at(&self, height: Option<u64>, key: &[u8]) -> Result<Proven, NodeError> {
         let height = match height {
             Some(height) => height,
-            None => self.height().await?,
+            None => self.height()?,
         };
         self.source.query(Some(Height(height)), key).await
     }
@@ -272,7 +272,7 @@ impl ChainAccess {
     ) -> Result<Vec<T>, NodeError> {
         let height = match height {
             Some(height) => height,
-            None => self.height().await?,
+            None => self.height()?,
         };
         let found = self.source.scan(Height(height), prefix).await?;
         found

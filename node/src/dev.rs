@@ -122,11 +122,12 @@ impl DevChain {
                 stop: stop.clone(),
             };
             let state = assemble(parts, Source::Engine(Arc::clone(&engine)))?;
-            if member.role == Role::Validator {
+            // A committee member: it tells its users of soft confirmations, too.
+            if member.role == Role::Compute && gateway.is_none() {
                 gateway = Some(state);
             }
         }
-        let gateway = gateway.ok_or_else(|| NodeError::internal(&"a chain has a validator"))?;
+        let gateway = gateway.ok_or_else(|| NodeError::internal(&"a chain has compute nodes"))?;
         let listen: SocketAddr =
             args.listen.parse().map_err(|e| NodeError::usage("--listen", e))?;
         let endpoint = rpc::serve(listen, Arc::clone(&gateway)).await?;

@@ -60,7 +60,7 @@ impl ChainClient {
             .into_inner();
         let genesis = std::str::from_utf8(&answer.document)
             .map_err(|e| unverifiable(&e))
-            .and_then(|text| GenesisInfo::parse(text))?;
+            .and_then(GenesisInfo::parse)?;
         let light = light_client(&genesis)?;
         Ok(Self { node: node.to_string(), channel, genesis, light })
     }

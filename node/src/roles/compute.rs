@@ -236,7 +236,7 @@ impl ComputeHost {
         if !confidential || keyed == Some(epoch) {
             return Ok(());
         }
-        let height = self.chain.height().await?;
+        let height = self.chain.height()?;
         let node = self.registrar.node_id();
         if fresh != Some(epoch) {
             call(&client, Call::Sync(pb::Sync { height })).await?;

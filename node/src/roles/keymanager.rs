@@ -123,7 +123,7 @@ impl KeyManagerHost {
     }
 
     async fn follow(&self) -> Result<u64, NodeError> {
-        let height = self.chain.height().await?;
+        let height = self.chain.height()?;
         match self.call(Call::Sync(pb::Sync { height })).await? {
             Reply::Synced(synced) => {
                 self.keep(&synced.sealed)?;

@@ -86,7 +86,7 @@ impl Registrar {
         if current {
             return Ok(true);
         }
-        let height = self.chain.height().await?;
+        let height = self.chain.height()?;
         let on_its_way = submitted.as_ref().is_some_and(|submitted| {
             submitted.node == offered
                 && height < submitted.at_height.saturating_add(PATIENCE_BLOCKS)

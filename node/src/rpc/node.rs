@@ -64,7 +64,7 @@ impl npb::node_service_server::NodeService for Node {
                 committee_role: committee_role.to_string(),
             });
         }
-        let height = state.chain.height().await;
+        let height = state.chain.height();
         Ok(Response::new(npb::GetStatusResponse {
             node_id: state.node_id.as_bytes().to_vec(),
             roles: state.roles.iter().map(|role| role.name().to_string()).collect(),

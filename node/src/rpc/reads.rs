@@ -82,7 +82,7 @@ impl pb::staking::v1::staking_service_server::StakingService for Reads {
         let account: staking::Account =
             self.get(request.height, &staking::keys::account(&address)).await?.unwrap_or_default();
         let height = match request.height {
-            0 => self.state.chain.height().await?,
+            0 => self.state.chain.height()?,
             height => height,
         };
         Ok(Response::new(pb::staking::v1::GetAccountResponse {

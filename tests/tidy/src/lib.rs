@@ -1,1 +1,9 @@
-//! tidy
+//! Rules of the repository that no compiler checks; all of them are in `tests/it`.
+//!
+//! * `graph`: layers, owners of heavy dependencies, licences, where packages come from.
+//! * `source`: what Rust files may not contain, and how long they may be.
+//! * `manifests`: lints and versions.
+//! * `pages`: links between documents.
+//!
+//! A rule's exceptions stand in a table beside it, each with its reason; an exception that is no
+//! longer needed fails too.

@@ -77,6 +77,7 @@ impl<'a> Guest<'a> {
             round: self.context.round,
             log_allowed: !self.context.confidential,
             max_messages: self.max_messages.saturating_sub(sent),
+            messages_before: sent,
         };
         match self.module.call(export, &request.encode_to_vec(), env, gas_limit) {
             Ok(result) => {

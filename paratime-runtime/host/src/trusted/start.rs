@@ -1,5 +1,6 @@
 //! The first call, the last one, and what is sealed in between.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use paralith_attest::{Claims, Measurement};
@@ -7,12 +8,12 @@ use paralith_boundary::{ChainView, pb};
 use paralith_crypto::hash::{Domain, hash};
 use paralith_crypto::{AeadKey, HpkeSecret, SigningKey, seal};
 use paralith_genesis::Document;
-use paralith_types::{ChainContext, PublicKey, RuntimeId};
+use paralith_types::{ChainContext, CodeId, PublicKey, RuntimeId};
 
 use super::error::TrustedError;
 use super::session::{Randomness, Secrets, Session, lock};
 use super::state::KeptTree;
-use crate::wasm::Engine;
+use crate::wasm::{Engine, Module};
 
 const MEASUREMENT: Domain = Domain::new("paralith/host-measurement/v1");
 const SEALED_AAD: &[u8] = b"paralith/host-sealed/v1";
@@ -23,6 +24,25 @@ const SEALED_AAD: &[u8] = b"paralith/host-sealed/v1";
 pub fn measurement() -> Measurement {
     let version = env!("CARGO_PKG_VERSION");
     Measurement(hash(MEASUREMENT, &[b"paralith runtime host", version.as_bytes()]))
+}
+
+/// Modules that this process has compiled, by what they were compiled from. One engine serves all
+/// trusted sides of a process: a development chain has many of one module.
+static COMPILED: Mutex<Option<(Engine, BTreeMap<CodeId, Module>)>> = Mutex::new(None);
+
+fn compile(code: &[u8]) -> Result<Module, TrustedError> {
+    let mut compiled = lock(&COMPILED);
+    let (engine, modules) = match compiled.as_mut() {
+        Some(compiled) => compiled,
+        None => compiled.insert((Engine::new()?, BTreeMap::new())),
+    };
+    let id = crate::wasm::code_id(code);
+    if let Some(module) = modules.get(&id) {
+        return Ok(module.clone());
+    }
+    let module = engine.compile(code)?;
+    modules.insert(id, module.clone());
+    Ok(module)
 }
 
 /// Starts: checks what the host hands over, makes the enclave's keys, compiles the module.
@@ -56,7 +76,7 @@ pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedE
     let view = open_view(&document, sealing_key.as_ref(), (&chain, &runtime_id), &call.sealed)?;
     let module = match call.code.as_slice() {
         [] => None,
-        code => Some(Engine::new()?.compile(code)?),
+        code => Some(compile(code)?),
     };
     let mut randomness = Randomness::new(&call.entropy, &node, &runtime_id);
     let rak = SigningKey::from_seed(randomness.bytes()?);

@@ -207,7 +207,8 @@ fn emit_message(mut host: Host<'_>, message: i32, len: i32) -> Result<i32> {
     }
     add_effect(&mut host, len)?;
     host.data_mut().effects.messages.push(message);
-    Ok(index as i32)
+    // Results come back by the index within the round.
+    Ok((host.data().messages_before as usize + index) as i32)
 }
 
 fn emit_event(mut host: Host<'_>, topic: i32, topic_len: i32, data: i32, len: i32) -> Result<()> {

@@ -35,6 +35,7 @@ pub(crate) struct HostData {
     pub(crate) round: u64,
     pub(crate) log_allowed: bool,
     pub(crate) max_messages: u32,
+    pub(crate) messages_before: u32,
     pub(crate) effects: Effects,
     /// Bytes in the effects, and in the logs.
     pub(crate) effect_bytes: usize,
@@ -65,6 +66,7 @@ impl HostData {
             round: env.round,
             log_allowed: env.log_allowed,
             max_messages: env.max_messages,
+            messages_before: env.messages_before,
             effects: Effects::default(),
             effect_bytes: 0,
             log_bytes: 0,

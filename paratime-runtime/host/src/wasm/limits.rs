@@ -77,7 +77,7 @@ pub const MAX_LOG_LINE_BYTES: usize = 4 * 1024;
 pub const MAX_LOG_BYTES: usize = 64 * 1024;
 
 /// Calls that one engine runs at the same time.
-pub const MAX_CONCURRENT_CALLS: u32 = 16;
+pub const MAX_CONCURRENT_CALLS: u32 = 64;
 
 /// What one frame of a function takes from [`MAX_CALL_DEPTH_COST`].
 ///

@@ -120,6 +120,8 @@ pub struct CallEnv<'a> {
     pub log_allowed: bool,
     /// How many more messages to consensus the round takes.
     pub max_messages: u32,
+    /// Messages that earlier calls of the round emitted: indices go on from there.
+    pub messages_before: u32,
 }
 
 impl std::fmt::Debug for CallEnv<'_> {

@@ -116,6 +116,7 @@ pub fn env(state: &mut Memory) -> CallEnv<'_> {
         round: 5,
         log_allowed: true,
         max_messages: 2,
+        messages_before: 0,
     }
 }
 
