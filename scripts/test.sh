@@ -9,6 +9,9 @@ trap 'rm -f "$log"' EXIT
 
 run() { "$@" 2>&1 | tee -a "$log"; }
 
+# One selection for building and testing, so that nothing is compiled in two variants; the tests on
+# real processes find the program beside themselves.
+run cargo build --workspace --all-targets
 run cargo test --workspace --all-targets --no-fail-fast -- --show-output
 run cargo test --workspace --doc
 guests="${CARGO_TARGET_DIR:-$PWD/target}/guest-tests"

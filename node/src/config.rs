@@ -48,6 +48,9 @@ pub enum EngineConfig {
         p2p_listen: SocketAddr,
         /// "id@host:port" of its peers.
         persistent_peers: Vec<String>,
+        /// A block is made at least this often. All timers of the chain count blocks.
+        #[serde(default = "default_block_interval_ms")]
+        empty_block_interval_ms: u64,
     },
     /// Full nodes over gRPC, believed in nothing: headers and proofs are verified.
     Light {
@@ -115,6 +118,10 @@ pub struct Config {
     /// Record every frame of the boundary and of the links here, for tests that search them.
     #[serde(default)]
     pub record: Option<PathBuf>,
+}
+
+fn default_block_interval_ms() -> u64 {
+    1000
 }
 
 fn yes() -> bool {

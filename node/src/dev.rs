@@ -30,6 +30,10 @@ use crate::trusted::Placement;
 /// How often a block is made when nothing happens.
 const EMPTY_BLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same on CometBFT, which cannot be hurried: epochs count blocks, and the first few bring the
+/// secrets.
+pub const COMET_BLOCK_INTERVAL_MS: u64 = 50;
+
 /// A running development chain.
 pub struct DevChain {
     /// Where users connect.
@@ -290,11 +294,12 @@ async fn start_engine(
         }
         EngineKind::Cometbft => {
             let home = home.ok_or_else(|| NodeError::internal(&"CometBFT needs a folder"))?;
-            let options = CometOptions::local(
+            let mut options = CometOptions::local(
                 network.genesis.document.clone(),
                 home.join("cometbft"),
                 validator.consensus_key.clone(),
             );
+            options.timing.empty_block_interval_ms = COMET_BLOCK_INTERVAL_MS;
             let engine = CometEngine::start(&application, options).await.map_err(engine_error)?;
             Ok(Arc::new(engine))
         }

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 
 use super::LocalnetArgs;
 use crate::config::{Config, EngineConfig, Role, TrustedPlacement};
-use crate::dev::{byzantine_of, now, shape};
+use crate::dev::{COMET_BLOCK_INTERVAL_MS, byzantine_of, now, shape};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::{write_key, write_private};
@@ -154,6 +154,7 @@ fn prepare_node(
         EngineConfig::Cometbft {
             p2p_listen: local(own(2)?),
             persistent_peers: peers(args, network, index)?,
+            empty_block_interval_ms: COMET_BLOCK_INTERVAL_MS,
         }
     } else {
         EngineConfig::Light { nodes: validators(args, network)? }
@@ -251,7 +252,7 @@ fn start(node: &mut Running) -> Result<(), NodeError> {
         .stderr(log)
         // Ctrl-C goes to this program alone, which stops them in good order.
         .process_group(0)
-        .env("PARALITH_PARENT", std::process::id().to_string())
+        .env(super::start::PARENT_VARIABLE, std::process::id().to_string())
         .spawn()
         .map_err(|e| NodeError::io(format!("starting {}", node.name), &e))?;
     node.child = Some(child);

@@ -25,10 +25,14 @@ use crate::remote::RemoteChain;
 use crate::rpc;
 use crate::trusted::Placement;
 
+/// Names the process that started this node as part of a local network.
+pub(super) const PARENT_VARIABLE: &str = "PARALITH_PARENT";
+
 const NO_VALIDATOR: Domain = Domain::new("paralith/key-of-no-validator/v1");
 
 /// Runs one node until it is told to stop.
 pub async fn run(args: StartArgs) -> Result<(), NodeError> {
+    end_with_parent()?;
     let config = Config::load(&args.config)?;
     let stop = CancellationToken::new();
     let (source, engine, kv) = source(&config, &stop).await?;
@@ -46,6 +50,25 @@ pub async fn run(args: StartArgs) -> Result<(), NodeError> {
         engine.shutdown().await.map_err(|e| engine_error(&e))?;
     }
     ended
+}
+
+/// A node of a local network ends with the program that started it, however that ends: there are no
+/// orphans.
+fn end_with_parent() -> Result<(), NodeError> {
+    let Some(parent) = std::env::var(PARENT_VARIABLE).ok().and_then(|pid| pid.parse::<i32>().ok())
+    else {
+        return Ok(());
+    };
+    let failed = |e: rustix::io::Errno| NodeError::io("watching the local network", &e.into());
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .map_err(failed)?;
+    // It may have ended before the signal was asked for.
+    let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if now == parent {
+        Ok(())
+    } else {
+        Err(NodeError::NotReady { reason: "the local network has ended".to_string() })
+    }
 }
 
 /// Until it is asked to stop, or the engine cannot go on.
@@ -110,7 +133,7 @@ async fn source(
             let engine = SoloEngine::start(&application, options).await;
             Arc::new(engine.map_err(|e| engine_error(&e))?)
         }
-        EngineConfig::Cometbft { p2p_listen, persistent_peers } => {
+        EngineConfig::Cometbft { p2p_listen, persistent_peers, empty_block_interval_ms } => {
             let application = Application::open(kv.clone()).map_err(|e| NodeError::internal(&e))?;
             let key = consensus_key(config, &read_key(&config.node_key)?)?;
             let mut options =
@@ -119,7 +142,10 @@ async fn source(
             options.persistent_peers = persistent_peers.clone();
             options.moniker = config.name.clone();
             options.node_key = read_key(&config.node_key)?;
-            options.timing = Timing::LOCAL;
+            options.timing = Timing {
+                empty_block_interval_ms: *empty_block_interval_ms,
+                ..Timing::LOCAL
+            };
             options.max_procs = Some(1);
             let engine = CometEngine::start(&application, options).await;
             Arc::new(engine.map_err(|e| engine_error(&e))?)

@@ -1,1 +1,113 @@
-//! e2e
+//! Whole-system tests: the real program in real processes, seen through its public services only.
+//!
+//! * [`claim`] runs a test by itself: networks of two tests never share the machine.
+//! * [`Dev`] is `paralith dev`, [`Localnet`] is `paralith localnet`; both end with everything that
+//!   they started when they are dropped.
+//! * [`Client`] is a user, and believes no node.
+//!
+//! Times here are bounds after which a test has failed. Nothing waits for a time to pass: all
+//! waiting is for something to happen.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod client;
+mod dev;
+mod localnet;
+mod process;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use client::{Client, Refusal, address, refusal};
+pub use dev::{Dev, DevOptions};
+pub use localnet::{Localnet, Node};
+pub use process::{Process, kill};
+
+/// After this a condition that is waited for will not come.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// After this a whole test has failed.
+const TEST_BOUND: Duration = Duration::from_secs(900);
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Runs a test while no other one runs.
+pub fn claim<T>(test: impl Future<Output = T>) -> T {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(TEST_BOUND, test).await.expect("the test does not come to an end")
+    })
+}
+
+/// Looks again and again until there is an answer.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = look().await {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The program under test: it lies beside the tests' folder, and is built if it is not there yet.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let binary = folder.join("paralith");
+    static BUILT: Mutex<()> = Mutex::new(());
+    let _one = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !binary.is_file() {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
+        let status = Command::new(cargo)
+            .args(["build", "--package", "paralith", "--bin", "paralith"])
+            .current_dir(root())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the program does not build");
+    }
+    binary
+}
+
+/// The root of the checkout.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+}
+
+/// A folder that is removed when it is dropped.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("paralith-e2e-").tempdir().unwrap()
+}
+
+/// What a command printed.
+#[derive(Debug, Clone)]
+pub struct Printed {
+    /// Whether it succeeded.
+    pub success: bool,
+    /// Its standard output as JSON, a value a line.
+    pub json: Vec<serde_json::Value>,
+    /// Its standard error.
+    pub error: String,
+}
+
+/// Runs `paralith` with these arguments and `--json` against a node.
+pub fn cli(node: &str, args: &[&str]) -> Printed {
+    let output = Command::new(binary())
+        .args(args)
+        .arg("--json")
+        .env("PARALITH_NODE", node)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let json = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    Printed { success: output.status.success(), json, error }
+}

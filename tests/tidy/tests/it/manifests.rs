@@ -69,14 +69,10 @@ fn every_dependency_has_its_reason_beside_it() {
             && !line.contains("path =")
         {
             let (_, reason) = line.split_once('#').unwrap_or_default();
-            let obvious = OBVIOUS.iter().any(|name| line.starts_with(&format!("{name} =")));
-            if reason.trim().is_empty() && !obvious {
+            if reason.trim().is_empty() {
                 offences.push(format!("Cargo.toml:{}: {line}", number + 1));
             }
         }
     }
     holds("every dependency has its reason beside it", &offences);
 }
-
-/// Whose reason is its name.
-const OBVIOUS: &[&str] = &[];

@@ -1,0 +1,212 @@
+//! A user: everything that it learns is verified.
+
+use std::time::Instant;
+
+use consensus_api::roothash::{self, RuntimeState};
+use consensus_api::staking;
+use paralith::client::{ChainClient, Confirmed, ParaTimeClient, Sent};
+use paralith::error::NodeError;
+use paralith::keystore::test_account;
+use paralith_crypto::SigningKey;
+use paralith_types::Address;
+use paratime_api::output::Output;
+use paratime_api::tx::Call;
+use serde_json::Value;
+
+use crate::PATIENCE;
+
+/// Gas that the tests' calls allow.
+const GAS: u64 = 100_000_000;
+
+/// Module and code of a refusal.
+pub type Refusal = (String, u32);
+
+/// The address of a test account.
+pub fn address(name: &str) -> Address {
+    consensus_api::address::of_key(&key(name).public())
+}
+
+pub(crate) fn key(name: &str) -> SigningKey {
+    test_account(name).unwrap()
+}
+
+/// The refusal that an error is.
+pub fn refusal(error: &NodeError) -> Refusal {
+    match error {
+        NodeError::Refused { module, code, .. } => (module.clone(), *code),
+        other => panic!("this is no refusal: {other}"),
+    }
+}
+
+/// A user of a node.
+#[derive(Debug)]
+pub struct Client {
+    /// The consensus layer.
+    pub chain: ChainClient,
+}
+
+impl Client {
+    /// Connects to a node.
+    pub async fn connect(node: &str) -> Self {
+        Self { chain: ChainClient::connect(node).await.unwrap() }
+    }
+
+    /// A ParaTime.
+    pub async fn paratime(&mut self, name: &str) -> ParaTimeClient {
+        ParaTimeClient::new(&mut self.chain, name).await.unwrap()
+    }
+
+    /// Signs a call with the sender's next nonce.
+    pub async fn prepare(
+        &mut self,
+        runtime: &str,
+        who: &str,
+        method: &str,
+        args: &Value,
+    ) -> Result<Sent, NodeError> {
+        let mut paratime = ParaTimeClient::new(&mut self.chain, runtime).await?;
+        let nonce = paratime.nonce(&mut self.chain, &address(who)).await?;
+        let call = call(method, args);
+        paratime.prepare(&mut self.chain, &key(who), nonce, GAS, call).await
+    }
+
+    /// Hands a signed call in and waits until it is final.
+    pub async fn submit(&mut self, runtime: &str, sent: &Sent) -> Result<Confirmed, NodeError> {
+        let mut paratime = ParaTimeClient::new(&mut self.chain, runtime).await?;
+        paratime.submit(&mut self.chain, sent, |_| {}).await
+    }
+
+    /// Sends a call and waits until it is final; its value, or the refusal that is on record.
+    pub async fn call(
+        &mut self,
+        runtime: &str,
+        who: &str,
+        method: &str,
+        args: &Value,
+    ) -> Result<(Confirmed, Value), Refusal> {
+        let sent = self.prepare(runtime, who, method, args).await;
+        let confirmed = self.submit(runtime, &sent.map_err(|e| refusal(&e))?).await;
+        let confirmed = confirmed.map_err(|e| refusal(&e))?;
+        let value = value(&confirmed.output)?;
+        Ok((confirmed, value))
+    }
+
+    /// As [`Client::call`], but tries again for as long as it is told to: what a user of a network
+    /// does between two committees or while nodes are down. The call takes effect once, however
+    /// often it is handed in.
+    pub async fn call_patiently(
+        &mut self,
+        runtime: &str,
+        who: &str,
+        method: &str,
+        args: &Value,
+    ) -> (Confirmed, Value) {
+        let began = Instant::now();
+        loop {
+            let tried = match self.prepare(runtime, who, method, args).await {
+                Ok(sent) => self.submit_patiently(runtime, &sent).await,
+                Err(error) => Err(error),
+            };
+            match tried {
+                Ok(confirmed) => {
+                    let value = value(&confirmed.output).unwrap();
+                    return (confirmed, value);
+                }
+                // Sealed for an epoch that is over, or not sealed at all: it had no effect.
+                Err(error) if passes(&error) => {
+                    assert!(began.elapsed() < PATIENCE, "{method} is still refused: {error}");
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+                Err(error) => panic!("{method}: {error}"),
+            }
+        }
+    }
+
+    /// Hands a signed call in until it is final.
+    pub async fn submit_patiently(
+        &mut self,
+        runtime: &str,
+        sent: &Sent,
+    ) -> Result<Confirmed, NodeError> {
+        let began = Instant::now();
+        loop {
+            match self.submit(runtime, sent).await {
+                Err(error) if passes(&error) && refusal_is(&error, "envelope") => {
+                    return Err(error);
+                }
+                Err(error) if passes(&error) && began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Asks a ParaTime.
+    pub async fn query(
+        &mut self,
+        runtime: &str,
+        who: Option<&str>,
+        method: &str,
+        args: &Value,
+    ) -> Result<Value, Refusal> {
+        let mut paratime = self.paratime(runtime).await;
+        let key = who.map(key);
+        let asked = paratime.query(&mut self.chain, key.as_ref(), call(method, args)).await;
+        value(&asked.map_err(|e| refusal(&e))?)
+    }
+
+    /// A balance in the ParaTime `tokens`, as its owner sees it.
+    pub async fn tokens(&mut self, who: &str) -> u128 {
+        let balance = self.query("tokens", Some(who), "balance", &serde_json::json!({})).await;
+        balance.unwrap()["balance"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// An account of the consensus layer.
+    pub async fn account(&mut self, address: &Address) -> staking::Account {
+        let account = self.chain.get(&staking::keys::account(address)).await;
+        account.unwrap().unwrap_or_default()
+    }
+
+    /// What the chain holds of a ParaTime.
+    pub async fn state(&mut self, runtime: &str) -> RuntimeState {
+        let id = self.chain.runtime(runtime).await.unwrap().id;
+        self.chain.require(&roothash::keys::runtime_state(&id)).await.unwrap()
+    }
+}
+
+fn call(method: &str, args: &Value) -> Call {
+    Call { method: method.to_string(), args: args.to_string().into_bytes() }
+}
+
+fn refusal_is(error: &NodeError, of: &str) -> bool {
+    matches!(error, NodeError::Refused { module, .. } if module == of)
+}
+
+/// Whether the error says: try again.
+fn passes(error: &NodeError) -> bool {
+    match error {
+        NodeError::Unreachable { .. } | NodeError::NotReady { .. } => true,
+        NodeError::Refused { module, code, .. } => matches!(
+            (module.as_str(), code),
+            // No committee in this epoch; no member answers; a pool or worker that is not ready; an
+            // envelope for an epoch that is over; the node is down (gRPC: cancelled, unknown,
+            // unavailable).
+            ("roothash", 5)
+                | ("node", 9)
+                | ("worker", 1 | 2 | 5 | 12)
+                | ("worker-link", _)
+                | ("envelope", 1)
+                | ("grpc", 1 | 2 | 14)
+        ),
+        _ => false,
+    }
+}
+
+fn value(output: &Output) -> Result<Value, Refusal> {
+    match output {
+        Output::Ok(bytes) if bytes.is_empty() => Ok(Value::Null),
+        Output::Ok(bytes) => Ok(serde_json::from_slice(bytes).unwrap()),
+        Output::Error(error) => Err((error.module.clone(), error.code)),
+    }
+}
