@@ -177,6 +177,16 @@ impl DevChain {
             if state.is_none_or(|state| state.last_normal_round.0 == 0) {
                 return Ok(false);
             }
+            // After a restart the enclaves have new keys and none of the epoch's secrets.
+            let worker = self.gateway.services.worker(&runtime.id);
+            let can_work = worker.map(|worker| worker.status()).is_some_and(|status| {
+                status.is_ready
+                    && status.applied_round == status.last_round
+                    && (status.has_keys || !runtime.confidential)
+            });
+            if !can_work {
+                return Ok(false);
+            }
         }
         Ok(true)
     }

@@ -10,7 +10,7 @@ use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_proto::{Canonical, Wire};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{Chain as _, Confirmation, Links as _};
+use paralith_worker::{Chain as _, Confirmation, LinkError, Links as _};
 use paratime_api::output::{IoLeaf, Output, io_root};
 use paratime_api::query::Query;
 use paratime_api::tx;
@@ -88,7 +88,7 @@ impl ParaTime {
                     .map(|results| {
                         results.into_iter().filter_map(|r| Output::from_pb(r).ok()).collect()
                     })
-                    .map_err(|e| refusal(Code::Unavailable, "worker-link", e.code(), e)),
+                    .map_err(|e| link_status(&e)),
             };
             match results.map(|results: Vec<Output>| results.into_iter().next()) {
                 Ok(Some(Output::Ok(_))) => return Ok(()),
@@ -272,6 +272,20 @@ impl ParaTime {
     }
 }
 
+/// Why a committee member did not do it.
+fn link_status(error: &LinkError) -> Status {
+    match error {
+        LinkError::NotFound => {
+            let text = "the committee's members are not ready for this ParaTime yet: try again";
+            refusal(Code::Unavailable, "worker-link", error.code(), text)
+        }
+        LinkError::Refused(_) => {
+            refusal(Code::FailedPrecondition, "worker-link", error.code(), error)
+        }
+        LinkError::Unreachable(_) => refusal(Code::Unavailable, "worker-link", error.code(), error),
+    }
+}
+
 /// The soft receipt of a transaction, if this confirmation is of its round.
 fn soft_receipt(confirmation: Confirmation, hash: &Hash) -> Option<ppb::Receipt> {
     let Confirmation::Soft { round, proposal, votes, tx_hashes } = confirmation else {
@@ -403,7 +417,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
                     .links
                     .run_query(&member, raw.clone())
                     .await
-                    .map_err(|e| refusal(Code::Unavailable, "worker-link", e.code(), e)),
+                    .map_err(|e| link_status(&e)),
             };
             match answer {
                 Ok(answer) => {
@@ -438,7 +452,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
                     .links
                     .reveal(&member, &id, round, handle.clone())
                     .await
-                    .map_err(|e| refusal(Code::FailedPrecondition, "worker-link", e.code(), e)),
+                    .map_err(|e| link_status(&e)),
             };
             match answer {
                 Ok(answer) => {

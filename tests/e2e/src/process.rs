@@ -73,7 +73,7 @@ impl Process {
     pub fn wait_for<T>(&self, what: &str, mut find: impl FnMut(&[Value]) -> Option<T>) -> T {
         tokio::task::block_in_place(|| {
             let deadline = Instant::now() + PATIENCE;
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = self.lines.lines.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
                 if let Some(found) = find(&lines.0) {
                     return found;
@@ -88,7 +88,7 @@ impl Process {
 
     /// All lines until now.
     pub fn lines(&self) -> Vec<Value> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.lines.lines.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     /// The end of its log.
