@@ -142,10 +142,8 @@ async fn source(
             options.persistent_peers = persistent_peers.clone();
             options.moniker = config.name.clone();
             options.node_key = read_key(&config.node_key)?;
-            options.timing = Timing {
-                empty_block_interval_ms: *empty_block_interval_ms,
-                ..Timing::LOCAL
-            };
+            options.timing =
+                Timing { empty_block_interval_ms: *empty_block_interval_ms, ..Timing::LOCAL };
             options.max_procs = Some(1);
             let engine = CometEngine::start(&application, options).await;
             Arc::new(engine.map_err(|e| engine_error(&e))?)

@@ -108,8 +108,10 @@ fn replies_find_their_calls_when_many_run_at_once() {
 #[test]
 fn calls_run_side_by_side() {
     let client = start(None);
-    let other = client.clone();
-    let first = std::thread::spawn(move || other.call(Call::Init(pb::Init {})));
+    let first = std::thread::spawn({
+        let client = client.clone();
+        move || client.call(Call::Init(pb::Init {}))
+    });
     client.call(Call::Init(pb::Init {})).unwrap();
     first.join().unwrap().unwrap();
 }
@@ -140,8 +142,7 @@ fn a_stream_that_ends_fails_what_runs_and_what_comes() {
 fn a_trusted_side_that_writes_garbage_is_given_up() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let client = Client::connect(ours.try_clone().unwrap(), ours, Arc::new(Echo), None);
-    let calling = client.clone();
-    let call = std::thread::spawn(move || sync(&calling, 1));
+    let call = std::thread::spawn(move || sync(&client, 1));
     theirs.write_all(&[0, 0, 0, 3, 0xff, 0xff, 0xff]).unwrap();
     assert_eq!(call.join().unwrap(), Err(BoundaryError::Closed));
 }

@@ -47,14 +47,14 @@ impl Localnet {
         let folder = scratch();
         let base = free_ports().to_string();
         let home = folder.path().join("net").display().to_string();
-        let mut args: Vec<String> =
-            ["localnet", "--json", "--base-port", &base, "--home", &home].map(String::from).to_vec();
+        let mut args: Vec<String> = ["localnet", "--json", "--base-port", &base, "--home", &home]
+            .map(String::from)
+            .to_vec();
         args.extend(more.iter().map(|arg| (*arg).to_string()));
         let process = Process::start(&args, &folder.path().join("log"), Some(folder.path()));
         let net = Self { process, folder };
-        net.process.wait_for("the network", |lines| {
-            lines.last()?.get("ready_after_seconds")?.as_f64()
-        });
+        net.process
+            .wait_for("the network", |lines| lines.last()?.get("ready_after_seconds")?.as_f64());
         net
     }
 
@@ -111,8 +111,9 @@ impl Drop for Localnet {
             }
         }
         self.process.signal(Signal::TERM);
-        let ended =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.process.wait(STOP_BOUND)));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.process.wait(STOP_BOUND)
+        }));
         if ended.is_err() {
             self.process.kill();
         }

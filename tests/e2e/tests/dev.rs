@@ -43,7 +43,10 @@ fn dev_keeps_its_state_over_a_restart_and_over_a_kill() {
             let mut dev = Dev::start(options);
             let mut client = Client::connect(&dev.node).await;
             // The same chain, block by block.
-            assert_eq!(*context.get_or_insert(client.chain.chain_context()), client.chain.chain_context());
+            assert_eq!(
+                *context.get_or_insert(client.chain.chain_context()),
+                client.chain.chain_context()
+            );
             for (height, app_hash) in &known {
                 assert_eq!(client.chain.block(*height).await.unwrap().app_hash, *app_hash);
             }

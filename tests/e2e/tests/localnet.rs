@@ -53,7 +53,8 @@ fn localnet_carries_a_confidential_transfer() {
                 let mut client = Client::connect(&net.gateway()).await;
                 let last = client.state("tokens").await.last_block;
                 let same = root == last.state_root.as_bytes();
-                (same && round == last.round.0 && last.round >= confirmed.header.round).then_some(())
+                (same && round == last.round.0 && last.round >= confirmed.header.round)
+                    .then_some(())
             })
             .await;
         }
