@@ -15,6 +15,7 @@ between, says more:
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -128,14 +129,13 @@ def run_file(file, blocks, environment):
     )
     try:
         status = session.wait(FILE_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        status = "not finished in time"
-    try:
+    except subprocess.TimeoutExpired:
+        status = f"not finished after {FILE_SECONDS} s"
+    finally:
         # Whatever the session has left behind.
-        os.killpg(session.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    session.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(session.pid, signal.SIGKILL)
+        session.wait()
     print(f"{'ok' if status == 0 else 'FAILED'} {file}: {status}", flush=True)
     return status == 0
 
@@ -162,14 +162,19 @@ def main():
     environment["CARGO_TARGET_DIR"] = str(paralith.parent.parent)
 
     needs_chain = any(NEEDS_CHAIN in b.notes for blocks in found.values() for b in blocks)
-    chain = Chain(str(paralith)) if needs_chain else None
-    if chain:
-        environment["PARALITH_NODE"] = chain.node
-    try:
-        done = [run_file(file, blocks, environment) for file, blocks in found.items()]
-    finally:
+    # Asked to end, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
+    with tempfile.TemporaryDirectory(prefix="paralith-doc-") as scratch:
+        # Where `mktemp` puts things.
+        environment["TMPDIR"] = scratch
+        chain = Chain(str(paralith)) if needs_chain else None
         if chain:
-            chain.stop()
+            environment["PARALITH_NODE"] = chain.node
+        try:
+            done = [run_file(file, blocks, environment) for file, blocks in found.items()]
+        finally:
+            if chain:
+                chain.stop()
     return 0 if all(done) else 1
 
 

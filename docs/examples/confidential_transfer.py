@@ -207,9 +207,7 @@ class ParaTime:
         status = self.node.call(service, "GetStatus", id=self.key_manager)
         if not status.HasField("signing_key"):
             raise Refused("the key managers have no secret yet: try again in the next epoch")
-        signed = self.node.call(
-            service, "GetRuntimePublicKey", runtime_id=self.id, newest=True
-        )
+        signed = self.node.call(service, "GetRuntimePublicKey", runtime_id=self.id, newest=True)
         verify(
             status.signing_key,
             "paralith/keymanager/public-key/v1",
@@ -373,7 +371,8 @@ def merkle_root(leaf, index, total, path):
 
 def arguments():
     parser = argparse.ArgumentParser(description="Sends one encrypted transfer of `tokens`.")
-    parser.add_argument("--node", default="127.0.0.1:26600", help="HOST:PORT of a node")
+    node = os.environ.get("PARALITH_NODE", "127.0.0.1:26600")
+    parser.add_argument("--node", default=node, help="HOST:PORT of a node's public service")
     parser.add_argument("--runtime", default="tokens", help="name of the ParaTime")
     parser.add_argument("--from", dest="sender", default="alice", help="a test account")
     parser.add_argument("--to", required=True, help="an address, or a test account")
@@ -391,7 +390,8 @@ def run(options):
     if to in TEST_ACCOUNTS:
         to = address_of(public_bytes(test_account(to)))
 
-    paratime = ParaTime(Node(options.node, options.timeout), options.runtime)
+    node = Node(options.node.removeprefix("http://"), options.timeout)
+    paratime = ParaTime(node, options.runtime)
     nonce = paratime.query("sdk.nonce", {"address": sender})["nonce"]
     args = {"to": to, "amount": options.amount, "memo": options.memo}
     raw, reply_key = paratime.transaction(key, nonce, options.gas, "transfer", args)

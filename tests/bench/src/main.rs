@@ -1,0 +1,52 @@
+//! Measures Paralith. `bench WHAT`, where `WHAT` is `application`, `runtime`, `dev` or `localnet`;
+//! `scripts/bench.sh` runs them all, with the examples that measure single crates.
+//!
+//! Results go to standard output, one JSON object a line; what they mean goes to standard error.
+//! Every run is bounded in time. What is compared is measured in one run, so that ratios carry over
+//! to other machines; absolute numbers do not.
+
+mod application;
+mod dev;
+mod load;
+mod localnet;
+mod process;
+mod report;
+mod runtime;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const USAGE: &str = "\
+usage: bench WHAT
+  application  signed transfers through the consensus application, durably stored
+  runtime      calls of the reference runtimes in fresh, metered instances
+  dev          start of a development chain to its first final confidential transaction; memory
+  localnet     the same on a network of processes; latency, throughput, stall after a kill -9
+`dev` and `localnet` run the `paralith` beside this program, or the one that PARALITH_BIN names;
+`localnet` needs CometBFT.";
+
+fn main() -> ExitCode {
+    let what = std::env::args().nth(1);
+    let result = match what.as_deref() {
+        Some("application") => application::run(),
+        Some("runtime") => runtime::run(),
+        Some("dev") => with_tokio(dev::run()),
+        Some("localnet") => with_tokio(localnet::run()),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_tokio(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(work)
+}
