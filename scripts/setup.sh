@@ -43,7 +43,7 @@ fi
 
 if [ -n "${COMETBFT:-}" ]; then
     say "CometBFT: $COMETBFT"
-elif command -v cometbft >/dev/null || [ -x "$tools/cometbft" ]; then
+elif [ -x "$tools/cometbft" ] || cometbft version 2>/dev/null | grep -qE '^0\.38\.(2[5-9]|[3-9][0-9])'; then
     :
 elif command -v go >/dev/null; then
     say "building CometBFT $COMETBFT_VERSION (about a minute)"

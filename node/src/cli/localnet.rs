@@ -42,7 +42,7 @@ pub fn local_shape(args: &LocalnetArgs) -> Shape {
         compute: args.compute,
         keymanagers: args.keymanagers,
         client: true,
-        epoch_blocks: 60,
+        epoch_blocks: 200,
         batching: Batching { flush_timeout_ms: 20, propose_timeout_ms: 1000, ..dev.batching },
         ..dev
     }

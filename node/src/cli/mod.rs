@@ -237,7 +237,7 @@ pub struct MoveArgs {
 pub enum QueryCommand {
     /// An account's balance and stake.
     #[command(after_help = "Example:\n  paralith query account alice")]
-    Account(NameArgs),
+    Account(AccountArgs),
     /// A node's registration; without an id, all nodes.
     #[command(after_help = "Example:\n  paralith query node --json")]
     Node(OptionalNameArgs),
@@ -256,6 +256,19 @@ pub enum QueryCommand {
     /// A value of consensus state with its proof, verified here.
     #[command(after_help = "Example:\n  paralith query proof beacon/epoch")]
     Proof(ProofArgs),
+}
+
+/// An account.
+#[derive(Debug, Clone, Args)]
+pub struct AccountArgs {
+    /// An address, or the name of a key.
+    pub name: String,
+    /// The folder of the encrypted keys.
+    #[arg(long, env = "PARALITH_KEYS", value_name = "DIR")]
+    pub keystore: Option<PathBuf>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
 }
 
 /// Something with a name.

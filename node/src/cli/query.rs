@@ -16,7 +16,7 @@ use crate::keystore::Keystore;
 pub async fn run(command: QueryCommand) -> Result<(), NodeError> {
     match command {
         QueryCommand::Account(args) => {
-            let address = address_of(&Keystore::open(None)?, &args.name)?;
+            let address = address_of(&Keystore::open(args.keystore)?, &args.name)?;
             let mut chain = ChainClient::connect(&args.node.node).await?;
             let account: staking::Account =
                 chain.get(&staking::keys::account(&address)).await?.unwrap_or_default();

@@ -318,13 +318,16 @@ fn open_sealed(
     place: &Hash,
     sealed: &[u8],
 ) -> Result<Output, NodeError> {
-    // What failed before an envelope was opened has no reply key: it is readable by all.
-    let Ok(reply) = SealedReply::decode(sealed, MAX_OUTPUT_BYTES) else {
-        return read_output(sealed);
-    };
-    match open_reply(key, subject, round, place, &reply.sealed) {
-        Ok(output) => read_output(&output),
-        Err(e) => read_output(sealed).map_err(|_| unverifiable(&e)),
+    if let Ok(reply) = SealedReply::decode(sealed, MAX_OUTPUT_BYTES)
+        && let Ok(output) = open_reply(key, subject, round, place, &reply.sealed)
+    {
+        return read_output(&output);
+    }
+    // What failed before the envelope was opened has no reply key: a refusal may come in the clear.
+    // A value may not, or a node could make one up.
+    match read_output(sealed)? {
+        refusal @ Output::Error(_) => Ok(refusal),
+        Output::Ok(_) => Err(unverifiable(&"the reply does not open with the call's reply key")),
     }
 }
 

@@ -72,7 +72,7 @@ fn one(
     let height = app.info().height.0;
     let changes = changes(number);
     into.root.time(|| tree.prepare(Some(height), height.saturating_add(1), &changes))?;
-    let admitted = number % 2 == 0;
+    let admitted = number.is_multiple_of(2);
     if admitted {
         let refused = into.admission.time(|| txs.iter().find(|raw| app.check_tx(raw).code != 0));
         ensure!(refused.is_none(), "a transfer was not admitted");

@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Refusal, address, refusal};
+pub use client::{Client, Refusal, account_key, address, refusal};
 pub use dev::{Dev, DevOptions};
 pub use localnet::{Localnet, Node};
 pub use process::{Process, kill};
@@ -43,7 +43,7 @@ pub fn claim<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Looks again and again until there is an answer.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = look().await {

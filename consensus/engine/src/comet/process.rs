@@ -18,8 +18,12 @@ pub fn find_binary() -> Result<PathBuf, EngineError> {
     if let Some(given) = std::env::var_os("COMETBFT").filter(|given| !given.is_empty()) {
         return Ok(PathBuf::from(given));
     }
-    let tools = std::env::var_os("HOME")
-        .map(|home| PathBuf::from(home).join(".local/share/paralith/tools/cometbft"));
+    // The folder that the set-up fills, by the same rules.
+    let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let data = folder("XDG_DATA_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("paralith/tools"));
+    let tools = folder("PARALITH_TOOLS").or(data).map(|tools| tools.join("cometbft"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("cometbft"));
     tools.into_iter().chain(on_path).find(|file| file.is_file()).ok_or_else(|| {
