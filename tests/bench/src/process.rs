@@ -38,7 +38,7 @@ impl Running {
         let program = paralith()?;
         let child = Command::new(&program)
             .args(arguments)
-            .env("RUST_LOG", "error")
+            .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

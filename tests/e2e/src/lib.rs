@@ -64,7 +64,8 @@ pub fn binary() -> PathBuf {
     if !binary.is_file() {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
         let status = Command::new(cargo)
-            .args(["build", "--package", "paralith", "--bin", "paralith"])
+            .args(["build", "--package", "paralith", "--bin", "paralith", "--target-dir"])
+            .arg(folder.parent().unwrap())
             .current_dir(root())
             .status()
             .unwrap();

@@ -195,7 +195,6 @@ fn the_consensus_layer_names_what_is_wrong_with_a_transaction() {
         let elsewhere =
             consensus_tx::Transaction { chain_context: ChainContext([7; 32]), ..good.clone() };
         let poor = consensus_tx::Fee { amount: Amount(u128::MAX), gas_limit: 1_000_000 };
-        let free = consensus_tx::Fee { amount: Amount::ZERO, gas_limit: 1_000_000 };
         let small = consensus_tx::Fee { amount: Amount(1_000_000), gas_limit: 1 };
         let cases = [
             ("garbage", vec![0xff; 300], 7),
@@ -211,7 +210,6 @@ fn the_consensus_layer_names_what_is_wrong_with_a_transaction() {
                 signed(&consensus_tx::Transaction { fee: poor, ..good.clone() }),
                 2,
             ),
-            ("no fee", signed(&consensus_tx::Transaction { fee: free, ..good.clone() }), 3),
             (
                 "too little gas",
                 signed(&consensus_tx::Transaction { fee: small, ..good.clone() }),

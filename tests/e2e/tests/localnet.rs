@@ -24,7 +24,9 @@ fn on_the_network<F: Future<Output = ()>>(test: &str, run: impl FnOnce(Arc<Local
         return;
     }
     if std::env::var_os("PARALITH_TEST_LOCALNET").is_none() {
-        println!("SKIPPED {test}: a whole network takes minutes on two cores (set PARALITH_TEST_LOCALNET=1)");
+        println!(
+            "SKIPPED {test}: a whole network takes minutes on two cores (set PARALITH_TEST_LOCALNET=1)"
+        );
         return;
     }
     let net = claim(async { Localnet::shared(&SHAPE) });

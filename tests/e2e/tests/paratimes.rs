@@ -14,8 +14,13 @@ fn a_module_is_deployed_called_and_asked_by_commands() {
         let file = dev.folder().join("counter.wasm");
         std::fs::write(&file, paralith::guests::COUNTER).unwrap();
         let file = file.display().to_string();
-        let deployed =
-            cli(&dev.node, &["runtime", "deploy", &file, "--name", "mine", "--from", "bob"]);
+        // Whoever has a ParaTime answers for it with stake.
+        let deploy = ["runtime", "deploy", &file, "--name", "mine", "--from", "bob"];
+        let poor = cli(&dev.node, &deploy);
+        assert!(!poor.success && poor.error.contains("staking 4"), "{}", poor.error);
+        let staked = cli(&dev.node, &["tx", "escrow", "bob", "1000", "--from", "bob"]);
+        assert!(staked.success, "{}", staked.error);
+        let deployed = cli(&dev.node, &deploy);
         assert!(deployed.success, "{}", deployed.error);
         assert_eq!(deployed.json[0]["name"], "mine");
         // It runs from the next epoch on.
