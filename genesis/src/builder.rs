@@ -225,7 +225,12 @@ pub fn development_params(seed: Hash) -> Params {
             software_platforms: Vec::new(),
             allow_byzantine: false,
         },
-        beacon: beacon::Params { epoch_blocks: 20, insecure_seed: Some(seed) },
+        beacon: beacon::Params {
+            epoch_blocks: 20,
+            insecure_seed: Some(seed),
+            first_epochs: 0,
+            first_epoch_blocks: 0,
+        },
         scheduler: scheduler::Params {
             min_validators: 1,
             max_validators: 100,

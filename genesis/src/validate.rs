@@ -47,9 +47,9 @@ fn params(genesis: &Genesis) -> Result {
             "set it to 1024 at least",
         ),
         (
-            beacon.epoch_blocks >= 2,
+            beacon.shortest_epoch_blocks() >= 2,
             "beacon.epoch_blocks",
-            "is too short for an epoch",
+            "(or first_epoch_blocks) is too short for an epoch",
             "set it to 2 at least",
         ),
         (

@@ -61,6 +61,7 @@ pub fn shape(seed: u64) -> Shape {
         keymanagers: 1,
         client: false,
         epoch_blocks: 40,
+        first_epochs: (0, 0),
         executor: Executor {
             workers: 3,
             backups: 3,

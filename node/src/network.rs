@@ -51,6 +51,8 @@ pub struct Shape {
     pub client: bool,
     /// Blocks in an epoch.
     pub epoch_blocks: u64,
+    /// How many epochs after genesis are shorter, and their blocks.
+    pub first_epochs: (u64, u64),
     /// Rules of the rounds of the ParaTimes that genesis holds.
     pub executor: Executor,
     /// Rules of their batches.
@@ -165,6 +167,7 @@ impl Shape {
         let platform = key(self.seed, "platform", "attestation");
         let mut params = development_params(Hash(*key(self.seed, "beacon", "seed").seed()));
         params.beacon.epoch_blocks = self.epoch_blocks;
+        (params.beacon.first_epochs, params.beacon.first_epoch_blocks) = self.first_epochs;
         params.registry.software_platforms = vec![platform.public()];
         params.registry.allow_byzantine = self.allow_byzantine;
         params.registry.max_node_expiration_epochs = 2000;

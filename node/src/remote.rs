@@ -2,7 +2,8 @@
 //! believed. Headers are verified by light client, values by proof. A node that lies or is gone is
 //! left for the next one.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,6 +41,15 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// Headers behind the newest that are verified one by one, so that their states can be read.
 const KEPT_STEPS: u64 = 32;
 
+/// States of which something is kept.
+const KEPT_STATES: usize = 16;
+
+/// Values that are kept of one state.
+const MAX_CACHED_VALUES: usize = 4096;
+
+/// Light blocks that are kept.
+const KEPT_BLOCKS: usize = 256;
+
 /// The chain by way of full nodes.
 #[derive(Debug)]
 pub struct RemoteChain {
@@ -49,6 +59,41 @@ pub struct RemoteChain {
     light: AsyncMutex<LightClient>,
     height: AtomicU64,
     blocks: broadcast::Sender<Arc<BlockEvent>>,
+    /// The newest verified light blocks: this node's trusted sides ask for each of them, too.
+    kept: Mutex<BTreeMap<u64, LightBlock>>,
+    cache: Mutex<Cache>,
+}
+
+/// What was read and verified, by the root that it was proven against. Blocks that change nothing
+/// have the root of the one before, so in quiet times nothing is asked for twice.
+#[derive(Debug, Default)]
+struct Cache {
+    /// The newest last.
+    roots: VecDeque<(Hash, CachedState)>,
+}
+
+#[derive(Debug, Default)]
+struct CachedState {
+    /// Values with their proofs, by key.
+    values: BTreeMap<Vec<u8>, (Option<Vec<u8>>, Vec<u8>)>,
+    /// Keys of listings, by prefix.
+    lists: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+}
+
+impl Cache {
+    fn at(&self, root: &Hash) -> Option<&CachedState> {
+        self.roots.iter().rev().find(|(of, _)| of == root).map(|(_, state)| state)
+    }
+
+    fn at_mut(&mut self, root: Hash) -> Option<&mut CachedState> {
+        if self.at(&root).is_none() {
+            self.roots.push_back((root, CachedState::default()));
+            if self.roots.len() > KEPT_STATES {
+                self.roots.pop_front();
+            }
+        }
+        self.roots.iter_mut().find(|(of, _)| *of == root).map(|(_, state)| state)
+    }
 }
 
 impl RemoteChain {
@@ -73,6 +118,8 @@ impl RemoteChain {
             light: AsyncMutex::new(light_client(genesis)?),
             height: AtomicU64::new(0),
             blocks,
+            kept: Mutex::default(),
+            cache: Mutex::default(),
         });
         let following = Arc::clone(&remote);
         tokio::spawn(async move {
@@ -168,7 +215,7 @@ impl RemoteChain {
             while let Some(block) = targets.last() {
                 match light.update(block) {
                     Ok(()) => {
-                        targets.pop();
+                        targets.pop().into_iter().for_each(|block| self.keep(block));
                     }
                     Err(e @ LightError::NotEnoughTrust { .. }) => {
                         let half = block.height().0.saturating_sub(light.height().0) / 2;
@@ -184,6 +231,14 @@ impl RemoteChain {
         }
         self.height.store(light.height().0, Ordering::Release);
         Ok(())
+    }
+
+    fn keep(&self, block: LightBlock) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(block.height().0, block);
+        if kept.len() > KEPT_BLOCKS {
+            kept.pop_first();
+        }
     }
 
     /// Tries one full node after the other until one gives an answer that verifies.
@@ -207,9 +262,29 @@ impl RemoteChain {
         Err(last.unwrap_or_else(|| NodeError::NotReady { reason: "no full node".to_string() }))
     }
 
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A verified value; of the newest proven state without a height.
     pub async fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, NodeError> {
         let height = height.unwrap_or(Height(self.height()).minus(1));
+        let root = self.light.lock().await.root_of(height);
+        let cached = root.and_then(|root| self.cache().at(&root)?.values.get(key).cloned());
+        if let Some((value, proof)) = cached {
+            return Ok(Proven { height, value, proof });
+        }
+        let proven = self.fetch_value(height, key).await?;
+        if let Some(root) = root
+            && let Some(state) = self.cache().at_mut(root)
+            && state.values.len() < MAX_CACHED_VALUES
+        {
+            state.values.insert(key.to_vec(), (proven.value.clone(), proven.proof.clone()));
+        }
+        Ok(proven)
+    }
+
+    async fn fetch_value(&self, height: Height, key: &[u8]) -> Result<Proven, NodeError> {
         self.ask(|mut service| {
             let key = key.to_vec();
             async move {
@@ -228,9 +303,15 @@ impl RemoteChain {
         .await
     }
 
-    /// A light block as a full node gives it; whoever uses it verifies it.
+    /// A light block that was verified lately, or one as a full node gives it; whoever uses it
+    /// verifies it.
     pub async fn light_block(&self, height: Option<Height>) -> Result<LightBlock, NodeError> {
         let height = height.map_or(0, |height| height.0);
+        let kept =
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&height).cloned();
+        if let Some(block) = kept {
+            return Ok(block);
+        }
         self.ask(|mut service| async move { self.fetch(&mut service, height).await }.boxed()).await
     }
 
@@ -259,33 +340,43 @@ impl RemoteChain {
     /// All values of a listing, each verified. Which there are is the full node's word: it can
     /// hide one, not invent one.
     pub async fn list(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
+        let root = self.light.lock().await.root_of(height);
+        let cached = root.and_then(|root| self.cache().at(&root)?.lists.get(prefix).cloned());
+        let keys = match cached {
+            Some(keys) => keys,
+            None => {
+                let keys = self.fetch_list(height, prefix).await?;
+                if let Some(root) = root
+                    && let Some(state) = self.cache().at_mut(root)
+                {
+                    state.lists.insert(prefix.to_vec(), keys.clone());
+                }
+                keys
+            }
+        };
+        let queries = keys.iter().map(|key| self.query(Some(height), key));
+        let values = futures::future::try_join_all(queries).await?;
+        Ok(values.into_iter().filter_map(|proven| proven.value).collect())
+    }
+
+    async fn fetch_list(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
         let mut registry = RegistryServiceClient::new(self.channel()?)
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let keys: Vec<Vec<u8>> = if prefix == registry::keys::nodes() {
+        if prefix == registry::keys::nodes() {
             let request = pb::registry::v1::ListNodesRequest { height: height.0 };
             let listed = registry.list_nodes(request).await.map_err(|s| refused(&s))?.into_inner();
-            listed
-                .nodes
-                .into_iter()
-                .filter_map(|node| PublicKey::try_from(node.node?.id.as_slice()).ok())
-                .map(|id| registry::keys::node(&id))
-                .collect()
-        } else {
-            let request = pb::registry::v1::ListRuntimesRequest { height: height.0 };
-            let listed =
-                registry.list_runtimes(request).await.map_err(|s| refused(&s))?.into_inner();
-            listed
-                .runtimes
-                .into_iter()
-                .filter_map(|runtime| RuntimeId::try_from(runtime.id.as_slice()).ok())
-                .map(|id| registry::keys::runtime(&id))
-                .collect()
-        };
-        let mut values = Vec::new();
-        for key in keys {
-            values.extend(self.query(Some(height), &key).await?.value);
+            let ids = listed.nodes.into_iter().filter_map(|node| {
+                PublicKey::try_from(node.node?.id.as_slice()).ok()
+            });
+            return Ok(ids.map(|id| registry::keys::node(&id)).collect());
         }
-        Ok(values)
+        let request = pb::registry::v1::ListRuntimesRequest { height: height.0 };
+        let listed = registry.list_runtimes(request).await.map_err(|s| refused(&s))?.into_inner();
+        let ids = listed
+            .runtimes
+            .into_iter()
+            .filter_map(|runtime| RuntimeId::try_from(runtime.id.as_slice()).ok());
+        Ok(ids.map(|id| registry::keys::runtime(&id)).collect())
     }
 }
 

@@ -27,6 +27,9 @@ const REDRAW: Duration = Duration::from_millis(500);
 /// How long a node that ended by itself is left alone before it is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
+/// The first secrets take three epochs: short ones, and some more for a slow machine.
+const FIRST_EPOCHS: (u64, u64) = (6, 30);
+
 /// Ports of one node: public service, links, CometBFT's peers.
 const PORTS_A_NODE: u16 = 3;
 
@@ -43,6 +46,7 @@ pub fn local_shape(args: &LocalnetArgs) -> Shape {
         keymanagers: args.keymanagers,
         client: true,
         epoch_blocks: 200,
+        first_epochs: FIRST_EPOCHS,
         batching: Batching { flush_timeout_ms: 20, propose_timeout_ms: 1000, ..dev.batching },
         ..dev
     }
@@ -75,6 +79,7 @@ pub async fn run(args: LocalnetArgs) -> Result<(), NodeError> {
         (None, None) => return Err(NodeError::internal(&"a network has a home")),
     };
     consensus_engine::find_binary().map_err(|e| NodeError::NotReady { reason: e.to_string() })?;
+    ports_are_free(&args)?;
     let mut running = prepare(&args, &home)?;
     for node in &mut running {
         start(node)?;
@@ -114,6 +119,26 @@ fn prepare(args: &LocalnetArgs, home: &Path) -> Result<Vec<Running>, NodeError> 
         running.push(prepare_node(args, home, &network, index)?);
     }
     Ok(running)
+}
+
+/// A port that another program has would show only as nodes that end again and again.
+fn ports_are_free(args: &LocalnetArgs) -> Result<(), NodeError> {
+    let nodes = args
+        .validators
+        .saturating_add(args.compute)
+        .saturating_add(args.keymanagers)
+        .saturating_add(1);
+    for offset in 0..nodes.saturating_mul(PORTS_A_NODE) {
+        let Some(port) = args.base_port.checked_add(offset) else { break };
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if let Err(error) = std::net::TcpListener::bind(address) {
+            return Err(NodeError::usage(
+                "--base-port",
+                format!("port {port} is not free ({error}): does another network run here? Stop it or choose another --base-port"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn port(
@@ -157,7 +182,7 @@ fn prepare_node(
             empty_block_interval_ms: COMET_BLOCK_INTERVAL_MS,
         }
     } else {
-        EngineConfig::Light { nodes: validators(args, network)? }
+        EngineConfig::Light { nodes: validators(args, network, index)? }
     };
     let works = matches!(member.role, Role::Compute | Role::Keymanager);
     let config = Config {
@@ -224,14 +249,20 @@ fn peers(args: &LocalnetArgs, network: &Network, own: usize) -> Result<Vec<Strin
     Ok(peers)
 }
 
-/// Public services of the validators, the others' full nodes.
-fn validators(args: &LocalnetArgs, network: &Network) -> Result<Vec<String>, NodeError> {
+/// Public services of the validators, the others' full nodes. Each node begins with another one.
+fn validators(
+    args: &LocalnetArgs,
+    network: &Network,
+    own: usize,
+) -> Result<Vec<String>, NodeError> {
     let mut nodes = Vec::new();
     for (index, member) in network.members.iter().enumerate() {
         if member.role == Role::Validator {
             nodes.push(format!("http://127.0.0.1:{}", port(args, network, index, 0)?));
         }
     }
+    let first = own.checked_rem(nodes.len()).unwrap_or_default();
+    nodes.rotate_left(first);
     Ok(nodes)
 }
 

@@ -4,7 +4,7 @@
 //! fetch what it lacks from other key managers; make what is due and not published; open what is
 //! published; keep the node registered with the enclave's newest answer.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,6 +34,9 @@ const MAX_SECRET_BYTES: usize = 256 * 1024;
 /// How many blocks each key manager waits for the one before it in the committee to publish.
 const TURN_BLOCKS: u64 = 3;
 
+/// How many blocks a transaction of this host is given before it is taken for lost.
+const PATIENCE_BLOCKS: u64 = 20;
+
 /// A key manager's host.
 pub struct KeyManagerHost {
     id: RuntimeId,
@@ -44,7 +47,8 @@ pub struct KeyManagerHost {
     capability: CapabilityTee,
     sealed: Option<PathBuf>,
     fresh: Mutex<Option<Epoch>>,
-    published: Mutex<BTreeSet<(u64, bool)>>,
+    /// By epoch and whether it is a master secret: the height at which one was handed in.
+    published: Mutex<BTreeMap<(u64, bool), u64>>,
 }
 
 impl std::fmt::Debug for KeyManagerHost {
@@ -221,16 +225,18 @@ impl KeyManagerHost {
             return Ok(());
         }
         let next = epoch.next();
-        if self.master_is_due(status, next).await? && self.first_time(next, true) {
+        if self.master_is_due(status, next).await? && self.may_publish(next, true, height) {
             let bytes =
                 self.call_bytes(Call::GenerateMaster(pb::GenerateMaster { epoch: next.0 })).await?;
             self.publish::<PublishMasterSecret>(&bytes).await?;
+            self.has_published(next, true, height);
         }
-        if status.initialised && !self.has_epoch_secret(next).await? && self.first_time(next, false)
-        {
+        let due = status.initialised && !self.has_epoch_secret(next).await?;
+        if due && self.may_publish(next, false, height) {
             let ask = Call::GenerateEpochSecret(pb::GenerateEpochSecret { epoch: next.0 });
             let bytes = self.call_bytes(ask).await?;
             self.publish::<PublishEpochSecret>(&bytes).await?;
+            self.has_published(next, false, height);
         }
         Ok(())
     }
@@ -241,11 +247,18 @@ impl KeyManagerHost {
         u64::try_from(turn).ok()
     }
 
-    /// A secret is random: making it twice for one epoch would publish two different ones.
-    fn first_time(&self, epoch: Epoch, master: bool) -> bool {
+    /// Whether no secret of this epoch is on its way. One that has been for long is lost, and may
+    /// be made anew: state takes the first of an epoch, and all enclaves take it from there.
+    fn may_publish(&self, epoch: Epoch, master: bool, height: u64) -> bool {
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let on_its_way = published.get(&(epoch.0, master));
+        on_its_way.is_none_or(|at| height >= at.saturating_add(PATIENCE_BLOCKS))
+    }
+
+    fn has_published(&self, epoch: Epoch, master: bool, height: u64) {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        published.retain(|(old, _)| *old >= epoch.0);
-        published.insert((epoch.0, master))
+        published.retain(|(old, _), _| *old >= epoch.0);
+        published.insert((epoch.0, master), height);
     }
 
     async fn publish<T: Canonical + Into<Body>>(&self, bytes: &[u8]) -> Result<(), NodeError> {
@@ -304,6 +317,7 @@ pub(crate) async fn prove_freshness(
     let blob = Hash::try_from(blob.as_slice()).map_err(|e| NodeError::internal(&e))?;
     let mut blocks = chain.subscribe();
     chain.submit_body(&Body::from(ProveFreshness { blob })).await?;
+    let handed_in = chain.height()?;
     let key = registry::keys::freshness(node);
     let mut height = from_height;
     loop {
@@ -314,6 +328,10 @@ pub(crate) async fn prove_freshness(
         if included {
             height = height.max(at);
             break;
+        }
+        if at > handed_in.saturating_add(PATIENCE_BLOCKS) {
+            let reason = "a proof of freshness is in no block: it is handed in again".to_string();
+            return Err(NodeError::NotReady { reason });
         }
         // Wakes with the next block; what counts is read above.
         if matches!(blocks.recv().await, Err(tokio::sync::broadcast::error::RecvError::Closed)) {

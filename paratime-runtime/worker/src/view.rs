@@ -27,14 +27,16 @@ pub(crate) async fn read(chain: &dyn Chain, id: &RuntimeId) -> Result<Option<Vie
     let Some(state) = state else { return Ok(None) };
     let state: RuntimeState = decode(&state)?;
 
-    let runtime: Option<Runtime> = get(chain, height, registry::keys::runtime(id)).await?;
-    let epoch: Option<EpochState> = get(chain, height, beacon::keys::epoch()).await?;
+    // At once: from a full node each of them is a round trip.
+    let (runtime, epoch, committee, queue, results) = futures::future::try_join5(
+        get::<Runtime>(chain, height, registry::keys::runtime(id)),
+        get::<EpochState>(chain, height, beacon::keys::epoch()),
+        get::<Committee>(chain, height, scheduler::keys::committee(id)),
+        get::<IncomingQueue>(chain, height, roothash::keys::incoming_queue(id)),
+        get::<MessageResults>(chain, height, roothash::keys::message_results(id)),
+    )
+    .await?;
     let (Some(runtime), Some(epoch)) = (runtime, epoch) else { return Ok(None) };
-    let committee = get(chain, height, scheduler::keys::committee(id)).await?;
-    let queue: Option<IncomingQueue> =
-        get(chain, height, roothash::keys::incoming_queue(id)).await?;
-    let results: Option<MessageResults> =
-        get(chain, height, roothash::keys::message_results(id)).await?;
 
     let never_initialised = state.last_normal_round == Round(0);
     let queued = queue.is_some_and(|queue| queue.size > 0);

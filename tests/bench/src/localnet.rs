@@ -28,7 +28,7 @@ type Told = Arc<Mutex<Value>>;
 
 pub(crate) async fn run() -> Result<()> {
     let began = Instant::now();
-    let home = tempfile::tempdir()?;
+    let home = tempfile::Builder::new().prefix("paralith-bench-").tempdir()?;
     let folder = home.path().to_str().context("the name of the temporary folder")?;
     let port = BASE_PORT.to_string();
     let arguments = ["localnet", "--json", "--home", folder, "--base-port", &port];

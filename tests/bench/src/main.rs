@@ -47,6 +47,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// Ends what it started also when it is interrupted.
 fn with_tokio(work: impl Future<Output = Result<()>>) -> Result<()> {
-    tokio::runtime::Runtime::new()?.block_on(work)
+    tokio::runtime::Runtime::new()?.block_on(async {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+            result = work => result,
+        }
+    })
 }

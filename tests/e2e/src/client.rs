@@ -190,12 +190,12 @@ fn passes(error: &NodeError) -> bool {
         NodeError::Unreachable { .. } | NodeError::NotReady { .. } => true,
         NodeError::Refused { module, code, .. } => matches!(
             (module.as_str(), code),
-            // No committee in this epoch; no member answers; a pool or worker that is not ready; an
-            // envelope for an epoch that is over; the node is down (gRPC: cancelled, unknown,
-            // unavailable).
+            // No committee in this epoch; no member answers; a pool or worker that is not ready, or
+            // has no keys; an envelope for an epoch that is over; the node is down (gRPC:
+            // cancelled, unknown, unavailable).
             ("roothash", 5)
                 | ("node", 9)
-                | ("worker", 1 | 2 | 5 | 12)
+                | ("worker", 1 | 2 | 5 | 11 | 12)
                 | ("worker-link", _)
                 | ("keymanager", 30)
                 | ("envelope", 1)

@@ -74,9 +74,11 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// The root of the checkout.
+/// The root of the checkout that is tested, which need not be the one in which this was compiled:
+/// checkouts may share their build artefacts.
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    PathBuf::from(own).ancestors().nth(2).unwrap().to_path_buf()
 }
 
 /// A folder that is removed when it is dropped.

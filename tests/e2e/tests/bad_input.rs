@@ -110,7 +110,7 @@ async fn bad_transactions(
         ),
         (
             "an envelope for a public ParaTime",
-            signed(&Transaction { runtime_id: counter, ..sealed.clone() }),
+            signed(&Transaction { runtime_id: counter, ..sealed }),
             is("paratime", 8),
         ),
         (
@@ -229,7 +229,9 @@ fn the_consensus_layer_names_what_is_wrong_with_a_transaction() {
             assert_eq!(refused, is("consensus", code), "{what}");
         }
         assert_eq!(client.account(&erin).await, before);
-        client.chain.submit(&dave, Transfer { to: erin, amount: Amount(1) }).await.unwrap();
+        let transfer = Transfer { to: erin, amount: Amount(1) };
+        let included = client.chain.submit(&dave, transfer).await.unwrap();
+        client.chain.sync_to(included.height).await.unwrap();
         // A transaction that is in a block has no second effect.
         let used = signed(&good);
         let request = pb::consensus::v1::SubmitRequest { transaction: used };

@@ -6,7 +6,7 @@
 pub enum Error {
     #[error("genesis gives no insecure_seed, and this version has no other beacon")]
     NoBeacon,
-    #[error("epoch_blocks must be at least 2, is {got}")]
+    #[error("an epoch must have at least 2 blocks, has {got}")]
     EpochTooShort { got: u64 },
 }
 

@@ -1,7 +1,7 @@
 //! Parameters of epochs.
 
 use paralith_proto::pb;
-use paralith_types::Hash;
+use paralith_types::{Epoch, Hash};
 
 use crate::message::message;
 
@@ -13,5 +13,26 @@ message! {
         /// Seed of the beacon. Whoever knows it knows every election beforehand, so a chain that
         /// gives one is a test chain, and every listing says so.
         insecure_seed: Option<Hash>,
+        /// How many epochs, from epoch 0 on, take `first_epoch_blocks` instead. It takes three
+        /// epochs until committees are elected and the key manager has its first secrets: a chain
+        /// may have them soon.
+        first_epochs: u64,
+        /// Blocks in each of the first epochs.
+        first_epoch_blocks: u64,
+    }
+}
+
+impl Params {
+    /// Blocks in this epoch.
+    pub fn blocks_of(&self, epoch: Epoch) -> u64 {
+        if epoch.0 < self.first_epochs { self.first_epoch_blocks } else { self.epoch_blocks }
+    }
+
+    /// Blocks in the shortest epoch there is.
+    pub fn shortest_epoch_blocks(&self) -> u64 {
+        match self.first_epochs {
+            0 => self.epoch_blocks,
+            _ => self.epoch_blocks.min(self.first_epoch_blocks),
+        }
     }
 }

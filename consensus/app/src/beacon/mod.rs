@@ -21,13 +21,14 @@ use crate::context::Context;
 pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
     let params = &genesis.params.beacon;
     let seed = params.insecure_seed.ok_or(beacon::Error::NoBeacon)?;
-    if params.epoch_blocks < MIN_EPOCH_BLOCKS {
-        return Err(beacon::Error::EpochTooShort { got: params.epoch_blocks }.into());
+    let shortest = params.shortest_epoch_blocks();
+    if shortest < MIN_EPOCH_BLOCKS {
+        return Err(beacon::Error::EpochTooShort { got: shortest }.into());
     }
     state::set_params(ctx, params);
     // The genesis state itself belongs to no block: the first block is the first of epoch 0.
     let first = ctx.height().next();
-    begin(ctx, Epoch(0), first, params.epoch_blocks, &seed);
+    begin(ctx, Epoch(0), first, params.blocks_of(Epoch(0)), &seed);
     Ok(())
 }
 
@@ -39,7 +40,8 @@ pub(crate) fn begin_block(ctx: &mut Context<'_>) -> Result<bool, Error> {
     }
     let params = state::params(ctx)?;
     let seed = params.insecure_seed.ok_or(beacon::Error::NoBeacon)?;
-    begin(ctx, now.epoch.next(), ctx.height(), params.epoch_blocks, &seed);
+    let next = now.epoch.next();
+    begin(ctx, next, ctx.height(), params.blocks_of(next), &seed);
     Ok(true)
 }
 

@@ -15,7 +15,9 @@ fn a_chain_without_a_seed_or_with_epochs_of_one_block_is_refused() {
     };
     assert_eq!(refusal(|p| p.insecure_seed = None), Error::Beacon(beacon::Error::NoBeacon));
     let short = beacon::Error::EpochTooShort { got: 1 };
-    assert_eq!(refusal(|p| p.epoch_blocks = 1), Error::Beacon(short));
+    assert_eq!(refusal(|p| p.epoch_blocks = 1), Error::Beacon(short.clone()));
+    let first = |p: &mut beacon::Params| (p.first_epochs, p.first_epoch_blocks) = (1, 1);
+    assert_eq!(refusal(first), Error::Beacon(short));
 }
 
 #[test]

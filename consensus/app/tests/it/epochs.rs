@@ -29,6 +29,20 @@ fn an_epoch_begins_at_the_height_that_its_predecessor_named() {
 }
 
 #[test]
+fn the_first_epochs_take_as_many_blocks_as_genesis_gives_them() {
+    let mut net = Net::with(|params| {
+        (params.beacon.first_epochs, params.beacon.first_epoch_blocks) = (2, 3);
+    });
+    let began: BTreeSet<u64> = (0..20)
+        .map(|_| {
+            net.block(vec![]);
+            query::epoch(&net.state()).unwrap().height.0
+        })
+        .collect();
+    assert_eq!(began, BTreeSet::from([1, 4, 7, 12, 17]), "3, 3, then {EPOCH_BLOCKS}");
+}
+
+#[test]
 fn a_genesis_that_cannot_run_is_refused() {
     let refused = |change: fn(&mut Genesis)| {
         let mut genesis = builder().build().unwrap().genesis;
@@ -38,7 +52,7 @@ fn a_genesis_that_cannot_run_is_refused() {
     };
     for (text, change) in [
         ("insecure_seed", (|g| g.params.beacon.insecure_seed = None) as fn(&mut Genesis)),
-        ("epoch_blocks", |g| g.params.beacon.epoch_blocks = 1),
+        ("at least 2 blocks", |g| g.params.beacon.epoch_blocks = 1),
         ("electable validators", |g| g.params.scheduler.min_validators = 4),
         ("does not cover", |g| g.escrows.clear()),
         ("signature", |g| g.nodes[0].node.software_version.push('x')),

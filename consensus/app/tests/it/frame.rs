@@ -218,11 +218,11 @@ fn the_hashes_of_a_known_chain_are_frozen() {
     let txs = vec![net.tx(BOB, reclaim)];
     let second = net.block(txs).app_hash;
     let third = net.slash(ENTITIES[1] + 2).app_hash;
-    assert_eq!(net.document.chain_id().unwrap(), "test-9309e2bf33538d5e842bfeef4265076e1dc953ac");
+    assert_eq!(net.document.chain_id().unwrap(), "test-4505f0fdbe6f33bf6dc7089fa3e76061028908ce");
     let frozen = [
-        "66883b258d37a544b48d0eddf434b7d7f32ec849c2d3bab680209823e7deb9de",
-        "5983223173d2e699e4b978fbeb11e9f2e2b99049ec8d5f6d35b10ec843e480da",
-        "2bd43cd0214028a42a3ada7a836aadefbd49ee2effa2b7f2fab9e265057aafa5",
+        "a8fb6bd8c34b2da57f0655c8d9b61b120541df55d2dfbf2a82cabc7df3da7d5a",
+        "98a9c8f048848b0fe19c7fdbfdd086b563ffce344063713a9467c388b61f1c51",
+        "f3c66b3c8728ffa3433e5feb066ff1e670e8d7b288a586291a641a2ff1bd7c9d",
     ];
     assert_eq!([first, second, third].map(|hash| hash.to_string()), frozen);
 }

@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::CometOptions;
+use super::blocks::LightBlocks;
 use super::home::{clear_unsigned, write_home};
 use super::process::{Process, check_version, end_orphan, find_binary};
 use super::rpc::Rpc;
@@ -27,7 +28,7 @@ use crate::lock::HomeLock;
 #[derive(Debug)]
 pub struct CometEngine {
     application: Application,
-    rpc: Rpc,
+    light_blocks: LightBlocks,
     shared: Arc<Shared>,
     handed: mpsc::Sender<Vec<u8>>,
     stop: watch::Sender<bool>,
@@ -85,7 +86,7 @@ impl CometEngine {
         let tasks = vec![tokio::spawn(supervisor.run()), tokio::spawn(hand.run())];
         let engine = Self {
             application: application.clone(),
-            rpc,
+            light_blocks: LightBlocks::new(rpc),
             shared,
             handed,
             stop,
@@ -303,7 +304,7 @@ impl Engine for CometEngine {
     }
 
     fn light_block(&self, height: Option<Height>) -> Answer<'_, LightBlock> {
-        Box::pin(self.rpc.light_block(height))
+        Box::pin(self.light_blocks.at(height))
     }
 
     fn set_hurry(&self, _hurry: bool) {}

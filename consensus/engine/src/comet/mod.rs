@@ -1,5 +1,6 @@
 //! CometBFT v0.38 as a child process: its home, its life, its RPC.
 
+mod blocks;
 mod engine;
 mod home;
 mod process;

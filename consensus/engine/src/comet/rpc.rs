@@ -1,5 +1,8 @@
 //! JSON-RPC to CometBFT: what only it knows.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -21,7 +24,12 @@ use crate::EngineError;
 #[derive(Debug, Clone)]
 pub(crate) struct Rpc {
     address: RpcAddress,
+    /// Validator sets by their hash: they change rarely, every light block needs two.
+    sets: Arc<Mutex<BTreeMap<Vec<u8>, Set>>>,
 }
+
+/// Sets that are remembered.
+const MAX_SETS: usize = 64;
 
 /// Where CometBFT stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +40,7 @@ pub(crate) struct RpcStatus {
 
 impl Rpc {
     pub(crate) fn new(address: RpcAddress) -> Self {
-        Self { address }
+        Self { address, sets: Arc::default() }
     }
 
     pub(crate) async fn status(&self) -> Result<RpcStatus, EngineError> {
@@ -51,10 +59,26 @@ impl Rpc {
         let commit = self.call("commit", params).await?;
         let signed: SignedHeader = serde_json::from_value(commit["signed_header"].clone())
             .map_err(|e| no_answer(format!("commit: {e}")))?;
-        let height = Height(signed.header.height.value());
-        let validators = self.validators(height).await?;
-        let next = self.validators(height.next()).await?;
+        let header = &signed.header;
+        let height = Height(header.height.value());
+        let validators = self.set(height, header.validators_hash.as_bytes()).await?;
+        let next = self.set(height.next(), header.next_validators_hash.as_bytes()).await?;
         Ok(LightBlock::new(signed, &validators, &next)?)
+    }
+
+    /// The validators of a height, whose hash its header names.
+    async fn set(&self, height: Height, hash: &[u8]) -> Result<Set, EngineError> {
+        let known = |sets: &BTreeMap<Vec<u8>, Set>| sets.get(hash).cloned();
+        if let Some(set) = known(&self.sets.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(set);
+        }
+        let set = self.validators(height).await?;
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        if sets.len() >= MAX_SETS {
+            sets.clear();
+        }
+        sets.insert(set.hash().as_bytes().to_vec(), set.clone());
+        Ok(set)
     }
 
     async fn validators(&self, height: Height) -> Result<Set, EngineError> {

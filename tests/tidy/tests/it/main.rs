@@ -11,9 +11,11 @@ mod source;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The repository.
+/// The repository: the one that is tested, not the one in which the test was compiled, since
+/// checkouts may share their build artefacts.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    Path::new(&own).join("../..").canonicalize().unwrap()
 }
 
 /// Files of the repository for which `wanted` holds, as paths from its root, in order.
