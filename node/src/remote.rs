@@ -18,7 +18,7 @@ use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height, PublicKey, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::registry::v1::registry_service_client::RegistryServiceClient;
-use tokio::sync::{Mutex as AsyncMutex, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
@@ -56,7 +56,7 @@ pub struct RemoteChain {
     channels: Vec<Channel>,
     /// Which of them is asked first.
     preferred: AtomicU64,
-    light: AsyncMutex<LightClient>,
+    light: Mutex<LightClient>,
     height: AtomicU64,
     blocks: broadcast::Sender<Arc<BlockEvent>>,
     /// The newest verified light blocks: this node's trusted sides ask for each of them, too.
@@ -115,7 +115,7 @@ impl RemoteChain {
         let remote = Arc::new(Self {
             channels: channels?,
             preferred: AtomicU64::new(0),
-            light: AsyncMutex::new(light_client(genesis)?),
+            light: Mutex::new(light_client(genesis)?),
             height: AtomicU64::new(0),
             blocks,
             kept: Mutex::default(),
@@ -207,30 +207,37 @@ impl RemoteChain {
         service: &mut ConsensusServiceClient<Channel>,
         target: Height,
     ) -> Result<(), NodeError> {
-        let mut light = self.light.lock().await;
-        while light.height() < target {
+        // Never locked while a block is on its way: readers need the roots meanwhile.
+        while self.light().height() < target {
+            let height = self.light().height();
             let near = target.minus(KEPT_STEPS);
-            let next = if light.height() < near { near } else { light.height().next() };
+            let next = if height < near { near } else { height.next() };
             let mut targets = vec![self.fetch(service, next.0).await?];
             while let Some(block) = targets.last() {
-                match light.update(block) {
+                let updated = self.light().update(block);
+                match updated {
                     Ok(()) => {
                         targets.pop().into_iter().for_each(|block| self.keep(block));
                     }
                     Err(e @ LightError::NotEnoughTrust { .. }) => {
-                        let half = block.height().0.saturating_sub(light.height().0) / 2;
+                        let height = self.light().height();
+                        let half = block.height().0.saturating_sub(height.0) / 2;
                         if half == 0 {
                             return Err(unverifiable(&e));
                         }
-                        let between = light.height().plus(half).0;
+                        let between = height.plus(half).0;
                         targets.push(self.fetch(service, between).await?);
                     }
                     Err(e) => return Err(unverifiable(&e)),
                 }
             }
         }
-        self.height.store(light.height().0, Ordering::Release);
+        self.height.store(self.light().height().0, Ordering::Release);
         Ok(())
+    }
+
+    fn light(&self) -> MutexGuard<'_, LightClient> {
+        self.light.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, block: LightBlock) {
@@ -269,7 +276,7 @@ impl RemoteChain {
     /// A verified value; of the newest proven state without a height.
     pub async fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, NodeError> {
         let height = height.unwrap_or(Height(self.height()).minus(1));
-        let root = self.light.lock().await.root_of(height);
+        let root = self.light().root_of(height);
         let cached = root.and_then(|root| self.cache().at(&root)?.values.get(key).cloned());
         if let Some((value, proof)) = cached {
             return Ok(Proven { height, value, proof });
@@ -292,8 +299,7 @@ impl RemoteChain {
                     pb::consensus::v1::GetStateRequest { height: height.0, key: key.clone() };
                 let answer =
                     service.get_state(request).await.map_err(|s| refused(&s))?.into_inner();
-                let light = self.light.lock().await;
-                light
+                self.light()
                     .verify_state(height, &key, answer.value.as_deref(), &answer.proof)
                     .map_err(|e| unverifiable(&e))?;
                 Ok(Proven { height, value: answer.value, proof: answer.proof })
@@ -340,7 +346,7 @@ impl RemoteChain {
     /// All values of a listing, each verified. Which there are is the full node's word: it can
     /// hide one, not invent one.
     pub async fn list(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
-        let root = self.light.lock().await.root_of(height);
+        let root = self.light().root_of(height);
         let cached = root.and_then(|root| self.cache().at(&root)?.lists.get(prefix).cloned());
         let keys = match cached {
             Some(keys) => keys,

@@ -12,7 +12,7 @@ use paralith_attest::SoftwarePlatform;
 use paralith_boundary::{BoundaryError, Recorder, pb};
 use paralith_crypto::SigningKey;
 use paralith_storage::Kv;
-use paralith_types::{CodeId, Epoch, RuntimeId};
+use paralith_types::{CodeId, Epoch, PublicKey, RuntimeId};
 use paralith_worker::{Byzantine, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle};
 use pb::host_call::Kind as Call;
 use pb::host_reply::Kind as Reply;
@@ -253,7 +253,9 @@ impl ComputeHost {
         if !elected {
             return Ok(());
         }
-        if let Err(error) = self.fetch_keys(id, &client, epoch).await {
+        let (chain, links, services) = (&*self.chain, &*self.links, &*self.services);
+        let source = KeySource { node, chain, links, services };
+        if let Err(error) = source.fetch(id, &client, epoch).await {
             // The registry keeps one blob a node: another ParaTime's may have replaced it.
             if let Some(one) = self.lock().get_mut(id) {
                 one.fresh = None;
@@ -265,8 +267,25 @@ impl ComputeHost {
         }
         Ok(())
     }
+}
 
-    async fn fetch_keys(
+/// Where a compute node's trusted sides get their keys from.
+#[derive(Debug, Clone, Copy)]
+pub struct KeySource<'a> {
+    /// The node.
+    pub node: PublicKey,
+    /// Names the key managers.
+    pub chain: &'a ChainAccess,
+    /// The way to other nodes' key managers.
+    pub links: &'a NodeLinks,
+    /// The node's own key manager, if it is one.
+    pub services: &'a Services,
+}
+
+impl KeySource<'_> {
+    /// Fetches a ParaTime's keys of an epoch for its trusted side, from the first key manager whose
+    /// reply it takes. A ParaTime without key manager has none.
+    pub async fn fetch(
         &self,
         id: &RuntimeId,
         client: &paralith_boundary::Client,
@@ -285,7 +304,7 @@ impl ComputeHost {
             NodeError::NotReady { reason: "no key manager is registered yet".to_string() };
         for peer in status.map(|status| status.nodes).unwrap_or_default() {
             let answered = match self.services.keymanager(&manager) {
-                Ok(host) if peer == self.registrar.node_id() => {
+                Ok(host) if peer == self.node => {
                     host.answer_keys(request.clone()).await.map_err(|e| e.to_string())
                 }
                 _ => self

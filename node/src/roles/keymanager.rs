@@ -229,6 +229,7 @@ impl KeyManagerHost {
             let bytes =
                 self.call_bytes(Call::GenerateMaster(pb::GenerateMaster { epoch: next.0 })).await?;
             self.publish::<PublishMasterSecret>(&bytes).await?;
+            tracing::info!(epoch = next.0, "published a master secret");
             self.has_published(next, true, height);
         }
         let due = status.initialised && !self.has_epoch_secret(next).await?;
@@ -236,6 +237,7 @@ impl KeyManagerHost {
             let ask = Call::GenerateEpochSecret(pb::GenerateEpochSecret { epoch: next.0 });
             let bytes = self.call_bytes(ask).await?;
             self.publish::<PublishEpochSecret>(&bytes).await?;
+            tracing::info!(epoch = next.0, "published an epoch's secret");
             self.has_published(next, false, height);
         }
         Ok(())
@@ -296,7 +298,7 @@ impl KeyManagerHost {
 
 /// Has a random blob of an enclave included in the chain and shows it to the enclave: it learns
 /// that the chain it sees is alive.
-pub(crate) async fn prove_freshness(
+pub async fn prove_freshness(
     chain: &Arc<ChainAccess>,
     node: &PublicKey,
     client: &paralith_boundary::Client,

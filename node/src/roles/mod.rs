@@ -10,6 +10,8 @@ pub mod registration;
 pub mod services;
 mod start;
 
+pub use compute::KeySource;
+pub use keymanager::prove_freshness;
 pub use registration::Registrar;
 pub use services::{BridgeServices, WorkerSide};
 pub use start::{Attested, StartInput, attest_and_start};

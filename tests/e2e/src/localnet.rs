@@ -44,9 +44,17 @@ pub struct Localnet {
 impl Localnet {
     /// Starts one and waits until every node answers.
     pub fn start(more: &[&str]) -> Self {
+        Self::start_prepared(more, |_, _| {})
+    }
+
+    /// As [`Localnet::start`], in a home in which something is prepared: it is told the home and the
+    /// first port.
+    pub fn start_prepared(more: &[&str], prepare: impl FnOnce(&Path, u16)) -> Self {
         let folder = scratch();
-        let base = free_ports().to_string();
-        let home = folder.path().join("net").display().to_string();
+        let base = free_ports();
+        let home = folder.path().join("net");
+        prepare(&home, base);
+        let (base, home) = (base.to_string(), home.display().to_string());
         let mut args: Vec<String> = ["localnet", "--json", "--base-port", &base, "--home", &home]
             .map(String::from)
             .to_vec();
@@ -60,10 +68,15 @@ impl Localnet {
 
     /// The network that the tests of one program share, as long as one of them holds it.
     pub fn shared(more: &[&str]) -> Arc<Self> {
+        Self::shared_prepared(more, |_, _| {})
+    }
+
+    /// As [`Localnet::shared`], in a home in which something is prepared.
+    pub fn shared_prepared(more: &[&str], prepare: impl FnOnce(&Path, u16)) -> Arc<Self> {
         static SHARED: Mutex<Weak<Localnet>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let net = Arc::new(Self::start(more));
+            let net = Arc::new(Self::start_prepared(more, prepare));
             *shared = Arc::downgrade(&net);
             net
         })

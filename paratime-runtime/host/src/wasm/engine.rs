@@ -31,10 +31,11 @@ const WARM_SLOTS: u32 = 4;
 /// How hard the compiler tries. Results, gas and call depth are the same at every level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Optimization {
-    /// Compiles fastest.
+    /// Compiles fastest. What a guest's own compiler has optimised already hardly runs slower,
+    /// and every trusted side compiles its module whenever it starts.
+    #[default]
     None,
     /// Runs fastest.
-    #[default]
     Speed,
     /// Runs fast, in less code.
     SpeedAndSize,
@@ -54,7 +55,7 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine that compiles for speed.
+    /// An engine that compiles as fast as it can.
     pub fn new() -> Result<Self, EngineError> {
         Self::with_optimization(Optimization::default())
     }

@@ -1,0 +1,331 @@
+//! A compute node whose host forks: it has its trusted side execute different batches on one state.
+//! On neither fork does it get a result, a query's answer or a tally; once the network has made one
+//! of them final, every node gives the same bytes for it, and nobody ever gets the other's.
+//!
+//! The host is the test's ([`host`]); everything else, its trusted side included, is the program in
+//! processes of its own on CometBFT.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod host;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use consensus_api::roothash::Header;
+use e2e::{Client, Localnet, Refusal, address, claim, until};
+use paralith::client::Sent;
+use paralith_proto::pb::paratime::v1 as ppb;
+use paralith_types::Round;
+use paratime_api::output::Output;
+use ppb::para_time_service_client::ParaTimeServiceClient;
+use serde_json::{Value, json};
+
+use host::{Fork, Host, SHAPE, Stand};
+
+/// How often an epoch may end between a fork and the final round that was to be one of its sides.
+const TRIES: u32 = 4;
+
+fn on_the_network<F: Future<Output = ()>>(test: &str, run: impl FnOnce(Arc<Localnet>) -> F) {
+    if consensus_engine::find_binary().is_err() {
+        println!("SKIPPED {test}: no cometbft binary (make setup builds it where Go is installed)");
+        return;
+    }
+    let net = claim(async { Localnet::shared_prepared(&SHAPE, host::prepare) });
+    claim(run(net));
+}
+
+fn trusted(code: u32) -> Refusal {
+    ("trusted".to_string(), code)
+}
+
+/// No header proves the round.
+const NOT_FINAL: u32 = 16;
+/// The round did not ask to reveal this.
+const NO_INTENT: u32 = 17;
+/// The outputs are not those of the round.
+const NOT_ITS_OUTPUTS: u32 = 18;
+/// The tree that the host shows is not the final one.
+const NOT_ITS_STATE: u32 = 14;
+
+/// What a fork gave its host is ciphertext, and nothing opens it.
+async fn gives_no_result(host: &Host, stand: &Stand, forks: &[&Fork]) {
+    for fork in forks {
+        assert_ne!(fork.state_root(), stand.state.last_block.state_root.as_bytes());
+        host.show(fork);
+        for shown in ["the fork's tree", "the final tree"] {
+            let as_its_own = host.release(stand.forked(), fork).await;
+            assert_eq!(as_its_own.unwrap_err(), trusted(NOT_FINAL), "{shown}");
+            let as_final = host.release(stand.last_final(), fork).await;
+            assert_eq!(as_final.unwrap_err(), trusted(NOT_ITS_OUTPUTS), "{shown}");
+            host.show_final();
+        }
+    }
+    for (at, one) in forks.iter().enumerate() {
+        for two in &forks[at + 1..] {
+            assert_ne!(one.state_root(), two.state_root());
+            assert_ne!(one.executed.rak_signature, two.executed.rak_signature);
+            nothing_is_alike(one, two);
+        }
+    }
+}
+
+/// The same entry is written by two forks under other nonces, and the same transaction answered
+/// under other keys: comparing them tells nothing.
+fn nothing_is_alike(one: &Fork, two: &Fork) {
+    let written: BTreeMap<_, _> =
+        two.executed.changes.iter().map(|change| (&change.key, &change.value)).collect();
+    let mut both = 0;
+    for change in &one.executed.changes {
+        let Some(other) = written.get(&change.key) else { continue };
+        let (a, b) = (change.value.as_ref().unwrap(), other.as_ref().unwrap());
+        assert_eq!(a[..16], b[..16], "generation and round");
+        assert_ne!(a[16..28], b[16..28], "nonce");
+        assert_ne!(a[28..], b[28..], "ciphertext");
+        both += 1;
+    }
+    assert!(both > 0, "one sender's two calls write at least its nonce");
+    for (a, leaf_a) in one.executed.outputs.iter().zip(&one.executed.leaves) {
+        for (b, leaf_b) in two.executed.outputs.iter().zip(&two.executed.leaves) {
+            assert_ne!(a.sealed, b.sealed);
+            assert_ne!(leaf_a.output_commitment, leaf_b.output_commitment);
+        }
+    }
+}
+
+/// Whether this header is the final one of a fork: the same round, after the same, of one batch.
+fn is_of(header: &Header, fork: &Fork) -> bool {
+    let side = (header.round, header.previous_hash, header.batch_hash);
+    side == (fork.header.round, fork.header.previous_hash, fork.header.batch_hash)
+}
+
+/// The fork that became final is opened, with the bytes that every node gives. The others are not.
+async fn opens_only_what_is_final(net: &Localnet, host: &Host, fork: &Fork, others: &[&Fork]) {
+    let round = fork.header.round;
+    let opened = host.release(round, fork).await.unwrap();
+    assert_eq!(opened.len(), fork.executed.leaves.len());
+    for (node, theirs) in host.opened_by_peers(round).await {
+        assert_eq!(theirs, opened, "{node}");
+    }
+    for node in net.nodes() {
+        let request = ppb::GetRoundRequest {
+            runtime_id: host.runtime.id.as_bytes().to_vec(),
+            round: round.0,
+            newest: false,
+        };
+        let theirs = until(&format!("{} gives the round", node.name), async || {
+            let mut service = ParaTimeServiceClient::connect(node.endpoint.clone()).await.ok()?;
+            Some(service.get_round(request.clone()).await.ok()?.into_inner())
+        })
+        .await;
+        assert_eq!(theirs.outputs, opened, "{}", node.name);
+        assert_eq!(theirs.leaves, fork.executed.leaves, "{}", node.name);
+        assert_eq!(theirs.header.unwrap().state_root, fork.state_root(), "{}", node.name);
+    }
+    for other in others {
+        let refused = host.release(round, other).await;
+        assert_eq!(refused.unwrap_err(), trusted(NOT_ITS_OUTPUTS));
+        // Nor under the leaves of the one that is final.
+        let mut mixed = fork.clone();
+        mixed.executed.outputs = other.executed.outputs.clone();
+        let refused = host.release(round, &mixed).await;
+        assert_eq!(refused.unwrap_err(), trusted(NOT_ITS_OUTPUTS));
+    }
+}
+
+/// Until our host has the final state up to a round.
+async fn catch_up(host: &Host, round: Round) {
+    until("our host has the final state", async || {
+        let state = host.catch_up().await.ok()?;
+        (state.last_block.round >= round).then_some(())
+    })
+    .await;
+}
+
+/// What somebody has in `tokens`, as our own trusted side says.
+async fn balance(net: &Localnet, host: &Host, who: &str) -> Result<u128, Refusal> {
+    let answer = host.ask(net, who, "balance", &json!({})).await?;
+    Ok(answer["balance"].as_str().unwrap().parse().unwrap())
+}
+
+#[test]
+fn a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final() {
+    let name = "a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final";
+    on_the_network(name, async |net| {
+        let host = Host::start(&net, "tokens", paralith::guests::TOKENS).await;
+        let mut client = Client::connect(&net.gateway()).await;
+        let mint = json!({ "to": address("alice"), "amount": "1000" });
+        client.call_patiently("tokens", "alice", "mint", &mint).await;
+        for attempt in 1..=TRIES {
+            let stand = host.stand().await;
+            let before = [
+                client.tokens("alice").await,
+                client.tokens("carol").await,
+                client.tokens("dave").await,
+            ];
+            // One sender, one nonce, one state: she pays the one or the other.
+            let one = json!({ "to": address("carol"), "amount": "41", "memo": "Xq7vRk2LmZt9WcPb" });
+            let two = json!({ "to": address("dave"), "amount": "43", "memo": "Tf5jQw3VnBx6KrDz" });
+            let one = client.prepare("tokens", "alice", "transfer", &one).await.unwrap();
+            let two = client.prepare("tokens", "alice", "transfer", &two).await.unwrap();
+            let a = host.execute(&stand, &[&one]).await.unwrap();
+            let b = host.execute(&stand, &[&two]).await.unwrap();
+            gives_no_result(&host, &stand, &[&a, &b]).await;
+
+            // Neither fork's state answers, and the final one knows neither transfer.
+            for fork in [&a, &b] {
+                host.show(fork);
+                for who in ["alice", "carol", "dave"] {
+                    let refused = balance(&net, &host, who).await;
+                    assert_eq!(refused, Err(trusted(NOT_ITS_STATE)), "{who}");
+                }
+                host.show_final();
+            }
+            for (who, has) in ["alice", "carol", "dave"].into_iter().zip(before) {
+                assert_eq!(balance(&net, &host, who).await, Ok(has), "{who}");
+            }
+
+            let confirmed = client.submit_patiently("tokens", &one).await.unwrap();
+            assert!(matches!(confirmed.output, Output::Ok(_)), "{:?}", confirmed.output);
+            if !is_of(&confirmed.header, &a) {
+                println!("{name}: try {attempt} became another round");
+                continue;
+            }
+            opens_only_what_is_final(&net, &host, &a, &[&b]).await;
+            catch_up(&host, confirmed.header.round).await;
+            host.show(&b);
+            let refused = balance(&net, &host, "dave").await;
+            assert_eq!(refused, Err(trusted(NOT_ITS_STATE)));
+            host.show_final();
+            let after = [before[0] - 41, before[1] + 41, before[2]];
+            for (who, has) in ["alice", "carol", "dave"].into_iter().zip(after) {
+                assert_eq!(balance(&net, &host, who).await, Ok(has), "{who}");
+                assert_eq!(client.tokens(who).await, has, "{who}");
+            }
+            for memo in ["Xq7vRk2LmZt9WcPb", "Tf5jQw3VnBx6KrDz"] {
+                assert!(!host.has_seen(0, memo), "the host has read a memo");
+            }
+            return;
+        }
+        panic!("an epoch ended in each of {TRIES} tries");
+    });
+}
+
+/// What a round revealed, as every node of the network says.
+async fn reveals(net: &Localnet, host: &Host, round: Round, handle: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for node in net.nodes() {
+        let request = ppb::RevealRequest {
+            runtime_id: host.runtime.id.as_bytes().to_vec(),
+            round: round.0,
+            handle: handle.to_vec(),
+        };
+        let answer = until(&format!("{} reveals", node.name), async || {
+            let mut service = ParaTimeServiceClient::connect(node.endpoint.clone()).await.ok()?;
+            Some(service.reveal(request.clone()).await.ok()?.into_inner())
+        })
+        .await;
+        all.push(answer.output);
+    }
+    all
+}
+
+/// A ballot on which Bob has voted: its number.
+async fn ballot(client: &mut Client) -> u64 {
+    let create = json!({ "question": "tea?", "options": ["yes", "no"] });
+    let (_, created) = client.call_patiently("ballot", "alice", "create", &create).await;
+    let ballot = created["ballot"].as_u64().unwrap();
+    let vote = json!({ "ballot": ballot, "option": 0 });
+    client.call_patiently("ballot", "bob", "vote", &vote).await;
+    ballot
+}
+
+async fn vote(client: &mut Client, ballot: u64, option: u64) -> Sent {
+    let vote = json!({ "ballot": ballot, "option": option });
+    client.prepare("ballot", "carol", "vote", &vote).await.unwrap()
+}
+
+/// Neither tally nor status of a vote that a fork closed can be had.
+async fn shows_no_tally(net: &Localnet, host: &Host, stand: &Stand, forks: &[&Fork], number: u64) {
+    let handle = number.to_be_bytes();
+    let status = json!({ "ballot": number });
+    for fork in forks {
+        host.show(fork);
+        let revealed = host.reveal(stand.forked(), &handle).await;
+        assert_eq!(revealed.unwrap_err(), trusted(NOT_FINAL));
+        let revealed = host.reveal(stand.last_final(), &handle).await;
+        assert_eq!(revealed.unwrap_err(), trusted(NOT_ITS_STATE));
+        let asked = host.ask(net, "alice", "status", &status).await;
+        assert_eq!(asked, Err(trusted(NOT_ITS_STATE)));
+        host.show_final();
+        let revealed = host.reveal(stand.forked(), &handle).await;
+        assert_eq!(revealed.unwrap_err(), trusted(NOT_FINAL));
+    }
+    let revealed = host.reveal(stand.last_final(), &handle).await;
+    assert_eq!(revealed.unwrap_err(), trusted(NO_INTENT));
+    let asked = host.ask(net, "alice", "status", &status).await.unwrap();
+    assert_eq!((&asked["closed"], &asked["tally"]), (&json!(false), &Value::Null));
+}
+
+#[test]
+fn a_vote_that_is_closed_on_a_fork_shows_no_tally() {
+    let name = "a_vote_that_is_closed_on_a_fork_shows_no_tally";
+    on_the_network(name, async |net| {
+        let host = Host::start(&net, "ballot", paralith::guests::BALLOT).await;
+        let mut client = Client::connect(&net.gateway()).await;
+        for attempt in 1..=TRIES {
+            let number = ballot(&mut client).await;
+            let stand = host.stand().await;
+            let (yes, no) =
+                (vote(&mut client, number, 0).await, vote(&mut client, number, 1).await);
+            let close = json!({ "ballot": number });
+            let close = client.prepare("ballot", "alice", "close", &close).await.unwrap();
+            // With Carol's vote, with another one of hers, and without: the differences of the
+            // three tallies would be her vote and Bob's.
+            let began = host.mark();
+            let without = host.execute(&stand, &[&close]).await.unwrap();
+            let with_yes = host.execute(&stand, &[&yes, &close]).await.unwrap();
+            let with_no = host.execute(&stand, &[&no, &close]).await.unwrap();
+            let forks = [&without, &with_yes, &with_no];
+            gives_no_result(&host, &stand, &forks).await;
+            // Which way she votes changes neither what is written nor how much.
+            let written = |fork: &Fork| -> Vec<(Vec<u8>, usize)> {
+                let changes = fork.executed.changes.iter();
+                changes.map(|one| (one.key.clone(), one.value.as_ref().unwrap().len())).collect()
+            };
+            assert_eq!(written(&with_yes), written(&with_no));
+            shows_no_tally(&net, &host, &stand, &forks, number).await;
+            assert!(!host.has_seen(began, r#""votes":"#), "the host has read a tally");
+
+            let confirmed = client.submit_patiently("ballot", &close).await.unwrap();
+            assert!(matches!(confirmed.output, Output::Ok(_)), "{:?}", confirmed.output);
+            if !is_of(&confirmed.header, &without) {
+                println!("{name}: try {attempt} became another round");
+                continue;
+            }
+            let (round, handle) = (confirmed.header.round, number.to_be_bytes());
+            opens_only_what_is_final(&net, &host, &without, &forks[1..]).await;
+            // Of the final round the tally is everybody's, and of no other tree.
+            catch_up(&host, round).await;
+            for fork in &forks[1..] {
+                host.show(fork);
+                let revealed = host.reveal(round, &handle).await;
+                assert_eq!(revealed.unwrap_err(), trusted(NOT_ITS_STATE));
+                host.show_final();
+            }
+            let revealed = host.reveal(round, &handle).await.unwrap().output;
+            for theirs in reveals(&net, &host, round, &handle).await {
+                assert_eq!(theirs, revealed);
+            }
+            let tally = json!([{ "option": "yes", "votes": 1 }, { "option": "no", "votes": 0 }]);
+            let Output::Ok(shown) = paralith_proto::Canonical::decode(&revealed, 10_000).unwrap()
+            else {
+                panic!("the tally of the final round is refused");
+            };
+            assert_eq!(serde_json::from_slice::<Value>(&shown).unwrap(), tally);
+            assert!(host.has_seen(began, r#""votes":"#), "what is revealed is read by the host");
+            return;
+        }
+        panic!("an epoch ended in each of {TRIES} tries");
+    });
+}

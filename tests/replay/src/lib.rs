@@ -1,0 +1,30 @@
+//! A recorded network, and what plays it again.
+//!
+//! `recorded/` holds what one small network once did: its genesis document, its consensus blocks
+//! with the app hash after each, the batches of three ParaTimes with their roots, and every call
+//! that the hosts made to the trusted sides, the key manager's included. The tests play all of it
+//! again, in other places: another build profile, other engines, other threads, after restarts. Any
+//! difference of a single byte in an app hash, a root, a write log, a sealed output or a key reply
+//! is a failure.
+//!
+//! * [`Recording`] is what is committed. [`record`] makes it anew, from seeds alone: two runs give
+//!   the same bytes. Nothing else may write there.
+//! * [`blocks`] plays consensus blocks on the application itself.
+//! * [`SoloChain`] makes the same blocks with the solo engine, and keeps the headers that trusted
+//!   sides follow.
+//! * [`Side`] is a trusted side with its host; [`replay_enclave`] makes the recorded calls to one
+//!   and compares every reply.
+//!
+//! The store is the one in memory: nothing here needs RocksDB.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
+
+pub mod blocks;
+pub mod keys;
+pub mod record;
+mod recording;
+mod side;
+mod solo;
+
+pub use recording::{Batch, Block, Call, Enclave, ParaTime, Raw, Recording, Step, folder, module};
+pub use side::{Ledger, Side, replay_enclave};
+pub use solo::{Made, SoloChain};

@@ -1,0 +1,74 @@
+//! Recorded batches and keys in real trusted sides: every reply is what it was, byte for byte.
+//!
+//! The calls to the second compute node's enclaves contain their restarts, after every seventh batch.
+
+use std::collections::BTreeSet;
+
+use replay::record::{BATCHES, RESTART_EVERY};
+use replay::{Call, Enclave, Recording, SoloChain, replay_enclave};
+
+/// Makes the chain, then all recorded calls that `wanted` picks. How many calls there were.
+fn replay(recording: &Recording, wanted: impl Fn(&Enclave) -> bool) -> usize {
+    let mut chain = SoloChain::new(&recording.document);
+    chain.replay(&recording.blocks[..recording.solo_blocks], 0);
+    let enclaves = recording.enclaves.iter().filter(|one| wanted(one));
+    enclaves.map(|enclave| replay_enclave(recording, &chain.ledger, enclave)).sum()
+}
+
+fn starts(enclave: &Enclave) -> usize {
+    enclave.steps.iter().filter(|step| matches!(step.call, Call::Start(_))).count()
+}
+
+#[test]
+fn one_thread_gives_every_recorded_root() {
+    let recording = Recording::load();
+    let calls = replay(&recording, |one| one.paratime.is_some() && starts(one) == 1);
+    assert!(calls > 3 * 15 * 5, "{calls}");
+}
+
+#[test]
+fn restarts_of_the_trusted_side_every_7_batches_change_no_root() {
+    let recording = Recording::load();
+    let restarted: Vec<&Enclave> = recording
+        .enclaves
+        .iter()
+        .filter(|one| one.paratime.is_some() && starts(one) > 1)
+        .collect();
+    assert_eq!(restarted.len(), 3, "one for each ParaTime");
+    for enclave in restarted {
+        assert_eq!(starts(enclave) as u64, 1 + (BATCHES - 1) / RESTART_EVERY);
+    }
+    replay(&recording, |one| one.paratime.is_some() && starts(one) > 1);
+}
+
+#[test]
+fn the_key_manager_makes_the_recorded_keys() {
+    let recording = Recording::load();
+    let calls = replay(&recording, |one| one.paratime.is_none());
+    assert!(calls > 50, "{calls}");
+}
+
+#[test]
+fn eight_threads_at_once_give_every_recorded_root() {
+    let recording = Recording::load();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| replay(&recording, |one| one.paratime.is_some()));
+        }
+    });
+}
+
+#[test]
+fn both_nodes_had_other_keys_and_the_same_roots() {
+    let recording = Recording::load();
+    for (place, paratime) in recording.paratimes.iter().enumerate() {
+        assert_eq!(paratime.batches.len() as u64, BATCHES, "{}", paratime.name);
+        let roots: BTreeSet<_> = paratime.batches.iter().map(|one| one.state_root).collect();
+        assert!(roots.len() > 10, "{}: {} states", paratime.name, roots.len());
+        let of_start = |enclave: &&Enclave| {
+            (enclave.paratime == Some(place)).then(|| enclave.steps[0].reply)
+        };
+        let claims: BTreeSet<_> = recording.enclaves.iter().filter_map(|one| of_start(&one)).collect();
+        assert_eq!(claims.len(), 2, "{}", paratime.name);
+    }
+}

@@ -1,0 +1,40 @@
+//! Recorded blocks on the application, and made again by the solo engine.
+
+use replay::{Recording, SoloChain, blocks};
+
+/// Blocks, or batches, after which everything is opened anew.
+const RESTART_EVERY: usize = 7;
+
+#[test]
+fn the_application_gives_every_recorded_app_hash() {
+    let recording = Recording::load();
+    blocks::replay(&recording.document, &recording.blocks, 0);
+}
+
+#[test]
+fn restarts_of_the_application_every_7_blocks_change_no_app_hash() {
+    let recording = Recording::load();
+    for every in [RESTART_EVERY, 1] {
+        blocks::replay(&recording.document, &recording.blocks, every);
+    }
+}
+
+#[test]
+fn the_solo_engine_makes_the_recorded_blocks() {
+    let recording = Recording::load();
+    let blocks = &recording.blocks[..recording.solo_blocks];
+    for every in [0, RESTART_EVERY] {
+        SoloChain::new(&recording.document).replay(blocks, every);
+    }
+}
+
+#[test]
+fn eight_threads_at_once_give_every_recorded_app_hash() {
+    let recording = Recording::load();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let recording = &recording;
+            scope.spawn(move || blocks::replay(&recording.document, &recording.blocks, thread));
+        }
+    });
+}
