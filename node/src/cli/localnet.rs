@@ -205,8 +205,8 @@ fn prepare_node(
         trusted: TrustedPlacement::Process,
         software_platform_key: works.then(|| PathBuf::from("../platform.key")),
         byzantine: byzantine_of(&args.byzantine, &member.name)?,
-        compression: true,
-        record: None,
+        compression: !args.record,
+        record: args.record.then(|| PathBuf::from("frames")),
     };
     let file = folder.join("node.toml");
     if !file.exists() {

@@ -127,6 +127,10 @@ pub struct LocalnetArgs {
     /// Make a node misbehave, e.g. `compute-1=wrong-root`. Only when the network is made.
     #[arg(long, value_name = "NODE=HOW")]
     pub byzantine: Vec<String>,
+    /// Keep every frame that trusted sides and links between nodes carry, in the clear, and write
+    /// databases uncompressed: for a search for secrets. Only when the network is made.
+    #[arg(long)]
+    pub record: bool,
     /// The first of the ports that the network listens on.
     #[arg(long, default_value_t = 26600)]
     pub base_port: u16,

@@ -238,6 +238,9 @@ fn keep(
         sealed: executed.outputs,
     };
     finality::leaves_of(&outcome)?;
+    for line in &executed.logs {
+        tracing::info!(runtime = %shared.config.runtime_id, round, "the runtime says: {line}");
+    }
     shared.store.keep_outcome(round, (&results.state_root, &results.io_root), &outcome)?;
     let rak_signature = match executed.rak_signature.as_slice() {
         [] => None,

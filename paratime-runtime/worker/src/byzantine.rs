@@ -20,11 +20,13 @@ pub enum Byzantine {
     TwoBatches,
     /// As a scheduler it sends header and vote, and gives the batch to nobody.
     WithholdBatch,
+    /// Of the votes that it hands to the chain it leaves out one of another member.
+    WithholdVote,
 }
 
 impl Byzantine {
     /// All of them with their names.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 8] = [
         ("wrong-root", Self::WrongRoot),
         ("silent", Self::Silent),
         ("late", Self::Late),
@@ -32,6 +34,7 @@ impl Byzantine {
         ("failure", Self::Failure),
         ("two-batches", Self::TwoBatches),
         ("withhold-batch", Self::WithholdBatch),
+        ("withhold-vote", Self::WithholdVote),
     ];
 
     /// Its name in the configuration.

@@ -263,7 +263,14 @@ impl Loop {
                 }
                 return Ok(Some(input));
             }
-            Output::Commit(commit) => act::submit(shared, tasks, Body::ExecutorCommit(*commit)),
+            Output::Commit(mut commit) => {
+                if shared.is(Byzantine::WithholdVote)
+                    && let Some(place) = commit.votes.iter().rposition(|v| v.node != shared.me)
+                {
+                    commit.votes.remove(place);
+                }
+                act::submit(shared, tasks, Body::ExecutorCommit(*commit));
+            }
             Output::Accuse(evidence) => act::submit(shared, tasks, Body::Evidence(*evidence)),
             Output::SoftConfirmed { proposal, votes } => {
                 self.confirm(&proposal.signed, proposal.id(), proposal.header.round.0, votes);

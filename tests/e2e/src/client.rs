@@ -8,7 +8,8 @@ use paralith::client::{ChainClient, Confirmed, ParaTimeClient, Sent};
 use paralith::error::NodeError;
 use paralith::keystore::test_account;
 use paralith_crypto::SigningKey;
-use paralith_types::Address;
+use paralith_proto::pb::{node::v1 as npb, paratime::v1 as ppb};
+use paralith_types::{Address, RuntimeId};
 use paratime_api::output::Output;
 use paratime_api::tx::Call;
 use serde_json::Value;
@@ -157,6 +158,31 @@ impl Client {
         value(&asked.map_err(|e| refusal(&e))?)
     }
 
+    /// As [`Client::query`], but asks again while the nodes that could answer come back.
+    pub async fn query_patiently(
+        &mut self,
+        runtime: &str,
+        who: Option<&str>,
+        method: &str,
+        args: &Value,
+    ) -> Value {
+        let began = Instant::now();
+        loop {
+            let asked = async {
+                let mut paratime = ParaTimeClient::new(&mut self.chain, runtime).await?;
+                let key = who.map(account_key);
+                paratime.query(&mut self.chain, key.as_ref(), call(method, args)).await
+            };
+            match asked.await {
+                Ok(output) => return value(&output).unwrap(),
+                Err(error) if passes(&error) && began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+                Err(error) => panic!("{method}: {error}"),
+            }
+        }
+    }
+
     /// A balance in the ParaTime `tokens`, as its owner sees it.
     pub async fn tokens(&mut self, who: &str) -> u128 {
         let balance = self.query("tokens", Some(who), "balance", &serde_json::json!({})).await;
@@ -211,4 +237,29 @@ fn value(output: &Output) -> Result<Value, Refusal> {
         Output::Ok(bytes) => Ok(serde_json::from_slice(bytes).unwrap()),
         Output::Error(error) => Err((error.module.clone(), error.code)),
     }
+}
+
+/// Of a ParaTime, as a node has applied it: round and state root.
+pub async fn applied(endpoint: &str, name: &str) -> Option<(u64, Vec<u8>)> {
+    use npb::node_service_client::NodeServiceClient;
+    let mut service = NodeServiceClient::connect(endpoint.to_string()).await.ok()?;
+    let status = service.get_status(npb::GetStatusRequest {}).await.ok()?.into_inner();
+    let runtime = status.runtimes.into_iter().find(|runtime| runtime.name == name)?;
+    Some((runtime.round, runtime.state_root))
+}
+
+/// The round in which one of these nodes has a transaction final, if any has.
+pub async fn receipt(endpoints: &[String], id: &RuntimeId, sent: &Sent) -> Option<u64> {
+    use ppb::para_time_service_client::ParaTimeServiceClient;
+    for endpoint in endpoints {
+        let Ok(mut service) = ParaTimeServiceClient::connect(endpoint.clone()).await else {
+            continue;
+        };
+        let (runtime_id, tx_hash) = (id.as_bytes().to_vec(), sent.hash.as_bytes().to_vec());
+        let request = ppb::GetReceiptRequest { runtime_id, tx_hash };
+        if let Ok(receipt) = service.get_receipt(request).await {
+            return Some(receipt.into_inner().round);
+        }
+    }
+    None
 }

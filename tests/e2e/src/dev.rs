@@ -29,6 +29,23 @@ pub struct Dev {
 impl Dev {
     /// Starts one and waits until it is ready.
     pub fn start(options: DevOptions<'_>) -> Self {
+        let mut dev = Self::launch(options);
+        dev.node = dev.process.wait_for("the chain's banner", banner);
+        dev
+    }
+
+    /// Waits for the banner, and gives the node of it.
+    pub async fn node_when_ready(&self) -> String {
+        loop {
+            if let Some(node) = banner(&self.process.lines()) {
+                return node;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Starts one. Its node is known when it is ready.
+    pub fn launch(options: DevOptions<'_>) -> Self {
         let folder = scratch();
         let mut args: Vec<String> =
             ["dev", "--json", "--listen", "127.0.0.1:0"].map(String::from).to_vec();
@@ -40,14 +57,15 @@ impl Dev {
         }
         args.extend(options.more.iter().map(|arg| (*arg).to_string()));
         let process = Process::start(&args, &folder.path().join("log"), Some(folder.path()));
-        let node = process.wait_for("the chain's banner", |lines| {
-            lines.iter().find_map(|line| line.get("node")?.as_str().map(String::from))
-        });
-        Self { process, node, folder }
+        Self { process, node: String::new(), folder }
     }
 
     /// The folder of its log and its temporary files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+fn banner(lines: &[serde_json::Value]) -> Option<String> {
+    lines.iter().find_map(|line| line.get("node")?.as_str().map(String::from))
 }

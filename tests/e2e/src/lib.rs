@@ -13,6 +13,7 @@ mod client;
 mod dev;
 mod localnet;
 mod process;
+mod watch;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -20,10 +21,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Refusal, account_key, address, refusal};
+pub use client::{Client, Refusal, account_key, address, applied, receipt, refusal};
 pub use dev::{Dev, DevOptions};
 pub use localnet::{Localnet, Node};
-pub use process::{Process, kill};
+pub use process::{Process, kill, processes_of};
+pub use watch::{Seen, Watch};
 
 /// After this a condition that is waited for will not come.
 pub const PATIENCE: Duration = Duration::from_secs(240);

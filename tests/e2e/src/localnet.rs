@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -39,6 +38,7 @@ pub struct Node {
 pub struct Localnet {
     process: Process,
     folder: tempfile::TempDir,
+    args: Vec<String>,
 }
 
 impl Localnet {
@@ -60,26 +60,26 @@ impl Localnet {
             .to_vec();
         args.extend(more.iter().map(|arg| (*arg).to_string()));
         let process = Process::start(&args, &folder.path().join("log"), Some(folder.path()));
-        let net = Self { process, folder };
-        net.process
-            .wait_for("the network", |lines| lines.last()?.get("ready_after_seconds")?.as_f64());
+        let net = Self { process, folder, args };
+        net.wait_until_up();
         net
     }
 
-    /// The network that the tests of one program share, as long as one of them holds it.
-    pub fn shared(more: &[&str]) -> Arc<Self> {
-        Self::shared_prepared(more, |_, _| {})
+    fn wait_until_up(&self) {
+        self.process
+            .wait_for("the network", |lines| lines.last()?.get("ready_after_seconds")?.as_f64());
     }
 
-    /// As [`Localnet::shared`], in a home in which something is prepared.
-    pub fn shared_prepared(more: &[&str], prepare: impl FnOnce(&Path, u16)) -> Arc<Self> {
-        static SHARED: Mutex<Weak<Localnet>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let net = Arc::new(Self::start_prepared(more, prepare));
-            *shared = Arc::downgrade(&net);
-            net
-        })
+    /// Interrupts it, and starts it again when it has ended. Nothing of it may be left meanwhile.
+    pub fn again(&mut self) {
+        self.process.signal(Signal::INT);
+        let status = self.process.wait(STOP_BOUND);
+        assert!(status.success(), "it ended with {status}");
+        let left = processes_that_name(self.folder.path());
+        assert!(left.is_empty(), "it left processes: {left:?}");
+        let log = self.folder.path().join("log");
+        self.process = Process::start(&self.args, &log, Some(self.folder.path()));
+        self.wait_until_up();
     }
 
     /// The nodes as they were last listed.

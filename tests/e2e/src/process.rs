@@ -139,3 +139,19 @@ pub fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
     let _ = kill_process(pid, Signal::KILL);
 }
+
+/// Processes below this one with this word in their command line.
+pub fn processes_of(parent: u32, word: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut found: Vec<u32> = numbers
+        .filter(|pid: &u32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let below = status.lines().any(|line| line == format!("PPid:\t{parent}"));
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            below && String::from_utf8_lossy(&line).contains(word)
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}

@@ -9,8 +9,6 @@
 mod host;
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::Arc;
 
 use consensus_api::roothash::Header;
 use e2e::{Client, Localnet, Refusal, address, claim, until};
@@ -24,15 +22,17 @@ use serde_json::{Value, json};
 use host::{Fork, Host, SHAPE, Stand};
 
 /// How often an epoch may end between a fork and the final round that was to be one of its sides.
-const TRIES: u32 = 4;
+const TRIES: u32 = 8;
 
-fn on_the_network<F: Future<Output = ()>>(test: &str, run: impl FnOnce(Arc<Localnet>) -> F) {
+fn on_a_network(test: &str, run: impl AsyncFnOnce(&Localnet)) {
     if consensus_engine::find_binary().is_err() {
         println!("SKIPPED {test}: no cometbft binary (make setup builds it where Go is installed)");
         return;
     }
-    let net = claim(async { Localnet::shared_prepared(&SHAPE, host::prepare) });
-    claim(run(net));
+    claim(async {
+        let net = Localnet::start_prepared(&SHAPE, host::prepare);
+        run(&net).await;
+    });
 }
 
 fn trusted(code: u32) -> Refusal {
@@ -151,8 +151,8 @@ async fn balance(net: &Localnet, host: &Host, who: &str) -> Result<u128, Refusal
 #[test]
 fn a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final() {
     let name = "a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final";
-    on_the_network(name, async |net| {
-        let host = Host::start(&net, "tokens", paralith::guests::TOKENS).await;
+    on_a_network(name, async |net| {
+        let host = Host::start(net, "tokens", paralith::guests::TOKENS).await;
         let mut client = Client::connect(&net.gateway()).await;
         let mint = json!({ "to": address("alice"), "amount": "1000" });
         client.call_patiently("tokens", "alice", "mint", &mint).await;
@@ -176,13 +176,13 @@ fn a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final() {
             for fork in [&a, &b] {
                 host.show(fork);
                 for who in ["alice", "carol", "dave"] {
-                    let refused = balance(&net, &host, who).await;
+                    let refused = balance(net, &host, who).await;
                     assert_eq!(refused, Err(trusted(NOT_ITS_STATE)), "{who}");
                 }
                 host.show_final();
             }
             for (who, has) in ["alice", "carol", "dave"].into_iter().zip(before) {
-                assert_eq!(balance(&net, &host, who).await, Ok(has), "{who}");
+                assert_eq!(balance(net, &host, who).await, Ok(has), "{who}");
             }
 
             let confirmed = client.submit_patiently("tokens", &one).await.unwrap();
@@ -191,15 +191,15 @@ fn a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final() {
                 println!("{name}: try {attempt} became another round");
                 continue;
             }
-            opens_only_what_is_final(&net, &host, &a, &[&b]).await;
+            opens_only_what_is_final(net, &host, &a, &[&b]).await;
             catch_up(&host, confirmed.header.round).await;
             host.show(&b);
-            let refused = balance(&net, &host, "dave").await;
+            let refused = balance(net, &host, "dave").await;
             assert_eq!(refused, Err(trusted(NOT_ITS_STATE)));
             host.show_final();
             let after = [before[0] - 41, before[1] + 41, before[2]];
             for (who, has) in ["alice", "carol", "dave"].into_iter().zip(after) {
-                assert_eq!(balance(&net, &host, who).await, Ok(has), "{who}");
+                assert_eq!(balance(net, &host, who).await, Ok(has), "{who}");
                 assert_eq!(client.tokens(who).await, has, "{who}");
             }
             for memo in ["Xq7vRk2LmZt9WcPb", "Tf5jQw3VnBx6KrDz"] {
@@ -270,8 +270,8 @@ async fn shows_no_tally(net: &Localnet, host: &Host, stand: &Stand, forks: &[&Fo
 #[test]
 fn a_vote_that_is_closed_on_a_fork_shows_no_tally() {
     let name = "a_vote_that_is_closed_on_a_fork_shows_no_tally";
-    on_the_network(name, async |net| {
-        let host = Host::start(&net, "ballot", paralith::guests::BALLOT).await;
+    on_a_network(name, async |net| {
+        let host = Host::start(net, "ballot", paralith::guests::BALLOT).await;
         let mut client = Client::connect(&net.gateway()).await;
         for attempt in 1..=TRIES {
             let number = ballot(&mut client).await;
@@ -294,7 +294,7 @@ fn a_vote_that_is_closed_on_a_fork_shows_no_tally() {
                 changes.map(|one| (one.key.clone(), one.value.as_ref().unwrap().len())).collect()
             };
             assert_eq!(written(&with_yes), written(&with_no));
-            shows_no_tally(&net, &host, &stand, &forks, number).await;
+            shows_no_tally(net, &host, &stand, &forks, number).await;
             assert!(!host.has_seen(began, r#""votes":"#), "the host has read a tally");
 
             let confirmed = client.submit_patiently("ballot", &close).await.unwrap();
@@ -304,7 +304,7 @@ fn a_vote_that_is_closed_on_a_fork_shows_no_tally() {
                 continue;
             }
             let (round, handle) = (confirmed.header.round, number.to_be_bytes());
-            opens_only_what_is_final(&net, &host, &without, &forks[1..]).await;
+            opens_only_what_is_final(net, &host, &without, &forks[1..]).await;
             // Of the final round the tally is everybody's, and of no other tree.
             catch_up(&host, round).await;
             for fork in &forks[1..] {
@@ -314,7 +314,7 @@ fn a_vote_that_is_closed_on_a_fork_shows_no_tally() {
                 host.show_final();
             }
             let revealed = host.reveal(round, &handle).await.unwrap().output;
-            for theirs in reveals(&net, &host, round, &handle).await {
+            for theirs in reveals(net, &host, round, &handle).await {
                 assert_eq!(theirs, revealed);
             }
             let tally = json!([{ "option": "yes", "votes": 1 }, { "option": "no", "votes": 0 }]);

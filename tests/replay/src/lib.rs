@@ -15,6 +15,12 @@
 //! * [`Side`] is a trusted side with its host; [`replay_enclave`] makes the recorded calls to one
 //!   and compares every reply.
 //!
+//! **Recording anew** is due when a rule of the chain, an encoding, a gas price, the version of the
+//! crates (enclaves are measured by it) or the recorder itself changed on purpose:
+//! `cargo run -p replay --example record`. The modules are not built here, so that a runtime's source
+//! and its compiler change nothing; to take others, write each `<name>.wasm` that the build of `node`
+//! has made to `recorded/<name>.wasm.gz` by `gzip -9nc`, then record.
+//!
 //! The store is the one in memory: nothing here needs RocksDB.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Bytes, in hexadecimal digits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Raw(#[serde(with = "paralith_types::hex_bytes")] pub Vec<u8>);
 
@@ -99,8 +99,8 @@ pub struct Enclave {
 pub struct Step {
     /// What was called.
     pub call: Call,
-    /// SHA-256 of the reply.
-    pub reply: Hash,
+    /// The first 8 bytes of the reply's SHA-256.
+    pub reply: Raw,
 }
 
 /// A call to a trusted side.

@@ -54,6 +54,8 @@ pub(crate) fn transfer(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let received = Received { from, amount, memo };
     inbox::push(ctx, &to, &received)?;
     let Received { memo, .. } = received;
+    // For the developer of a public deployment; of a confidential one the host lets nothing out.
+    ctx.log(&format!("{from} pays {amount} to {to}: {memo}"));
     ledger::announce(
         ctx,
         "transfer",

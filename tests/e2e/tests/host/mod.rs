@@ -56,7 +56,7 @@ use node::{PORTS_A_NODE, address, ours, peers};
 use shown::Shown;
 
 /// Blocks that an epoch must have left when a test begins to fork: the next one ends the round.
-const ROOM_BLOCKS: u64 = 100;
+const ROOM_BLOCKS: u64 = 15;
 
 const REPLY_KEY: [u8; 32] = [44; 32];
 
@@ -179,6 +179,18 @@ impl Host {
             tee: attested.unwrap().capability,
             extra_info: Vec::new(),
         });
+        // Without it there is no committee, and nobody's calls are taken.
+        let mut last = String::new();
+        until("our node is registered", async || {
+            let passed = registrar.pass().await;
+            let told = format!("{passed:?}");
+            if told != last {
+                println!("registering our node: {told}");
+                last = told;
+            }
+            passed.ok()?.then_some(())
+        })
+        .await;
         Self {
             tree: Tree::new(kv.clone(), runtime.id.as_bytes()),
             services: Services::new(CodeStore::new(kv)),

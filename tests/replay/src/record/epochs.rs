@@ -35,10 +35,8 @@ impl Recorder {
         self.next_epoch();
         let next = self.epoch().epoch.next().0;
         self.key_manager_call(Call::Sync(self.proven()));
-        let master = self.key_manager_bytes(Call::GenerateMaster(next));
-        let master = PublishMasterSecret::decode(&master, master.len()).unwrap();
-        let secret = self.epoch_secret(next);
-        let height = self.block(vec![(KEY_MANAGER_NODE, master.into()), secret]);
+        let secrets = self.secrets(next);
+        let height = self.block(secrets);
         self.block(vec![]);
         self.load(&claims, height.0);
 
@@ -59,13 +57,14 @@ impl Recorder {
         self.block(vec![]);
     }
 
-    /// The key manager makes the next epoch's secret; everybody proves freshness; the confidential
+    /// The key manager makes the next epoch's generation and secret; everybody proves freshness; the confidential
     /// ParaTimes' enclaves fetch the keys of this epoch.
     pub(super) fn begin_epoch(&mut self) {
         self.key_manager_call(Call::Sync(self.proven()));
         let blob = self.key_manager_bytes(Call::Blob);
-        let secret = self.epoch_secret(self.epoch().epoch.next().0);
-        let height = self.block(vec![freshness(KEY_MANAGER_NODE, &blob), secret]);
+        let mut txs = self.secrets(self.epoch().epoch.next().0);
+        txs.push(freshness(KEY_MANAGER_NODE, &blob));
+        let height = self.block(txs);
         self.block(vec![]);
         self.key_manager_call(Call::Sync(height.0));
         self.key_manager_call(Call::Confirm(height.0));
@@ -133,10 +132,13 @@ impl Recorder {
         self.block(vec![registration]);
     }
 
-    fn epoch_secret(&mut self, epoch: u64) -> (u8, Body) {
+    /// A generation and an epoch's secret, to be published.
+    fn secrets(&mut self, epoch: u64) -> Vec<(u8, Body)> {
+        let master = self.key_manager_bytes(Call::GenerateMaster(epoch));
+        let master = PublishMasterSecret::decode(&master, master.len()).unwrap();
         let secret = self.key_manager_bytes(Call::GenerateEpochSecret(epoch));
         let secret = PublishEpochSecret::decode(&secret, secret.len()).unwrap();
-        (KEY_MANAGER_NODE, secret.into())
+        vec![(KEY_MANAGER_NODE, master.into()), (KEY_MANAGER_NODE, secret.into())]
     }
 
     fn start_compute(&mut self, node: usize, seed: u8) -> Vec<Claims> {

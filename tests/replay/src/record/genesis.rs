@@ -57,10 +57,9 @@ pub(crate) fn document() -> Document {
         measurements: vec![keymanager_service::measurement().0],
         runtimes: paratimes.iter().filter(|one| is_confidential(one)).map(allowed).collect(),
         max_epoch_secret_age: 2,
-        rotation_epochs: 0,
+        rotation_epochs: 1,
     };
-    let validator =
-        NodeKeys { node: key(VALIDATOR).public(), consensus: consensus_key(VALIDATOR) };
+    let validator = NodeKeys { node: key(VALIDATOR).public(), consensus: consensus_key(VALIDATOR) };
     let time = GenesisTime::from_seconds(GENESIS_SECONDS).unwrap();
     let mut builder = Builder::new("replay", time, development_params(Hash([7; 32])))
         .params(|params| {
@@ -125,7 +124,7 @@ fn compute(paratime: &ParaTime) -> Runtime {
         init_argument: init_argument(&paratime.name),
         executor: Executor {
             workers: 2,
-            backups: 1,
+            backups: 2,
             allowed_stragglers: 0,
             round_timeout_blocks: 5,
             max_messages: 4,

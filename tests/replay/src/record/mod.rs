@@ -11,6 +11,8 @@ mod genesis;
 mod rounds;
 mod tail;
 
+use std::collections::BTreeMap;
+
 use consensus_api::beacon::EpochState;
 use consensus_api::roothash::SubmitMessage;
 use consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
@@ -20,8 +22,7 @@ use paralith_boundary::pb::host_reply::Kind as Reply;
 use paralith_genesis::Document;
 use paralith_proto::Canonical;
 use paralith_storage::Snapshot;
-use paralith_types::{Amount, ChainContext, Epoch, Height, RuntimeId};
-use std::collections::BTreeMap;
+use paralith_types::{Amount, ChainContext, Epoch, Height, RuntimeId, X25519PublicKey};
 
 use crate::keys::{COMPUTE, ENTITY, KEY_MANAGER_NODE, USERS, account, key};
 use crate::side::reply_hash;
@@ -43,6 +44,7 @@ pub fn record() -> Recording {
         }
         recorder.round(number);
     }
+    recorder.failed_round();
     recorder.finish()
 }
 
@@ -87,6 +89,8 @@ struct Recorder {
     compute: Vec<Tape>,
     /// The next nonces in the ParaTimes.
     nonces: BTreeMap<(usize, u8), u64>,
+    /// The keys that calls are sealed to.
+    runtime_keys: BTreeMap<(usize, Epoch), X25519PublicKey>,
     /// The epoch whose keys everybody has.
     begun: Epoch,
     drawn: u64,
@@ -115,6 +119,7 @@ impl Recorder {
             blocks: Vec::new(),
             paratimes,
             nonces: BTreeMap::new(),
+            runtime_keys: BTreeMap::new(),
             begun: Epoch(0),
             drawn: 0,
         }
@@ -164,7 +169,7 @@ impl Recorder {
         let paid = Fee { amount: Amount(10), gas_limit: 100_000 };
         let mut all: Vec<(u8, Body, Fee)> =
             txs.into_iter().map(|(signer, body)| (signer, body, nothing.clone())).collect();
-        if height > Height(1) {
+        if height > Height(1) && height.0 % 5 < 2 {
             let (user, body) = chatter(height.0, self.paratimes[0].id);
             all.push((user, body, paid));
         }

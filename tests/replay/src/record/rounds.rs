@@ -2,15 +2,17 @@
 
 use consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
 use consensus_api::roothash::{
-    ExecutorCommit, ProposalHeader, ResultsHeader, Vote, batch_hash,
+    EquivocatedProposals, Evidence, EvidenceKind, ExecutorCommit, HeaderType, ProposalHeader,
+    ResultsHeader, Vote, batch_hash, empty_hash,
 };
 use consensus_api::tx::Body as ConsensusBody;
 use consensus_app::query;
 use discrepancy::{Config, Signer};
-use paralith_boundary::pb;
+use paralith_boundary::pb::host_reply::Kind as Reply;
 use paralith_proto::{Canonical, Message, Wire};
 use paralith_types::{Amount, Epoch, Hash, Height, PublicKey, Signature, X25519PublicKey};
 use paratime_api::envelope::{Info, seal_call};
+use paratime_api::output::Output;
 use paratime_api::query::Query;
 use paratime_api::tx::{self, Body, Envelope, Transaction, VERSION, hash_of};
 
@@ -41,6 +43,33 @@ impl Recorder {
         }
     }
 
+    /// A round of the last ParaTime that fails: both nodes claim results that differ, and as both are
+    /// the backups, too, there is no majority. Then its scheduler is found to have made two proposals.
+    pub(super) fn failed_round(&mut self) {
+        self.ensure_room(4);
+        let place = self.paratimes.len() - 1;
+        let (id, one) = (self.paratimes[place].id, self.proposal(place, &[]));
+        let ((proposal, scheduler), (other, _)) = (one, self.proposal(place, &[vec![1]]));
+        let [a, b] = [&proposal, &other].map(|one| one.sign(&key(scheduler), &self.chain));
+        let claim = |node: u8| ResultsHeader {
+            round: proposal.round,
+            previous_hash: proposal.previous_hash,
+            io_root: empty_hash(),
+            state_root: Hash([node; 32]),
+            messages_hash: empty_hash(),
+            in_messages_hash: empty_hash(),
+            in_messages_count: 0,
+        };
+        let votes = COMPUTE.map(|node| self.vote(node, &proposal, claim(node), &[])).to_vec();
+        let (proposals, messages) = (vec![a.clone()], vec![]);
+        let commit = ExecutorCommit { runtime_id: id, proposals, votes, messages };
+        self.block(vec![(scheduler, commit.into())]);
+        let chain = query::runtime_state(&self.state(), &id).unwrap().unwrap();
+        assert_eq!(chain.last_block.header_type, HeaderType::RoundFailed);
+        let kind = EvidenceKind::Proposals(EquivocatedProposals { a, b });
+        self.block(vec![(USERS[1], Evidence { runtime_id: id, kind }.into())]);
+    }
+
     /// Executes a batch on both nodes; gives the transaction with their votes.
     fn execute(&mut self, place: usize, number: u64) -> (u8, ConsensusBody) {
         let name = self.paratimes[place].name.clone();
@@ -62,13 +91,15 @@ impl Recorder {
         let (mut votes, mut messages, mut agreed) = (Vec::new(), Vec::new(), None);
         for (node, number) in COMPUTE.into_iter().enumerate() {
             self.call(place, node, Call::Sync(self.proven()));
-            self.call(place, node, Call::Check(last));
+            if node == 0 {
+                self.call(place, node, Call::Check(last));
+            }
             self.call(place, node, Call::Execute(last));
             let tape = self.tape(place, node);
             let executed = self.compute[tape].side.executed().unwrap().clone();
             let results: ResultsHeader = Wire::from_pb(executed.results.clone().unwrap()).unwrap();
             assert_eq!(*agreed.get_or_insert(results.clone()), results, "{name}: both agree");
-            votes.push(self.vote(number, &proposal, results, &executed));
+            votes.push(self.vote(number, &proposal, results, &executed.rak_signature));
             messages = Wire::from_pb(executed.messages).unwrap();
         }
         let results = agreed.unwrap();
@@ -87,9 +118,9 @@ impl Recorder {
         node: u8,
         proposal: &ProposalHeader,
         results: ResultsHeader,
-        executed: &pb::Executed,
+        rak_signature: &[u8],
     ) -> Vote {
-        let rak: Option<[u8; 64]> = executed.rak_signature.as_slice().try_into().ok();
+        let rak: Option<[u8; 64]> = rak_signature.try_into().ok();
         let vote = Vote {
             node: key(node).public(),
             proposal_id: proposal.id(),
@@ -143,11 +174,24 @@ impl Recorder {
         self.call(place, node, Call::Apply(last));
         self.call(place, node, Call::Sync(height.0));
         self.call(place, node, Call::Release(last));
-        let query = self.query(place, number);
-        self.call(place, node, Call::Query(Raw(query)));
+        let confidential = genesis::is_confidential(&self.paratimes[place]);
+        if number % 3 == 2 {
+            let query = self.query(place, number);
+            let reply = self.call(place, node, Call::Query(Raw(query)));
+            if let (false, Reply::Answer(answer)) = (confidential, reply) {
+                answer_of(Output::decode(&answer.output, 10_000).unwrap());
+            }
+        }
         if let ("ballot", Some(id)) = (self.paratimes[place].name.as_str(), closed_ballot(number)) {
             let round = self.paratimes[place].batches[last].round;
-            self.call(place, node, Call::Reveal(round, Raw(id.to_be_bytes().to_vec())));
+            let handle = Raw(id.to_be_bytes().to_vec());
+            let answer = match self.call(place, node, Call::Reveal(round, handle)) {
+                Reply::Answer(answer) => Output::decode(&answer.output, 10_000).unwrap(),
+                other => panic!("{other:?}"),
+            };
+            let tally = String::from_utf8(answer_of(answer)).unwrap();
+            assert!(tally.starts_with(r#"[{"option":"yes","votes":"#), "{tally}");
+            assert!(tally.contains(r#""votes":1"#), "{tally}");
         }
     }
 
@@ -157,8 +201,7 @@ impl Recorder {
         let nonce = if *form == Form::WrongNonce { *next + 7 } else { *next };
         // A transaction that fails `authenticate` has no effect, on the nonce either.
         *next += u64::from(*form != Form::WrongNonce);
-        let call =
-            tx::Call { method: (*method).to_string(), args: args.to_string().into_bytes() };
+        let call = tx::Call { method: (*method).to_string(), args: args.to_string().into_bytes() };
         let plain = *form == Form::Plain || !genesis::is_confidential(&self.paratimes[place]);
         let body = match form {
             _ if plain => Body::Call(call),
@@ -188,13 +231,18 @@ impl Recorder {
         seal_call(&runtime_key, &info, call, reply_key, randomness).unwrap()
     }
 
-    /// The key manager's answer to clients.
+    /// The key manager's answer to clients, which keep it for an epoch.
     fn runtime_key(&mut self, place: usize) -> (X25519PublicKey, Epoch) {
         let (id, epoch) = (self.paratimes[place].id, self.epoch().epoch);
+        if let Some(key) = self.runtime_keys.get(&(place, epoch)) {
+            return (*key, epoch);
+        }
         let signed = self.key_manager_bytes(Call::PublicKey(id, epoch.0));
         let signed = SignedRuntimePublicKey::decode(&signed, signed.len()).unwrap();
         let encoded = &signed.public_key;
-        (RuntimePublicKey::decode(encoded, encoded.len()).unwrap().key, epoch)
+        let key = RuntimePublicKey::decode(encoded, encoded.len()).unwrap().key;
+        self.runtime_keys.insert((place, epoch), key);
+        (key, epoch)
     }
 
     fn query(&mut self, place: usize, number: u64) -> Vec<u8> {
@@ -213,5 +261,12 @@ impl Recorder {
         };
         let query = Query { chain_context: self.chain, runtime_id: id, body, signed: None };
         query.sign(&key(user)).to_pb().encode_to_vec()
+    }
+}
+
+fn answer_of(output: Output) -> Vec<u8> {
+    match output {
+        Output::Ok(answer) => answer,
+        Output::Error(error) => panic!("{error:?}"),
     }
 }

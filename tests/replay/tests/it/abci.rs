@@ -99,10 +99,7 @@ impl Comet {
             proposer_address: place.proposer,
         };
         let answer = self.call(Request::ProcessProposal(request)).await;
-        assert!(matches!(
-            answer,
-            Response::ProcessProposal(response::ProcessProposal::Accept)
-        ));
+        assert!(matches!(answer, Response::ProcessProposal(response::ProcessProposal::Accept)));
         self.decided(block, place, txs).await;
         assert!(matches!(self.call(Request::Commit).await, Response::Commit(_)));
     }

@@ -7,10 +7,15 @@ use std::collections::BTreeSet;
 use replay::record::{BATCHES, RESTART_EVERY};
 use replay::{Call, Enclave, Recording, SoloChain, replay_enclave};
 
+fn chain(recording: &Recording, restart_every: usize) -> SoloChain {
+    let mut chain = SoloChain::new(&recording.document);
+    chain.replay(&recording.blocks[..recording.solo_blocks], restart_every);
+    chain
+}
+
 /// Makes the chain, then all recorded calls that `wanted` picks. How many calls there were.
 fn replay(recording: &Recording, wanted: impl Fn(&Enclave) -> bool) -> usize {
-    let mut chain = SoloChain::new(&recording.document);
-    chain.replay(&recording.blocks[..recording.solo_blocks], 0);
+    let chain = chain(recording, 0);
     let enclaves = recording.enclaves.iter().filter(|one| wanted(one));
     enclaves.map(|enclave| replay_enclave(recording, &chain.ledger, enclave)).sum()
 }
@@ -29,16 +34,16 @@ fn one_thread_gives_every_recorded_root() {
 #[test]
 fn restarts_of_the_trusted_side_every_7_batches_change_no_root() {
     let recording = Recording::load();
-    let restarted: Vec<&Enclave> = recording
-        .enclaves
-        .iter()
-        .filter(|one| one.paratime.is_some() && starts(one) > 1)
-        .collect();
+    let restarted: Vec<&Enclave> =
+        recording.enclaves.iter().filter(|one| one.paratime.is_some() && starts(one) > 1).collect();
     assert_eq!(restarted.len(), 3, "one for each ParaTime");
-    for enclave in restarted {
+    for enclave in &restarted {
         assert_eq!(starts(enclave) as u64, 1 + (BATCHES - 1) / RESTART_EVERY);
     }
-    replay(&recording, |one| one.paratime.is_some() && starts(one) > 1);
+    let chain = chain(&recording, 7);
+    for enclave in restarted {
+        replay_enclave(&recording, &chain.ledger, enclave);
+    }
 }
 
 #[test]
@@ -58,6 +63,37 @@ fn eight_threads_at_once_give_every_recorded_root() {
     });
 }
 
+/// So the comparisons above can fail: another seed, a missing key reply, another result and
+/// another batch are noticed.
+#[test]
+fn what_differs_is_noticed() {
+    let recording = Recording::load();
+    let chain = chain(&recording, 0);
+    let place = |wanted: fn(&Call) -> bool| {
+        let steps = &recording.enclaves[1].steps;
+        steps.iter().position(|step| wanted(&step.call)).unwrap()
+    };
+    let start = place(|call| matches!(call, Call::Start(_)));
+    let keys = place(|call| matches!(call, Call::Keys(_)));
+    let execute = place(|call| matches!(call, Call::Execute(0)));
+    let changes: [&dyn Fn(&mut Recording); 4] = [
+        &|recording| recording.enclaves[1].steps[start].call = Call::Start(77),
+        &|recording| drop(recording.enclaves[1].steps.remove(keys)),
+        &|recording| recording.enclaves[1].steps[execute].reply.0[0] ^= 1,
+        &|recording| recording.paratimes[0].batches[9].transactions.truncate(1),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut changed = recording.clone();
+        change(&mut changed);
+        let ledger = &chain.ledger;
+        let replayed = std::thread::scope(|scope| {
+            let enclave = &changed.enclaves[1];
+            scope.spawn(|| replay_enclave(&changed, ledger, enclave)).join()
+        });
+        assert!(replayed.is_err(), "change {number}");
+    }
+}
+
 #[test]
 fn both_nodes_had_other_keys_and_the_same_roots() {
     let recording = Recording::load();
@@ -66,9 +102,10 @@ fn both_nodes_had_other_keys_and_the_same_roots() {
         let roots: BTreeSet<_> = paratime.batches.iter().map(|one| one.state_root).collect();
         assert!(roots.len() > 10, "{}: {} states", paratime.name, roots.len());
         let of_start = |enclave: &&Enclave| {
-            (enclave.paratime == Some(place)).then(|| enclave.steps[0].reply)
+            (enclave.paratime == Some(place)).then(|| enclave.steps[0].reply.clone())
         };
-        let claims: BTreeSet<_> = recording.enclaves.iter().filter_map(|one| of_start(&one)).collect();
+        let claims: BTreeSet<_> =
+            recording.enclaves.iter().filter_map(|one| of_start(&one)).collect();
         assert_eq!(claims.len(), 2, "{}", paratime.name);
     }
 }

@@ -37,6 +37,7 @@ fn the_recording_is_worth_playing() {
         "registry.ProveFreshness",
         "keymanager.PublishMasterSecret",
         "keymanager.PublishEpochSecret",
+        "roothash.Evidence",
         "roothash.ExecutorCommit",
         "roothash.SubmitMessage",
     ] {

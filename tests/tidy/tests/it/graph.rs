@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["paralith-boundary", "consensus-abci"],
     &["paralith-host", "paralith-worker", "keymanager-service", "consensus-engine"],
     &["paralith"],
-    &["tidy", "e2e", "bench"],
+    &["tidy", "e2e", "replay", "bench"],
 ];
 
 /// What decides: synchronous, without clock, randomness and floating point.

@@ -1,0 +1,232 @@
+//! kill -9 of any process at any time: the chain goes on, what was killed comes back, a final
+//! receipt is never lost, an accepted transaction takes effect at most once, nobody is slashed.
+//!
+//! Victims and moments follow from a seed, which is printed; `PARALITH_SEED` sets another.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use consensus_api::address as addresses;
+use e2e::{Client, Dev, DevOptions, Localnet, address, claim, kill, processes_of, receipt, until};
+use paralith::client::Sent;
+use paralith::dev::shape;
+use serde_json::json;
+
+/// Kills of one campaign on a network, and on a development chain.
+const NETWORK_KILLS: usize = 30;
+const DEV_KILLS: usize = 100;
+
+const SEED: u64 = 2026;
+
+/// Stake of every entity at genesis.
+const STAKE: u128 = 1_000_000;
+
+/// The longest that a campaign leaves its victims alone.
+const PAUSE_MAX_MS: u64 = 1_000;
+
+/// The longest that a development chain lives: longer than it takes to start.
+const LIFE_MAX_MS: u64 = 3_000;
+
+const SHAPE: [&str; 6] = ["--validators", "4", "--compute", "4", "--keymanagers", "2"];
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn seeded() -> Self {
+        let given = std::env::var("PARALITH_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or(SEED);
+        println!("PARALITH_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// A user who goes on until told to stop: each call is signed once, and handed in until it is final.
+async fn load(
+    node: String,
+    runtime: &'static str,
+    who: &'static str,
+    stop: Arc<AtomicBool>,
+) -> Vec<Sent> {
+    let mut client = Client::connect(&node).await;
+    let mut confirmed = Vec::new();
+    let args = match runtime {
+        "counter" => ("add", json!({ "amount": 1 })),
+        _ => ("transfer", json!({ "to": address("bob"), "amount": "1" })),
+    };
+    while !stop.load(Ordering::SeqCst) {
+        let Ok(sent) = client.prepare(runtime, who, args.0, &args.1).await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        match client.submit_patiently(runtime, &sent).await {
+            Ok(_) => confirmed.push(sent),
+            // An envelope whose epoch is over before any committee has opened it: signed anew.
+            Err(error) => println!("{runtime}: {error}"),
+        }
+    }
+    confirmed
+}
+
+/// What is killed next: a node of this kind, or the one process below it.
+const VICTIMS: [(&str, Option<&str>); 6] = [
+    ("validator", None),
+    ("validator", Some("cometbft")),
+    ("compute", None),
+    ("compute", Some("trusted-runtime")),
+    ("keymanager", None),
+    ("keymanager", Some("trusted-keymanager")),
+];
+
+/// Kills one process of the network; what has to be seen for it to be back.
+async fn kill_one(net: &Localnet, random: &mut Random) -> String {
+    let (kind, below) = VICTIMS[usize::try_from(random.below(6)).unwrap()];
+    let nodes: Vec<_> = net.nodes().into_iter().filter(|n| n.name.starts_with(kind)).collect();
+    let node = nodes[usize::try_from(random.below(nodes.len() as u64)).unwrap()].clone();
+    let pid = until(&format!("{} runs", node.name), async || net.node(&node.name).pid).await;
+    let Some(below) = below else {
+        kill(pid);
+        net.wait_for(&format!("{} is back", node.name), |nodes| {
+            let now = nodes.iter().find(|other| other.name == node.name)?;
+            (now.restarts > node.restarts && now.ready).then_some(())
+        });
+        return node.name;
+    };
+    let victims = until(&format!("{} has its {below}", node.name), async || {
+        let found = processes_of(net.node(&node.name).pid?, below);
+        (!found.is_empty()).then_some(found)
+    })
+    .await;
+    let victim = victims[usize::try_from(random.below(victims.len() as u64)).unwrap()];
+    kill(victim);
+    until(&format!("{} has a {below} again", node.name), async || {
+        let now = processes_of(net.node(&node.name).pid?, below);
+        (now.len() >= victims.len() && !now.contains(&victim)).then_some(())
+    })
+    .await;
+    format!("{} of {}", below, node.name)
+}
+
+#[test]
+fn a_network_survives_the_death_of_any_of_its_processes() {
+    let name = "a_network_survives_the_death_of_any_of_its_processes";
+    if consensus_engine::find_binary().is_err() {
+        println!("SKIPPED {name}: no cometbft binary (make setup builds it where Go is installed)");
+        return;
+    }
+    let mut random = Random::seeded();
+    claim(async {
+        let net = Localnet::start(&SHAPE);
+        let mut client = Client::connect(&net.gateway()).await;
+        let mint = json!({ "to": address("alice"), "amount": "1000000" });
+        client.call_patiently("tokens", "alice", "mint", &mint).await;
+        client.call_patiently("counter", "carol", "add", &json!({ "amount": 1 })).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let counting = tokio::spawn(load(net.gateway(), "counter", "erin", Arc::clone(&stop)));
+        let paying = tokio::spawn(load(net.gateway(), "tokens", "alice", Arc::clone(&stop)));
+
+        for number in 1..=NETWORK_KILLS {
+            let height = height(&net);
+            let victim = kill_one(&net, &mut random).await;
+            println!("kill {number}: {victim}");
+            until("the chain goes on", async || (self::height(&net) >= height + 5).then_some(()))
+                .await;
+            // At any time, so also right after the last one.
+            tokio::time::sleep(Duration::from_millis(random.below(PAUSE_MAX_MS))).await;
+        }
+        stop.store(true, Ordering::SeqCst);
+        let (counted, paid) = (counting.await.unwrap(), paying.await.unwrap());
+        println!("{} counts and {} payments became final", counted.len(), paid.len());
+        assert!(counted.len() >= NETWORK_KILLS && !paid.is_empty());
+
+        // Each took effect once, and can still be shown.
+        let now = client.query_patiently("counter", None, "get", &json!({})).await;
+        assert_eq!(now, json!(counted.len() + 1));
+        let balance = client.query_patiently("tokens", Some("bob"), "balance", &json!({})).await;
+        assert_eq!(balance, json!({ "balance": paid.len().to_string() }));
+        let endpoints: Vec<String> = net
+            .nodes()
+            .into_iter()
+            .filter(|node| node.name.starts_with("compute"))
+            .map(|node| node.endpoint)
+            .collect();
+        for (runtime, all) in [("counter", &counted), ("tokens", &paid)] {
+            let id = client.paratime(runtime).await.runtime.id;
+            for sent in all {
+                let found = receipt(&endpoints, &id, sent).await;
+                assert!(found.is_some(), "{runtime}: {} is lost", sent.hash);
+            }
+        }
+        nobody_was_slashed(&mut client).await;
+    });
+}
+
+fn height(net: &Localnet) -> u64 {
+    net.nodes().iter().map(|node| node.height).max().unwrap_or_default()
+}
+
+async fn nobody_was_slashed(client: &mut Client) {
+    let time = client.chain.genesis().document.genesis_time;
+    let shape = paralith::network::Shape { validators: 4, compute: 4, keymanagers: 2, ..shape(1) };
+    for member in shape.network(time).unwrap().members {
+        let account = client.account(&addresses::of_key(&member.entity)).await;
+        assert_eq!(account.active.balance.0, STAKE, "{} was slashed", member.name);
+    }
+}
+
+#[test]
+fn a_development_chain_survives_a_hundred_deaths() {
+    let mut random = Random::seeded();
+    claim(async {
+        let folder = e2e::scratch();
+        let home = folder.path().join("home");
+        let options = DevOptions { home: Some(&home), ..DevOptions::default() };
+        let mut signed: Vec<Sent> = Vec::new();
+        let mut confirmed = 0;
+        for number in 1..=DEV_KILLS {
+            let life = Duration::from_millis(random.below(LIFE_MAX_MS));
+            let mut dev = Dev::launch(options);
+            let _ = tokio::time::timeout(life, async {
+                let node = dev.node_when_ready().await;
+                let mut client = Client::connect(&node).await;
+                loop {
+                    let add = json!({ "amount": 1 });
+                    let Ok(sent) = client.prepare("counter", "erin", "add", &add).await else {
+                        continue;
+                    };
+                    signed.push(sent);
+                    let sent = signed.last().unwrap();
+                    confirmed += usize::from(client.submit("counter", sent).await.is_ok());
+                }
+            })
+            .await;
+            dev.process.kill();
+            if number % 10 == 0 {
+                println!("kill {number}: {} calls were signed, {confirmed} final", signed.len());
+            }
+        }
+        let dev = Dev::start(options);
+        let mut client = Client::connect(&dev.node).await;
+        let id = client.paratime("counter").await.runtime.id;
+        // One more call settles what was accepted and not final.
+        client.call_patiently("counter", "carol", "add", &json!({ "amount": 1 })).await;
+        let mut final_ones = 0;
+        for sent in &signed {
+            final_ones += usize::from(receipt(&[dev.node.clone()], &id, sent).await.is_some());
+        }
+        assert!(final_ones >= confirmed, "{confirmed} were final, {final_ones} are");
+        assert!(confirmed > 0, "no call was final within a life");
+        let counted = client.query_patiently("counter", None, "get", &json!({})).await;
+        assert_eq!(counted, json!(final_ones + 1), "each final call counts once");
+    });
+}
