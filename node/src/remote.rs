@@ -3,8 +3,8 @@
 //! left for the next one.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use consensus_abci::BlockEvent;
@@ -313,8 +313,7 @@ impl RemoteChain {
     /// verifies it.
     pub async fn light_block(&self, height: Option<Height>) -> Result<LightBlock, NodeError> {
         let height = height.map_or(0, |height| height.0);
-        let kept =
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&height).cloned();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&height).cloned();
         if let Some(block) = kept {
             return Ok(block);
         }
@@ -371,9 +370,10 @@ impl RemoteChain {
         if prefix == registry::keys::nodes() {
             let request = pb::registry::v1::ListNodesRequest { height: height.0 };
             let listed = registry.list_nodes(request).await.map_err(|s| refused(&s))?.into_inner();
-            let ids = listed.nodes.into_iter().filter_map(|node| {
-                PublicKey::try_from(node.node?.id.as_slice()).ok()
-            });
+            let ids = listed
+                .nodes
+                .into_iter()
+                .filter_map(|node| PublicKey::try_from(node.node?.id.as_slice()).ok());
             return Ok(ids.map(|id| registry::keys::node(&id)).collect());
         }
         let request = pb::registry::v1::ListRuntimesRequest { height: height.0 };

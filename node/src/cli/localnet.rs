@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use consensus_api::registry::Batching;
+use consensus_api::registry::{Batching, Executor};
 use consensus_engine::node_id;
 use paralith_proto::pb;
 use serde_json::json;
@@ -30,6 +30,10 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// The first secrets take three epochs: short ones, and some more for a slow machine.
 const FIRST_EPOCHS: (u64, u64) = (6, 30);
 
+/// A round's timeout: somewhat longer than a scheduler is waited for, at the pace of
+/// [`COMET_BLOCK_INTERVAL_MS`].
+pub const ROUND_TIMEOUT_BLOCKS: u64 = 12;
+
 /// Ports of one node: public service, links, CometBFT's peers.
 const PORTS_A_NODE: u16 = 3;
 
@@ -47,7 +51,12 @@ pub fn local_shape(args: &LocalnetArgs) -> Shape {
         client: true,
         epoch_blocks: 200,
         first_epochs: FIRST_EPOCHS,
-        batching: Batching { flush_timeout_ms: 20, propose_timeout_ms: 1000, ..dev.batching },
+        executor: Executor { round_timeout_blocks: ROUND_TIMEOUT_BLOCKS, ..dev.executor.clone() },
+        batching: Batching {
+            flush_timeout_ms: 20,
+            propose_timeout_ms: 500,
+            ..dev.batching.clone()
+        },
         ..dev
     }
 }
@@ -134,7 +143,9 @@ fn ports_are_free(args: &LocalnetArgs) -> Result<(), NodeError> {
         if let Err(error) = std::net::TcpListener::bind(address) {
             return Err(NodeError::usage(
                 "--base-port",
-                format!("port {port} is not free ({error}): does another network run here? Stop it or choose another --base-port"),
+                format!(
+                    "port {port} is not free ({error}): does another network run here? Stop it or choose another --base-port"
+                ),
             ));
         }
     }

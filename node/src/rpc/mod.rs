@@ -3,6 +3,7 @@
 //! Every refusal carries `paralith-module` and `paralith-code` in the status's metadata: the stable
 //! identity of the error, whatever its text.
 
+mod confirm;
 mod consensus;
 mod keymanager;
 mod node;

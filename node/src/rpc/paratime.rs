@@ -10,7 +10,7 @@ use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_proto::{Canonical, Wire};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{Chain as _, Confirmation, LinkError, Links as _};
+use paralith_worker::{Chain as _, LinkError, Links as _};
 use paratime_api::output::{IoLeaf, Output, io_root};
 use paratime_api::query::Query;
 use paratime_api::tx;
@@ -37,7 +37,7 @@ type Rounds = Pin<Box<dyn Stream<Item = Result<ppb::Round, Status>> + Send>>;
 /// `ParaTimeService`.
 #[derive(Debug, Clone)]
 pub(super) struct ParaTime {
-    state: Arc<NodeState>,
+    pub(super) state: Arc<NodeState>,
 }
 
 impl ParaTime {
@@ -69,7 +69,7 @@ impl ParaTime {
     }
 
     /// Puts a transaction into the pool of a committee member.
-    async fn hand_in(&self, id: &RuntimeId, raw: Vec<u8>) -> Result<(), Status> {
+    pub(super) async fn hand_in(&self, id: &RuntimeId, raw: Vec<u8>) -> Result<(), Status> {
         let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
         for member in self.members(id).await? {
             let own = (member == self.state.node_id).then(|| self.state.services.worker(id));
@@ -137,7 +137,7 @@ impl ParaTime {
         Err(refusal(Code::Unavailable, "node", 9, "no committee member has this round opened yet"))
     }
 
-    async fn newest_round(&self, id: &RuntimeId) -> Result<Round, Status> {
+    pub(super) async fn newest_round(&self, id: &RuntimeId) -> Result<Round, Status> {
         let state: Option<roothash::RuntimeState> =
             self.state.chain.get(&roothash::keys::runtime_state(id)).await?;
         let missing =
@@ -146,7 +146,11 @@ impl ParaTime {
     }
 
     /// The round after `after`, once it is final and its outputs are open.
-    async fn next_round(&self, id: &RuntimeId, after: Round) -> Result<RoundData, Status> {
+    pub(super) async fn next_round(
+        &self,
+        id: &RuntimeId,
+        after: Round,
+    ) -> Result<RoundData, Status> {
         let mut blocks = self.state.chain.subscribe();
         loop {
             if after < self.newest_round(id).await? {
@@ -167,25 +171,6 @@ impl ParaTime {
                 }
             }
         }
-    }
-
-    /// Looks through the rounds after `after` for a transaction and sends its receipt.
-    async fn send_final(
-        &self,
-        id: &RuntimeId,
-        mut after: Round,
-        hash: &Hash,
-        sender: &mpsc::Sender<Result<ppb::Receipt, Status>>,
-    ) -> Result<(), Status> {
-        while !sender.is_closed() {
-            let data = self.next_round(id, after).await?;
-            if let Some(receipt) = receipt(&data, hash) {
-                let _ = sender.send(Ok(receipt)).await;
-                return Ok(());
-            }
-            after = after.next();
-        }
-        Ok(())
     }
 
     /// Waits for a block or for the own worker to have opened a round.
@@ -223,53 +208,6 @@ impl ParaTime {
             let _ = sender.send(Err(status)).await;
         }
     }
-
-    async fn confirm(
-        &self,
-        raw: Vec<u8>,
-        wait_for: ppb::Confirmation,
-        sender: &mpsc::Sender<Result<ppb::Receipt, Status>>,
-    ) -> Result<(), Status> {
-        let id = runtime_of(&raw)?;
-        let hash = tx::hash_of(&raw);
-        let before = self.newest_round(&id).await?;
-        let mut soft = self.state.services.worker(&id).map(|w| w.subscribe_confirmations());
-        self.hand_in(&id, raw).await?;
-        let accepted = ppb::Receipt {
-            tx_hash: hash.as_bytes().to_vec(),
-            confirmation: ppb::Confirmation::Accepted as i32,
-            ..ppb::Receipt::default()
-        };
-        let _ = sender.send(Ok(accepted)).await;
-        if wait_for == ppb::Confirmation::Accepted {
-            return Ok(());
-        }
-        let softly = async {
-            let Some(confirmations) = &mut soft else { return std::future::pending().await };
-            loop {
-                match confirmations.recv().await {
-                    Ok(confirmation) => {
-                        if let Some(receipt) = soft_receipt(confirmation, &hash) {
-                            let _ = sender.send(Ok(receipt)).await;
-                            if wait_for == ppb::Confirmation::Soft {
-                                return;
-                            }
-                        }
-                    }
-                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(tokio::sync::broadcast::error::RecvError::Closed) => {
-                        return std::future::pending().await;
-                    }
-                }
-            }
-        };
-        let finally = self.send_final(&id, before, &hash, sender);
-        tokio::select! {
-            biased;
-            finished = finally => finished,
-            () = softly => Ok(()),
-        }
-    }
 }
 
 /// Why a committee member did not do it.
@@ -286,21 +224,6 @@ fn link_status(error: &LinkError) -> Status {
     }
 }
 
-/// The soft receipt of a transaction, if this confirmation is of its round.
-fn soft_receipt(confirmation: Confirmation, hash: &Hash) -> Option<ppb::Receipt> {
-    let Confirmation::Soft { round, proposal, votes, tx_hashes } = confirmation else {
-        return None;
-    };
-    tx_hashes.contains(hash).then(|| ppb::Receipt {
-        tx_hash: hash.as_bytes().to_vec(),
-        confirmation: ppb::Confirmation::Soft as i32,
-        round,
-        proposal: Some(proposal),
-        votes,
-        ..ppb::Receipt::default()
-    })
-}
-
 /// Whether another node's data is that of the final header.
 fn fits(data: &RoundData, header: &roothash::Header) -> bool {
     let leaves: Result<Vec<IoLeaf>, _> = data.leaves.iter().cloned().map(IoLeaf::from_pb).collect();
@@ -315,7 +238,7 @@ fn fits(data: &RoundData, header: &roothash::Header) -> bool {
 }
 
 /// The final receipt of a transaction, if the round has it.
-fn receipt(data: &RoundData, hash: &Hash) -> Option<ppb::Receipt> {
+pub(super) fn receipt(data: &RoundData, hash: &Hash) -> Option<ppb::Receipt> {
     let header = data.header.clone()?;
     let index = data.leaves.iter().position(|leaf| leaf.tx_hash == hash.as_bytes())?;
     let leaves: Vec<Vec<u8>> =
@@ -344,7 +267,7 @@ fn runtime_id(bytes: &[u8]) -> Result<RuntimeId, Status> {
 }
 
 /// The ParaTime that a raw transaction names. Everything else about it is the committee's to check.
-fn runtime_of(raw: &[u8]) -> Result<RuntimeId, Status> {
+pub(super) fn runtime_of(raw: &[u8]) -> Result<RuntimeId, Status> {
     let refused =
         |e: paratime_api::TxError| refusal(Code::InvalidArgument, "paratime", e.code(), e);
     if raw.len() > MAX_TX_BYTES {

@@ -185,8 +185,9 @@ impl Client {
 
     /// A balance in the ParaTime `tokens`, as its owner sees it.
     pub async fn tokens(&mut self, who: &str) -> u128 {
-        let balance = self.query("tokens", Some(who), "balance", &serde_json::json!({})).await;
-        balance.unwrap()["balance"].as_str().unwrap().parse().unwrap()
+        let args = serde_json::json!({});
+        let answer = self.query_patiently("tokens", Some(who), "balance", &args).await;
+        answer["balance"].as_str().unwrap().parse().unwrap()
     }
 
     /// An account of the consensus layer.

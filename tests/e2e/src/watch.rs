@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use consensus_api::event::{Event, EventKind};
 use paralith_proto::{Wire as _, pb};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
-use pb::consensus::v1::{Block, GetBlockRequest, WatchBlocksRequest};
+use pb::consensus::v1::{Block, GetBlockRequest, GetChainRequest, WatchBlocksRequest};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
+
+use crate::until;
 
 /// An event and the height of its block.
 #[derive(Debug, Clone)]
@@ -29,6 +31,7 @@ struct History {
 pub struct Watch {
     history: Arc<Mutex<History>>,
     task: JoinHandle<()>,
+    node: String,
 }
 
 impl Watch {
@@ -38,12 +41,19 @@ impl Watch {
         let service = ConsensusServiceClient::connect(node.to_string()).await.unwrap();
         let into = Arc::clone(&history);
         let task = tokio::spawn(async move { follow(service, &into).await });
-        Self { history, task }
+        Self { history, task, node: node.to_string() }
     }
 
     /// The newest block that was seen.
     pub fn height(&self) -> u64 {
         self.history.lock().unwrap_or_else(PoisonError::into_inner).height
+    }
+
+    /// Waits until everything is seen that had happened when this was called.
+    pub async fn catch_up(&self) {
+        let mut service = ConsensusServiceClient::connect(self.node.clone()).await.unwrap();
+        let newest = service.get_chain(GetChainRequest {}).await.unwrap().into_inner().height;
+        until("the newest block is seen", async || (self.height() > newest).then_some(())).await;
     }
 
     /// All events until now.

@@ -10,6 +10,7 @@ use consensus_api::address as addresses;
 use consensus_api::event::EventKind;
 use consensus_api::roothash::{HeaderType, RoundFinalised};
 use e2e::{Client, Localnet, Seen, Watch, address, claim, until};
+use paralith::cli::localnet::ROUND_TIMEOUT_BLOCKS;
 use paralith::dev::shape;
 use paralith_types::{Address, PublicKey, RuntimeId};
 use serde_json::json;
@@ -22,8 +23,8 @@ const SLASH_WRONG: u128 = 10_000;
 const SLASH_EQUIVOCATION: u128 = 20_000;
 const RUNTIME_SHARE: u128 = 20;
 
-/// 2.5 round timeouts of 5 blocks.
-const LONGEST_ROUND_BLOCKS: u64 = 12;
+/// 2.5 round timeouts.
+const LONGEST_ROUND_BLOCKS: u64 = ROUND_TIMEOUT_BLOCKS * 5 / 2;
 
 /// Transfers within which a fault must have shown: the committee's seats and its leads change.
 const TRANSFERS_MAX: u128 = 60;
@@ -37,6 +38,7 @@ struct Round {
     first_vote: Option<u64>,
     disputed: bool,
     late: bool,
+    failures: Vec<PublicKey>,
     evidence: Vec<PublicKey>,
     end: u64,
     verdict: RoundFinalised,
@@ -44,12 +46,14 @@ struct Round {
 
 /// The rounds of a ParaTime, in order. Rounds that an epoch ended without a verdict are left out.
 fn rounds(id: &RuntimeId, events: &[Seen]) -> Vec<Round> {
-    let (mut rounds, mut first_vote, mut evidence) = (Vec::new(), None, Vec::new());
+    let (mut rounds, mut first_vote) = (Vec::new(), None);
+    let (mut evidence, mut failures) = (Vec::new(), Vec::new());
     let (mut disputed, mut late) = (false, false);
     for Seen { height, event } in events {
         match event {
             EventKind::Voted(vote) if vote.runtime_id == *id => {
                 first_vote.get_or_insert(*height);
+                failures.extend(vote.result.is_empty().then_some(vote.node));
             }
             EventKind::DiscrepancyDetected(found) if found.runtime_id == *id => {
                 disputed = true;
@@ -61,8 +65,8 @@ fn rounds(id: &RuntimeId, events: &[Seen]) -> Vec<Round> {
             EventKind::RoundFinalised(verdict) if verdict.runtime_id == *id => {
                 let evidence = std::mem::take(&mut evidence);
                 let (verdict, end) = (verdict.clone(), *height);
-                let first_vote = first_vote.take();
-                rounds.push(Round { first_vote, disputed, late, evidence, end, verdict });
+                let (first_vote, failures) = (first_vote.take(), std::mem::take(&mut failures));
+                rounds.push(Round { first_vote, disputed, late, failures, evidence, end, verdict });
                 (disputed, late) = (false, false);
             }
             _ => {}
@@ -110,12 +114,13 @@ impl Members {
     }
 }
 
-/// What every entity's stake must be after these events, and the runtime's account.
+/// What every entity's stake must be after these events, and the account of one of the ParaTimes: a
+/// liar lies in all of them.
 fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> (BTreeMap<Address, u128>, u128) {
     let mut stakes: BTreeMap<Address, u128> =
         members.0.iter().map(|(_, _, entity)| (*entity, STAKE)).collect();
     let mut runtime = 0;
-    let mut slash = |stakes: &mut BTreeMap<Address, u128>, node: &PublicKey, amount: u128| {
+    let slash = |stakes: &mut BTreeMap<Address, u128>, node: &PublicKey, amount: u128| {
         let stake = stakes.get_mut(&members.entity(node)).unwrap();
         let taken = amount.min(*stake);
         *stake -= taken;
@@ -123,21 +128,21 @@ fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> (BTreeMap<Add
     };
     for (index, Seen { height, event }) in events.iter().enumerate() {
         match event {
-            EventKind::RoundFinalised(verdict) if verdict.runtime_id == *id => {
+            EventKind::RoundFinalised(verdict) => {
                 let taken: u128 =
                     verdict.bad.iter().map(|node| slash(&mut stakes, node, SLASH_WRONG)).sum();
                 let share = taken * RUNTIME_SHARE / 100;
-                runtime += share;
+                runtime += if verdict.runtime_id == *id { share } else { 0 };
                 if let Some(each) = (taken - share).checked_div(verdict.good.len() as u128) {
                     for node in &verdict.good {
                         *stakes.get_mut(&members.entity(node)).unwrap() += each;
                     }
                 }
             }
-            EventKind::EvidenceAccepted(found) if found.runtime_id == *id => {
+            EventKind::EvidenceAccepted(found) => {
                 let taken = slash(&mut stakes, &found.node, SLASH_EQUIVOCATION);
                 let share = taken * RUNTIME_SHARE / 100;
-                runtime += share;
+                runtime += if found.runtime_id == *id { share } else { 0 };
                 // Who told is in the reward that comes just before.
                 let paid = events[..index].iter().rev().take_while(|seen| seen.height == *height);
                 let teller = paid.into_iter().find_map(|seen| match &seen.event {
@@ -203,13 +208,13 @@ async fn money(
     let mut runtime = 0;
     // State is read between two blocks that told nothing new.
     until("events and state are of one height", async || {
+        watch.catch_up().await;
         let before = watch.events().len();
         for (_, _, entity) in &members.0 {
             stakes.insert(*entity, client.account(entity).await.active.balance.0);
         }
         runtime = client.account(&addresses::of_runtime(id)).await.balance.0;
-        let height = watch.height();
-        until("two more blocks", async || (watch.height() >= height + 2).then_some(())).await;
+        watch.catch_up().await;
         (watch.events().len() == before).then_some(())
     })
     .await;
@@ -309,7 +314,11 @@ fn a_vote_of_failure_is_outvoted_and_costs_nothing() {
         "a_vote_of_failure_is_outvoted_and_costs_nothing",
         &Row {
             byzantine: &["compute-1=failure"],
-            shows: |rounds, _| rounds.iter().any(|round| round.disputed && normal(round)),
+            shows: |rounds, liars| {
+                rounds
+                    .iter()
+                    .any(|round| round.failures.iter().any(|n| liars.contains(n)) && normal(round))
+            },
             slash: None,
             may_fail: false,
         },

@@ -69,7 +69,7 @@ impl Run {
         if chain.disputed || chain.lead.is_some_and(|lead| lead <= rank) || self.is_void(rank) {
             return false;
         }
-        let turn = base.saturating_add(rank.saturating_mul(self.propose_timeout_ms()));
+        let turn = self.turn_ms(rank, base);
         // A better proposal is on its way. Its scheduler may still keep its own vote back, so it
         // is not waited for without end.
         let better = self
@@ -80,6 +80,12 @@ impl Run {
             .max();
         let patience = rank.saturating_mul(self.propose_timeout_ms()).saturating_mul(2);
         now_ms >= turn && better.is_none_or(|seen| now_ms >= seen.saturating_add(patience))
+    }
+
+    /// When a scheduler's turn begins. A rank that the chain has voided is waited for no more.
+    fn turn_ms(&self, rank: u64, base_ms: u64) -> u64 {
+        let waited_for = (0..rank).filter(|better| !self.is_void(*better)).count() as u64;
+        base_ms.saturating_add(waited_for.saturating_mul(self.propose_timeout_ms()))
     }
 
     /// Two different votes will need the backups: they get the batch before the chain says so.
@@ -183,7 +189,6 @@ impl Run {
     /// Worse schedulers wait for their turn, and workers wait with them: a bad backup scheduler
     /// must not take the round away from the primary.
     fn is_due(&self, rank: u64, now_ms: u64) -> bool {
-        let turn = |base: u64| base.saturating_add(rank.saturating_mul(self.propose_timeout_ms()));
         let on_chain_a_while = || {
             let voted_at = self.on_chain(rank).and_then(|pool| pool.scheduler_voted_at);
             voted_at.is_some_and(|height| self.situation.height > height)
@@ -191,7 +196,7 @@ impl Run {
         let mine = self.my_rank() == Some(rank);
         rank == 0
             || mine
-            || self.base_ms.is_some_and(|base| now_ms >= turn(base))
+            || self.base_ms.is_some_and(|base| now_ms >= self.turn_ms(rank, base))
             || on_chain_a_while()
     }
 }

@@ -56,7 +56,7 @@ use node::{PORTS_A_NODE, address, ours, peers};
 use shown::Shown;
 
 /// Blocks that an epoch must have left when a test begins to fork: the next one ends the round.
-const ROOM_BLOCKS: u64 = 15;
+const ROOM_BLOCKS: u64 = 20;
 
 const REPLY_KEY: [u8; 32] = [44; 32];
 
@@ -64,6 +64,8 @@ const REPLY_KEY: [u8; 32] = [44; 32];
 pub(crate) struct Stand {
     /// The ParaTime's final state.
     pub(crate) state: RuntimeState,
+    /// The epoch that runs.
+    pub(crate) epoch: Epoch,
     /// What each of our proposals says beside its batch.
     header: ProposalHeader,
 }
@@ -124,7 +126,7 @@ pub(crate) struct Host {
 
 impl Host {
     /// Takes the node over and starts its trusted side for a ParaTime.
-    pub(crate) async fn start(net: &Localnet, name: &str, module: &[u8]) -> Self {
+    pub(crate) async fn start(net: &Localnet, name: &str) -> Self {
         let (home, (index, member)) = (net.home(), ours());
         let text = std::fs::read_to_string(home.join("genesis.json")).unwrap();
         let genesis = GenesisInfo::parse(&text).unwrap();
@@ -143,6 +145,9 @@ impl Host {
         })
         .await;
 
+        // The network's modules lie in the folder of every compute node.
+        let module = format!("data/modules/{}.wasm", runtime.code.as_ref().unwrap().id);
+        let module = std::fs::read(home.join(OURS).join(module)).unwrap();
         let kv = Kv::memory();
         let own = HostStore::new(chain.clone(), kv.clone(), &runtime.id, Handle::current());
         let shown = Arc::new(Shown { own, instead: Mutex::default() });
@@ -155,7 +160,7 @@ impl Host {
             genesis: &genesis,
             node: &node_key,
             runtime_id: runtime.id,
-            code: module.to_vec(),
+            code: module,
             sealed: None,
             platform: Some(&platform),
             byzantine: String::new(),
@@ -259,7 +264,7 @@ impl Host {
             *lock(&self.keyed) = None;
             return Err("its trusted side has no keys".to_string());
         }
-        let rank = self.rank(height, epoch, committee, &state)?;
+        let (rank, epoch) = (self.rank(height, epoch.clone(), committee, &state)?, epoch.epoch);
         let header = ProposalHeader {
             runtime_id: id,
             round: state.last_block.round.next(),
@@ -268,7 +273,7 @@ impl Host {
             consensus_height: Height(height),
             batch_hash: Hash::ZERO,
         };
-        Ok(Stand { state, header })
+        Ok(Stand { state, epoch, header })
     }
 
     /// Our rank among the round's schedulers.
@@ -420,6 +425,10 @@ impl Host {
         method: &str,
         args: &Value,
     ) -> Result<Value, Refusal> {
+        until("our trusted side has the epoch's keys", async || {
+            self.get_keys(self.chain.epoch().await.ok()?).await.ok()
+        })
+        .await;
         let height = self.chain.height().unwrap();
         self.call(Call::Sync(pb::Sync { height })).await?;
         let (epoch, key) = self.epoch_key(net).await;
