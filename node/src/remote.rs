@@ -18,7 +18,7 @@ use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height, PublicKey, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::registry::v1::registry_service_client::RegistryServiceClient;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
@@ -37,6 +37,9 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Largest answer.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long a header that others know already is waited for.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Headers behind the newest that are verified one by one, so that their states can be read.
 const KEPT_STEPS: u64 = 32;
@@ -57,7 +60,8 @@ pub struct RemoteChain {
     /// Which of them is asked first.
     preferred: AtomicU64,
     light: Mutex<LightClient>,
-    height: AtomicU64,
+    /// The newest verified header's height.
+    verified: watch::Sender<u64>,
     blocks: broadcast::Sender<Arc<BlockEvent>>,
     /// The newest verified light blocks: this node's trusted sides ask for each of them, too.
     kept: Mutex<BTreeMap<u64, LightBlock>>,
@@ -116,7 +120,7 @@ impl RemoteChain {
             channels: channels?,
             preferred: AtomicU64::new(0),
             light: Mutex::new(light_client(genesis)?),
-            height: AtomicU64::new(0),
+            verified: watch::Sender::new(0),
             blocks,
             kept: Mutex::default(),
             cache: Mutex::default(),
@@ -134,7 +138,7 @@ impl RemoteChain {
 
     /// The newest verified header's height.
     pub fn height(&self) -> u64 {
-        self.height.load(Ordering::Acquire)
+        *self.verified.borrow()
     }
 
     /// Blocks whose headers were verified. Their events are as the full node tells them: they wake.
@@ -232,12 +236,23 @@ impl RemoteChain {
                 }
             }
         }
-        self.height.store(self.light().height().0, Ordering::Release);
+        let height = self.light().height().0;
+        self.verified.send_replace(height);
         Ok(())
     }
 
     fn light(&self) -> MutexGuard<'_, LightClient> {
         self.light.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The root of a state, which the next header carries. A trusted side may have been told of a
+    /// header by a peer before it came here: that one is waited for.
+    async fn root_of(&self, height: Height) -> Option<Hash> {
+        let mut verified = self.verified.subscribe();
+        let came = verified.wait_for(|newest| *newest > height.0);
+        // Too far ahead, or the follower has ended: there is no root.
+        let _ = tokio::time::timeout(HEADER_TIMEOUT, came).await;
+        self.light().root_of(height)
     }
 
     fn keep(&self, block: LightBlock) {
@@ -276,7 +291,7 @@ impl RemoteChain {
     /// A verified value; of the newest proven state without a height.
     pub async fn query(&self, height: Option<Height>, key: &[u8]) -> Result<Proven, NodeError> {
         let height = height.unwrap_or(Height(self.height()).minus(1));
-        let root = self.light().root_of(height);
+        let root = self.root_of(height).await;
         let cached = root.and_then(|root| self.cache().at(&root)?.values.get(key).cloned());
         if let Some((value, proof)) = cached {
             return Ok(Proven { height, value, proof });
@@ -345,7 +360,7 @@ impl RemoteChain {
     /// All values of a listing, each verified. Which there are is the full node's word: it can
     /// hide one, not invent one.
     pub async fn list(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
-        let root = self.light().root_of(height);
+        let root = self.root_of(height).await;
         let cached = root.and_then(|root| self.cache().at(&root)?.lists.get(prefix).cloned());
         let keys = match cached {
             Some(keys) => keys,

@@ -41,6 +41,8 @@ pub(crate) struct Enclave {
     /// A proposed generation that this enclave could open.
     pub(crate) pending: Option<PendingSecret>,
     pub(crate) epochs: EpochSecrets,
+    /// The newest published epoch secret that did not open: told once.
+    pub(crate) unopened: Option<Epoch>,
     /// The newest replication request.
     pub(crate) asked: Option<ReplicationRequest>,
     sealing_key: Secret,
@@ -101,6 +103,7 @@ impl Enclave {
             asked: None,
             sealing_key,
             policy,
+            unopened: None,
             blob: None,
             proven: None,
             kept: KeptMark::default(),

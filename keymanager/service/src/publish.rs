@@ -95,7 +95,10 @@ impl Enclave {
         }
         let opened = open_epoch_secret(&self.place.chain, &published, &self.rek)
             .and_then(|secret| self.epochs.insert(published.epoch, secret));
-        if let Err(error) = opened {
+        if let Err(error) = opened
+            && self.unopened != Some(published.epoch)
+        {
+            self.unopened = Some(published.epoch);
             callbacks.log(&format!("the secret of epoch {}: {error}", published.epoch));
         }
         Ok(())

@@ -7,6 +7,7 @@
 //! managers and final rounds from the other compute nodes, all by the node's own code. Then it does
 //! what it likes: it has any batch executed, and shows its trusted side any tree.
 
+mod fork;
 mod node;
 mod shown;
 
@@ -51,6 +52,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use fork::{Fork, Stand};
 pub(crate) use node::{OURS, SHAPE, prepare};
 use node::{PORTS_A_NODE, address, ours, peers};
 use shown::Shown;
@@ -59,49 +61,6 @@ use shown::Shown;
 const ROOM_BLOCKS: u64 = 20;
 
 const REPLY_KEY: [u8; 32] = [44; 32];
-
-/// Where the chain stands when our node forks: it is a worker that has keys and the final state.
-pub(crate) struct Stand {
-    /// The ParaTime's final state.
-    pub(crate) state: RuntimeState,
-    /// The epoch that runs.
-    pub(crate) epoch: Epoch,
-    /// What each of our proposals says beside its batch.
-    header: ProposalHeader,
-}
-
-impl Stand {
-    /// The round that is forked.
-    pub(crate) fn forked(&self) -> Round {
-        self.state.last_block.round.next()
-    }
-
-    /// The newest round that has results.
-    pub(crate) fn last_final(&self) -> Round {
-        self.state.last_normal_round
-    }
-}
-
-/// A batch that our trusted side executed, and what it gave its host for it.
-#[derive(Clone)]
-pub(crate) struct Fork {
-    /// What was proposed.
-    pub(crate) header: ProposalHeader,
-    /// What came out.
-    pub(crate) executed: pb::Executed,
-}
-
-impl Fork {
-    /// What the trusted side says the state is after it.
-    pub(crate) fn state_root(&self) -> Vec<u8> {
-        self.executed.results.as_ref().unwrap().state_root.clone()
-    }
-
-    fn changes(&self) -> Changes {
-        let changes = self.executed.changes.iter();
-        changes.map(|change| (change.key.clone(), change.value.clone())).collect()
-    }
-}
 
 /// Our node's host, for one ParaTime.
 pub(crate) struct Host {
