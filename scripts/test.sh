@@ -19,8 +19,6 @@ run cargo test --manifest-path paratime-runtime/sdk/Cargo.toml --target-dir "$gu
 run cargo test --manifest-path paratime-runtime/runtimes/Cargo.toml --workspace --target-dir "$guests"
 
 echo
-echo "SKIPPED e2e bad_input, documentation, faults, localnet, paratimes: minutes each on two cores;" \
-    "run them with: cargo test -p e2e --features long" | tee -a "$log"
 skipped=$(grep -h '^SKIPPED ' "$log" | sort -u || true)
 [ -z "$skipped" ] || printf 'skipped in this run:\n%s\n' "$skipped"
 awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }

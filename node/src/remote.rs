@@ -76,10 +76,13 @@ struct Cache {
     roots: VecDeque<(Hash, CachedState)>,
 }
 
+/// A value, or its absence, and the proof.
+type ProvenValue = (Option<Vec<u8>>, Vec<u8>);
+
 #[derive(Debug, Default)]
 struct CachedState {
     /// Values with their proofs, by key.
-    values: BTreeMap<Vec<u8>, (Option<Vec<u8>>, Vec<u8>)>,
+    values: BTreeMap<Vec<u8>, ProvenValue>,
     /// Keys of listings, by prefix.
     lists: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
 }

@@ -94,7 +94,7 @@ struct Row {
 struct Members(Vec<(String, PublicKey, Address)>);
 
 impl Members {
-    async fn of(client: &Client) -> Self {
+    fn of(client: &Client) -> Self {
         let time = client.chain.genesis().document.genesis_time;
         let shape = paralith::network::Shape { compute: 4, ..shape(1) };
         let members = shape.network(time).unwrap().members;
@@ -171,7 +171,7 @@ fn run(test: &str, row: &Row) {
         let net = Localnet::start(&args);
         let watch = Watch::begin(&net.node("validator-0").endpoint).await;
         let mut client = Client::connect(&net.gateway()).await;
-        let members = Members::of(&client).await;
+        let members = Members::of(&client);
         let liars = members.ids(row.byzantine);
         let id = client.chain.runtime("tokens").await.unwrap().id;
 
@@ -226,7 +226,7 @@ async fn money(
         let (stake, is_liar) = (stakes[entity], liars.contains(node));
         match row.slash {
             Some(slash) if is_liar && liars.len() == 1 => {
-                assert!(stake < STAKE && (STAKE - stake) % slash == 0, "{test}: {stake}");
+                assert!(stake < STAKE && (STAKE - stake).is_multiple_of(slash), "{test}: {stake}");
             }
             _ if is_liar && row.may_fail => assert!(stake <= STAKE, "{test}: a liar has {stake}"),
             _ => assert!(stake >= STAKE, "{test}: an honest node has {stake} left"),

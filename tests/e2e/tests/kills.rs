@@ -231,7 +231,7 @@ fn a_development_chain_survives_a_hundred_deaths() {
         client.call_patiently("counter", "carol", "add", &json!({ "amount": 1 })).await;
         let mut final_ones = 0;
         for (hash, sent) in &signed {
-            let found = receipt(&[dev.node.clone()], &id, sent).await.is_some();
+            let found = receipt(std::slice::from_ref(&dev.node), &id, sent).await.is_some();
             final_ones += u64::from(found);
             assert!(found || !confirmed.contains(hash), "{hash} was final and is lost");
         }

@@ -48,7 +48,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("wasm-encoder", &["paralith-host"]),
     ("tower-abci", &["consensus-abci"]),
     ("tendermint*", &["consensus-abci", "consensus-engine", "consensus-light"]),
-    ("tonic*", &["paralith", "paralith-proto"]),
+    ("tonic*", &["paralith", "paralith-proto", "e2e"]),
     ("hyper", &["consensus-engine"]),
     ("rustls", &["paralith"]),
     ("tokio-rustls", &["paralith"]),
