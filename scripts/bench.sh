@@ -23,9 +23,9 @@ measures=(application runtime dev)
 cometbft="${COMETBFT:-$(command -v cometbft || true)}"
 tools="${PARALITH_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/paralith/tools}"
 if [ -n "$cometbft" ] || [ -x "$tools/cometbft" ]; then
-    measures+=(localnet)
+    measures+=(consensus localnet)
 else
-    echo "SKIPPED localnet: there is no CometBFT here; scripts/setup.sh builds it with Go" >&2
+    echo "SKIPPED consensus and localnet: there is no CometBFT here; scripts/setup.sh builds it with Go" >&2
 fi
 for what in "${measures[@]}"; do
     say "$what"

@@ -321,7 +321,7 @@ impl ChainAccess {
 }
 
 /// The nonce that a refusal says is next: "…the account's next is N: …".
-fn expected_nonce(message: &str) -> Option<u64> {
+pub(crate) fn expected_nonce(message: &str) -> Option<u64> {
     let (_, rest) = message.split_once("next is ")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

@@ -34,6 +34,9 @@ const EMPTY_BLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// secrets.
 pub const COMET_BLOCK_INTERVAL_MS: u64 = 50;
 
+/// The first secrets take three epochs: the first ones are short.
+const FIRST_EPOCHS: (u64, u64) = (8, 16);
+
 /// A running development chain.
 pub struct DevChain {
     /// Where users connect.
@@ -61,7 +64,7 @@ pub fn shape(seed: u64) -> Shape {
         keymanagers: 1,
         client: false,
         epoch_blocks: 40,
-        first_epochs: (0, 0),
+        first_epochs: FIRST_EPOCHS,
         executor: Executor {
             workers: 3,
             backups: 3,

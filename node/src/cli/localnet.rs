@@ -28,7 +28,7 @@ const REDRAW: Duration = Duration::from_millis(500);
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// The first secrets take three epochs: short ones, and some more for a slow machine.
-const FIRST_EPOCHS: (u64, u64) = (6, 30);
+const FIRST_EPOCHS: (u64, u64) = (8, 22);
 
 /// A round's timeout: somewhat longer than a scheduler is waited for, at the pace of
 /// [`COMET_BLOCK_INTERVAL_MS`].

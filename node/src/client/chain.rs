@@ -255,13 +255,22 @@ impl ChainClient {
         let amount =
             params.min_gas_price.mul_div(price, Amount(1)).map_err(|e| NodeError::internal(&e))?;
         let fee = Fee { amount, gas_limit: GAS_LIMIT };
-        let tx = Transaction::new(self.chain_context(), account.nonce, fee, &body.into());
-        let request = pb::consensus::v1::SubmitRequest { transaction: tx.sign(key).encode() };
-        let result = service(&self.channel)
-            .submit_and_wait(request)
-            .await
-            .map_err(|status| refused(&status))?
-            .into_inner();
+        let body = body.into();
+        let mut nonce = account.nonce;
+        let result = loop {
+            let tx = Transaction::new(self.chain_context(), nonce, fee.clone(), &body);
+            let request = pb::consensus::v1::SubmitRequest { transaction: tx.sign(key).encode() };
+            let error = match service(&self.channel).submit_and_wait(request).await {
+                Ok(result) => break result.into_inner(),
+                Err(status) => refused(&status),
+            };
+            // The signer's last transaction is in a block whose state no header proves yet, or
+            // waits in the pool: this one comes after it.
+            match later_nonce(&error) {
+                Some(later) if later > nonce => nonce = later,
+                _ => return Err(error),
+            }
+        };
         if result.code != 0 {
             let (module, code, message) = (result.module, result.code, result.message);
             return Err(NodeError::Refused { module, code, message });
@@ -290,6 +299,16 @@ pub struct Proven {
     pub value: Option<Vec<u8>>,
     /// The encoded proof.
     pub proof: Vec<u8>,
+}
+
+/// The nonce that a refusal names as the account's next.
+fn later_nonce(error: &NodeError) -> Option<u64> {
+    match error {
+        NodeError::Refused { module, code: 1, message } if module == "consensus" => {
+            crate::chain::expected_nonce(message)
+        }
+        _ => None,
+    }
 }
 
 fn service(channel: &Channel) -> ConsensusServiceClient<Channel> {

@@ -1,19 +1,28 @@
 //! What becomes of a transaction that was handed in: accepted, softly confirmed, final.
 
+use std::time::Duration;
+
+use paralith_proto::Wire as _;
 use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_types::{Hash, Round, RuntimeId};
-use paralith_worker::{Chain as _, Confirmation};
+use paralith_worker::{Chain as _, ChainBlock, Confirmation};
+use paratime_api::query::Query;
 use paratime_api::tx;
 use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Code, Status};
 
-use super::paratime::{ParaTime, receipt, runtime_of};
+use super::paratime::{ParaTime, link_status, receipt, runtime_of};
+use super::refusal;
 use crate::client::refused;
 use crate::error::NodeError;
+use crate::links::worker_status;
 
 /// How many blocks a transaction is waited for before it is handed in again: whoever had it may be
 /// gone, or no member of the committee any more.
 const AGAIN_BLOCKS: u32 = 20;
+
+/// How long a committee that cannot answer is asked again.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl ParaTime {
     /// Hands a transaction in and tells the sender what becomes of it.
@@ -27,7 +36,7 @@ impl ParaTime {
         let hash = tx::hash_of(&raw);
         let before = self.newest_round(&id).await?;
         let mut soft = self.state.services.worker(&id).map(|w| w.subscribe_confirmations());
-        self.hand_in(&id, raw.clone()).await?;
+        self.hand_in_patiently(&id, &raw).await?;
         let accepted = ppb::Receipt {
             tx_hash: hash.as_bytes().to_vec(),
             confirmation: ppb::Confirmation::Accepted as i32,
@@ -63,6 +72,69 @@ impl ParaTime {
             () = softly => Ok(()),
             refused = self.keep_in(&id, &raw) => Err(refused),
         }
+    }
+
+    /// As [`ParaTime::ask`], with patience.
+    pub(super) async fn ask_patiently(
+        &self,
+        query: &Query,
+        raw: &[u8],
+    ) -> Result<ppb::QueryResponse, Status> {
+        let mut patience = self.patience();
+        loop {
+            match self.ask(query, raw).await {
+                Err(status) if patience.allows(&status).await => {}
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn hand_in_patiently(&self, id: &RuntimeId, raw: &[u8]) -> Result<(), Status> {
+        let mut patience = self.patience();
+        loop {
+            match self.hand_in(id, raw.to_vec()).await {
+                Err(status) if patience.allows(&status).await => {}
+                handed_in => return handed_in,
+            }
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        Patience { until, blocks: self.state.chain.subscribe() }
+    }
+
+    /// Asks the members of the committee in turn, until one answers.
+    pub(super) async fn ask(
+        &self,
+        query: &Query,
+        raw: &[u8],
+    ) -> Result<ppb::QueryResponse, Status> {
+        let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
+        for member in self.members(&query.runtime_id).await? {
+            let own = (member == self.state.node_id)
+                .then(|| self.state.services.worker(&query.runtime_id));
+            let answer = match own.flatten() {
+                Some(worker) => {
+                    worker.run_query(query.to_pb()).await.map_err(|e| worker_status(&e))
+                }
+                None => {
+                    let asked = self.state.links.run_query(&member, raw.to_vec());
+                    asked.await.map_err(|e| link_status(&e))
+                }
+            };
+            match answer {
+                Ok(answer) => {
+                    return Ok(ppb::QueryResponse {
+                        round: answer.round,
+                        state_root: answer.state_root,
+                        output: answer.output,
+                    });
+                }
+                Err(status) => last = status,
+            }
+        }
+        Err(last)
     }
 
     /// Hands an accepted transaction in again and again, until the committee refuses it: it cannot
@@ -111,6 +183,26 @@ impl ParaTime {
             after = after.next();
         }
         Ok(())
+    }
+}
+
+/// Asking again, with every block for some time, while the committee has nobody who can answer: an
+/// epoch begins with a new committee, whose members get their keys first.
+struct Patience {
+    until: tokio::time::Instant,
+    blocks: tokio::sync::broadcast::Receiver<ChainBlock>,
+}
+
+impl Patience {
+    /// Whether the refusal may pass and there is time left; if so, a block later.
+    async fn allows(&mut self, status: &Status) -> bool {
+        let passes = matches!(status.code(), Code::Unavailable | Code::FailedPrecondition);
+        if !passes || tokio::time::Instant::now() >= self.until {
+            return false;
+        }
+        // Late or lagging: it is asked again all the same.
+        let _ = tokio::time::timeout_at(self.until, self.blocks.recv()).await;
+        true
     }
 }
 

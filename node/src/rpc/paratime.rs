@@ -46,7 +46,7 @@ impl ParaTime {
     }
 
     /// The members of a ParaTime's committee, this node first if it is one.
-    async fn members(&self, id: &RuntimeId) -> Result<Vec<PublicKey>, Status> {
+    pub(super) async fn members(&self, id: &RuntimeId) -> Result<Vec<PublicKey>, Status> {
         let runtime: Option<registry::Runtime> =
             self.state.chain.get(&registry::keys::runtime(id)).await?;
         if runtime.is_none_or(|runtime| runtime.kind != registry::RuntimeKind::Compute) {
@@ -211,7 +211,7 @@ impl ParaTime {
 }
 
 /// Why a committee member did not do it.
-fn link_status(error: &LinkError) -> Status {
+pub(super) fn link_status(error: &LinkError) -> Status {
     match error {
         LinkError::NotFound => {
             let text = "the committee's members are not ready for this ParaTime yet: try again";
@@ -327,33 +327,8 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
     ) -> Result<Response<ppb::QueryResponse>, Status> {
         let raw = request.into_inner().query;
         let query = Query::decode(&raw, MAX_TX_BYTES).map_err(|e| bad_argument("query", e))?;
-        let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
-        for member in self.members(&query.runtime_id).await? {
-            let own = (member == self.state.node_id)
-                .then(|| self.state.services.worker(&query.runtime_id));
-            let answer = match own.flatten() {
-                Some(worker) => {
-                    worker.run_query(query.to_pb()).await.map_err(|e| worker_status(&e))
-                }
-                None => self
-                    .state
-                    .links
-                    .run_query(&member, raw.clone())
-                    .await
-                    .map_err(|e| link_status(&e)),
-            };
-            match answer {
-                Ok(answer) => {
-                    return Ok(Response::new(ppb::QueryResponse {
-                        round: answer.round,
-                        state_root: answer.state_root,
-                        output: answer.output,
-                    }));
-                }
-                Err(status) => last = status,
-            }
-        }
-        Err(last)
+        let answer = self.ask_patiently(&query, &raw).await?;
+        Ok(Response::new(answer))
     }
 
     async fn reveal(

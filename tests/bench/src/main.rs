@@ -1,4 +1,5 @@
-//! Measures Paralith. `bench WHAT`, where `WHAT` is `application`, `runtime`, `dev` or `localnet`;
+//! Measures Paralith. `bench WHAT`, where `WHAT` is `application`, `consensus`, `runtime`, `dev` or
+//! `localnet`;
 //! `scripts/bench.sh` runs them all, with the examples that measure single crates.
 //!
 //! Results go to standard output, one JSON object a line; what they mean goes to standard error.
@@ -6,6 +7,7 @@
 //! to other machines; absolute numbers do not.
 
 mod application;
+mod consensus;
 mod dev;
 mod load;
 mod localnet;
@@ -20,16 +22,18 @@ use anyhow::Result;
 const USAGE: &str = "\
 usage: bench WHAT
   application  signed transfers through the consensus application, durably stored
+  consensus    the same through CometBFT, beside its own key-value store
   runtime      calls of the reference runtimes in fresh, metered instances
   dev          start of a development chain to its first final confidential transaction; memory
   localnet     the same on a network of processes; latency, throughput, stall after a kill -9
 `dev` and `localnet` run the `paralith` beside this program, or the one that PARALITH_BIN names;
-`localnet` needs CometBFT.";
+`consensus` and `localnet` need CometBFT.";
 
 fn main() -> ExitCode {
     let what = std::env::args().nth(1);
     let result = match what.as_deref() {
         Some("application") => application::run(),
+        Some("consensus") => with_tokio(consensus::run()),
         Some("runtime") => runtime::run(),
         Some("dev") => with_tokio(dev::run()),
         Some("localnet") => with_tokio(localnet::run()),
