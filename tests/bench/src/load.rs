@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::report::Samples;
 
 /// Gas that transactions allow.
-const GAS: u64 = 1_000_000;
+const GAS: u64 = 5_000_000;
 /// A sender may be at most 64 transactions ahead of the final ones; then it waits so long.
 const PAUSE: Duration = Duration::from_millis(20);
 const KEY: Domain = Domain::new("paralith/bench-sender/v1");
