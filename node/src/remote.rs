@@ -16,6 +16,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height, PublicKey, RuntimeId};
+use paralith_worker::ProvenValue;
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::registry::v1::registry_service_client::RegistryServiceClient;
 use tokio::sync::{broadcast, watch};
@@ -75,9 +76,6 @@ struct Cache {
     /// The newest last.
     roots: VecDeque<(Hash, CachedState)>,
 }
-
-/// A value, or its absence, and the proof.
-type ProvenValue = (Option<Vec<u8>>, Vec<u8>);
 
 #[derive(Debug, Default)]
 struct CachedState {

@@ -200,9 +200,9 @@ impl Patience {
         if !passes || tokio::time::Instant::now() >= self.until {
             return false;
         }
-        // Late or lagging: it is asked again all the same.
-        let _ = tokio::time::timeout_at(self.until, self.blocks.recv()).await;
-        true
+        // Late or lagging: it is asked again all the same. Closed: no block comes any more.
+        let came = tokio::time::timeout_at(self.until, self.blocks.recv()).await;
+        !matches!(came, Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Measures Paralith. `bench WHAT`, where `WHAT` is `application`, `consensus`, `runtime`, `dev` or
-//! `localnet`;
-//! `scripts/bench.sh` runs them all, with the examples that measure single crates.
+//! `localnet`; `scripts/bench.sh` runs them all, with the examples that measure single crates.
 //!
 //! Results go to standard output, one JSON object a line; what they mean goes to standard error.
 //! Every run is bounded in time. What is compared is measured in one run, so that ratios carry over

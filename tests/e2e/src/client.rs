@@ -240,8 +240,15 @@ fn value(output: &Output) -> Result<Value, Refusal> {
     }
 }
 
+/// The last block of a ParaTime, if a node has applied it and has its state.
+pub async fn in_step(client: &mut Client, endpoint: &str, name: &str) -> Option<roothash::Header> {
+    let (round, root) = applied(endpoint, name).await?;
+    let last = client.state(name).await.last_block;
+    (round == last.round.0 && root == last.state_root.as_bytes()).then_some(last)
+}
+
 /// Of a ParaTime, as a node has applied it: round and state root.
-pub async fn applied(endpoint: &str, name: &str) -> Option<(u64, Vec<u8>)> {
+async fn applied(endpoint: &str, name: &str) -> Option<(u64, Vec<u8>)> {
     use npb::node_service_client::NodeServiceClient;
     let mut service = NodeServiceClient::connect(endpoint.to_string()).await.ok()?;
     let status = service.get_status(npb::GetStatusRequest {}).await.ok()?.into_inner();

@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Refusal, account_key, address, applied, receipt, refusal};
+pub use client::{Client, Refusal, account_key, address, in_step, receipt, refusal};
 pub use dev::{Dev, DevOptions};
 pub use localnet::{Localnet, Node};
 pub use process::{Process, kill, processes_of};
@@ -81,6 +81,15 @@ pub fn binary() -> PathBuf {
 pub fn root() -> PathBuf {
     let own = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
     PathBuf::from(own).ancestors().nth(2).unwrap().to_path_buf()
+}
+
+/// Whether a test cannot run because there is no CometBFT; if so, says that it is skipped and why.
+pub fn skipped_without_cometbft(test: &str) -> bool {
+    let skipped = consensus_engine::find_binary().is_err();
+    if skipped {
+        println!("SKIPPED {test}: no cometbft binary (make setup builds it where Go is installed)");
+    }
+    skipped
 }
 
 /// A folder that is removed when it is dropped.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use consensus_api::address as addresses;
 use consensus_api::event::EventKind;
 use consensus_api::roothash::{HeaderType, RoundFinalised};
-use e2e::{Client, Localnet, Seen, Watch, address, claim, until};
+use e2e::{Client, Localnet, Seen, Watch, address, claim, in_step, until};
 use paralith::cli::localnet::ROUND_TIMEOUT_BLOCKS;
 use paralith::dev::shape;
 use paralith_types::{Address, PublicKey, RuntimeId};
@@ -161,8 +161,7 @@ fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> (BTreeMap<Add
 
 /// Runs the row's network until its fault has shown, and checks everything that the table says.
 fn run(test: &str, row: &Row) {
-    if consensus_engine::find_binary().is_err() {
-        println!("SKIPPED {test}: no cometbft binary (make setup builds it where Go is installed)");
+    if e2e::skipped_without_cometbft(test) {
         return;
     }
     claim(async {
@@ -252,9 +251,7 @@ async fn same_root(net: &Localnet, client: &mut Client, row: &Row) {
     });
     for node in honest {
         until(&format!("{} has the chain's state", node.name), async || {
-            let (round, root) = e2e::applied(&node.endpoint, "tokens").await?;
-            let last = client.state("tokens").await.last_block;
-            (round == last.round.0 && root == last.state_root.as_bytes()).then_some(())
+            in_step(client, &node.endpoint, "tokens").await
         })
         .await;
     }

@@ -29,8 +29,7 @@ const TRIES: u32 = 12;
 type UserCall = (&'static str, &'static str, Value);
 
 fn on_a_network(test: &str, run: impl AsyncFnOnce(&Localnet)) {
-    if consensus_engine::find_binary().is_err() {
-        println!("SKIPPED {test}: no cometbft binary (make setup builds it where Go is installed)");
+    if e2e::skipped_without_cometbft(test) {
         return;
     }
     claim(async {

@@ -122,8 +122,7 @@ async fn kill_one(net: &Localnet, random: &mut Random) -> String {
 #[test]
 fn a_network_survives_the_death_of_any_of_its_processes() {
     let name = "a_network_survives_the_death_of_any_of_its_processes";
-    if consensus_engine::find_binary().is_err() {
-        println!("SKIPPED {name}: no cometbft binary (make setup builds it where Go is installed)");
+    if e2e::skipped_without_cometbft(name) {
         return;
     }
     let mut random = Random::seeded();

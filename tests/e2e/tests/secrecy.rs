@@ -8,7 +8,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use consensus_api::address as addresses;
-use e2e::{Client, Localnet, address, applied, claim, cli, until};
+use e2e::{Client, Localnet, address, claim, cli, in_step, until};
 use paralith_crypto::SigningKey;
 use paralith_types::Address;
 use serde_json::json;
@@ -109,8 +109,7 @@ fn search(folder: &Path, needles: &[Needle], found: &mut Vec<(Place, String, Str
 #[test]
 fn no_disk_and_no_wire_shows_a_secret_transfer_while_a_public_one_is_everywhere() {
     let name = "no_disk_and_no_wire_shows_a_secret_transfer_while_a_public_one_is_everywhere";
-    if consensus_engine::find_binary().is_err() {
-        println!("SKIPPED {name}: no cometbft binary (make setup builds it where Go is installed)");
+    if e2e::skipped_without_cometbft(name) {
         return;
     }
     claim(async {
@@ -146,9 +145,7 @@ fn no_disk_and_no_wire_shows_a_secret_transfer_while_a_public_one_is_everywhere(
             // The whole network has it.
             for node in net.nodes().iter().filter(|node| node.name.starts_with("compute")) {
                 until(&format!("{} has the chain's state", node.name), async || {
-                    let (round, root) = applied(&node.endpoint, runtime).await?;
-                    let last = client.state(runtime).await.last_block;
-                    (round == last.round.0 && root == last.state_root.as_bytes()).then_some(())
+                    in_step(&mut client, &node.endpoint, runtime).await
                 })
                 .await;
             }

@@ -125,8 +125,7 @@ fn has_one_stream_and_nothing_else(node: &str, child: &Child, data: &str) {
 #[test]
 fn trusted_processes_have_one_stream_and_nothing_else() {
     let name = "trusted_processes_have_one_stream_and_nothing_else";
-    if consensus_engine::find_binary().is_err() {
-        println!("SKIPPED {name}: no cometbft binary (make setup builds it where Go is installed)");
+    if e2e::skipped_without_cometbft(name) {
         return;
     }
     claim(async {
