@@ -1,9 +1,10 @@
-//! Pages by hash: what was read (and, where it matters, verified) once is not read again.
+//! Pages and values by hash: what was read (and, where it matters, verified) once is not read again.
 //!
-//! A page's hash names its content, so an entry is never out of date. The oldest entry makes room.
+//! A hash names its content, so an entry is never out of date. The oldest entry makes room.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paralith_types::Hash;
 
@@ -43,5 +44,78 @@ impl PageCache {
 
     pub(crate) fn page(&self, hash: &Hash) -> Option<Arc<Page>> {
         self.pages.get(hash).cloned()
+    }
+}
+
+/// Values that were verified, by their hashes, for all trees that share it. The newest few stay.
+#[derive(Clone, Default)]
+pub struct VerifiedValues {
+    inner: Arc<Mutex<Values>>,
+}
+
+#[derive(Default)]
+struct Values {
+    values: BTreeMap<Hash, Vec<u8>>,
+    order: VecDeque<Hash>,
+    bytes: usize,
+}
+
+/// Most bytes of the values that are kept.
+const VALUES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What a value takes besides its bytes, so that many short ones are bounded, too.
+const ENTRY_BYTES: usize = 128;
+
+impl VerifiedValues {
+    pub(crate) fn get(&self, hash: &Hash) -> Option<Vec<u8>> {
+        self.lock().values.get(hash).cloned()
+    }
+
+    pub(crate) fn insert(&self, hash: Hash, value: &[u8]) {
+        let mut inner = self.lock();
+        let size = |value: &[u8]| value.len().saturating_add(ENTRY_BYTES);
+        if size(value) > VALUES_BYTES_MAX || inner.values.contains_key(&hash) {
+            return;
+        }
+        inner.bytes = inner.bytes.saturating_add(size(value));
+        inner.values.insert(hash, value.to_vec());
+        inner.order.push_back(hash);
+        while inner.bytes > VALUES_BYTES_MAX {
+            let Some(oldest) = inner.order.pop_front() else { break };
+            if let Some(gone) = inner.values.remove(&oldest) {
+                inner.bytes = inner.bytes.saturating_sub(size(&gone));
+            }
+        }
+    }
+
+    /// A panic of another thread leaves it usable: at worst a value is read again.
+    fn lock(&self) -> MutexGuard<'_, Values> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for VerifiedValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedValues({} bytes)", self.lock().bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_values_stay_within_the_bound() {
+        let values = VerifiedValues::default();
+        let (size, count) = (VALUES_BYTES_MAX / 8, 12_u8);
+        for number in 0..count {
+            values.insert(Hash([number; 32]), &vec![number; size]);
+            values.insert(Hash([number; 32]), &vec![number; size]);
+        }
+        let kept: Vec<u8> =
+            (0..count).filter(|number| values.get(&Hash([*number; 32])).is_some()).collect();
+        assert_eq!(kept, [5, 6, 7, 8, 9, 10, 11]);
+        values.insert(Hash([99; 32]), &vec![0; VALUES_BYTES_MAX]);
+        assert_eq!(values.get(&Hash([99; 32])), None, "larger than all room there is");
+        assert_eq!(values.get(&Hash([11; 32])), Some(vec![11; size]));
     }
 }

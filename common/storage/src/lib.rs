@@ -32,6 +32,7 @@ mod tree;
 mod update;
 mod verified;
 
+pub use cache::VerifiedValues;
 pub use error::StorageError;
 pub use flat::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 pub use hash::EMPTY_ROOT;

@@ -49,6 +49,11 @@ impl Prepared {
         self.root.hash()
     }
 
+    /// The version that it is made from; none: the empty map.
+    pub fn base(&self) -> Option<u64> {
+        self.base
+    }
+
     /// The version that it will be.
     pub fn version(&self) -> u64 {
         self.version

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use paralith_types::Hash;
 
-use crate::cache::PageCache;
+use crate::cache::{PageCache, VerifiedValues};
 use crate::hash::{EMPTY_ROOT, key_hash, nibble, value_hash};
 use crate::page::{MAX_DEPTH, MAX_NODE_BYTES, NodeId, Page, Pages, Slot};
 use crate::update::{Update, update};
@@ -36,6 +36,7 @@ pub struct VerifiedTree<S> {
     /// The root that the last changes lead to, and the version they were for.
     computed: Option<(u64, Slot)>,
     cache: PageCache,
+    values: VerifiedValues,
 }
 
 impl<S: NodeSource> VerifiedTree<S> {
@@ -47,7 +48,14 @@ impl<S: NodeSource> VerifiedTree<S> {
     /// The same with room for another number of pages (of about two kilobytes) in the cache.
     pub fn with_cache(source: S, version: u64, root: Hash, pages_max: usize) -> Self {
         let cache = PageCache::new(pages_max);
-        Self { source, version, root, root_slot: None, computed: None, cache }
+        let values = VerifiedValues::default();
+        Self { source, version, root, root_slot: None, computed: None, cache, values }
+    }
+
+    /// Shares verified values with other trees.
+    #[must_use]
+    pub fn with_values(self, values: VerifiedValues) -> Self {
+        Self { values, ..self }
     }
 
     /// The version that is read.
@@ -86,11 +94,15 @@ impl<S: NodeSource> VerifiedTree<S> {
         }
         match slot {
             Slot::Leaf { key: found, value } if found == hashed => {
+                if let Some(bytes) = self.values.get(&value) {
+                    return Ok(Some(bytes));
+                }
                 let bytes =
                     self.source.value(key)?.ok_or(StorageError::Missing { what: "a value" })?;
                 if value_hash(&bytes) != value {
                     return Err(StorageError::Unverifiable { what: "value" });
                 }
+                self.values.insert(value, &bytes);
                 Ok(Some(bytes))
             }
             Slot::Empty | Slot::Leaf { .. } => Ok(None),
@@ -111,6 +123,10 @@ impl<S: NodeSource> VerifiedTree<S> {
         let Update { root, written, .. } = update(&mut self.pages(), root, next_version, changes)?;
         for (hash, page) in written {
             self.cache.insert(hash, page);
+        }
+        // Most of what a version writes, the next one reads.
+        for value in changes.values().flatten() {
+            self.values.insert(value_hash(value), value);
         }
         self.computed = Some((next_version, root));
         Ok(root.hash())

@@ -140,13 +140,57 @@ pub struct Verified {
     pub transaction: Transaction,
 }
 
-/// Reads a raw transaction for this chain and runtime and verifies its signature.
-pub fn open(
+/// A transaction of the right form and place, whose signature is not looked at yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    hash: Hash,
+    signed: SignedTransaction,
+    transaction: Transaction,
+}
+
+impl Unverified {
+    /// Identifies it: the hash of its raw bytes.
+    pub fn hash(&self) -> &Hash {
+        &self.hash
+    }
+
+    /// Who signed it, if the signature is right.
+    pub fn signer(&self) -> &PublicKey {
+        &self.signed.public_key
+    }
+
+    /// What was signed, if the signature is right.
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// Verifies the signature.
+    pub fn verify(self) -> Result<Verified, TxError> {
+        let SignedTransaction { transaction, public_key, signature } = &self.signed;
+        let context = &self.transaction.chain_context;
+        ed25519::verify(public_key, SIGNATURE_DOMAIN, context, transaction, signature)
+            .map_err(|_| TxError::InvalidSignature)?;
+        Ok(self.verified_before())
+    }
+
+    /// For who has verified the signature of a transaction of this hash before.
+    pub fn verified_before(self) -> Verified {
+        Verified {
+            hash: self.hash,
+            sender: self.signed.public_key,
+            sender_address: address::of_key(&self.signed.public_key),
+            transaction: self.transaction,
+        }
+    }
+}
+
+/// Reads a raw transaction for this chain and runtime.
+pub fn read(
     raw: &[u8],
     chain_context: &ChainContext,
     runtime_id: &RuntimeId,
     limit_bytes: usize,
-) -> Result<Verified, TxError> {
+) -> Result<Unverified, TxError> {
     if raw.len() > limit_bytes {
         return Err(TxError::Oversized { limit: limit_bytes, got: raw.len() });
     }
@@ -164,20 +208,17 @@ pub fn open(
         let (expected, got) = (runtime_id.to_string(), transaction.runtime_id.to_string());
         return Err(TxError::WrongRuntime { expected, got });
     }
-    ed25519::verify(
-        &signed.public_key,
-        SIGNATURE_DOMAIN,
-        chain_context,
-        &signed.transaction,
-        &signed.signature,
-    )
-    .map_err(|_| TxError::InvalidSignature)?;
-    Ok(Verified {
-        hash: hash_of(raw),
-        sender: signed.public_key,
-        sender_address: address::of_key(&signed.public_key),
-        transaction,
-    })
+    Ok(Unverified { hash: hash_of(raw), signed, transaction })
+}
+
+/// Reads a raw transaction for this chain and runtime and verifies its signature.
+pub fn open(
+    raw: &[u8],
+    chain_context: &ChainContext,
+    runtime_id: &RuntimeId,
+    limit_bytes: usize,
+) -> Result<Verified, TxError> {
+    read(raw, chain_context, runtime_id, limit_bytes)?.verify()
 }
 
 /// Identifies a transaction: the hash of its signed bytes as they travel.

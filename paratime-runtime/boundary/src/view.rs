@@ -1,5 +1,7 @@
 //! Consensus as a trusted side sees it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use consensus_app::App;
@@ -18,6 +20,10 @@ const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 /// validators who left cannot lead a trusted side astray with impunity.
 const MAX_STEP: u64 = 1000;
 
+/// How many proven values are kept, and how many bytes of them.
+const PROVEN_MAX: usize = 1024;
+const PROVEN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How many of the newest headers are verified one by one: a proposal may pin a height that lies a
 /// little behind the newest.
 const KEPT_STEPS: u64 = 32;
@@ -27,6 +33,31 @@ const KEPT_STEPS: u64 = 32;
 pub struct ChainView {
     light: LightClient,
     chain_context: ChainContext,
+    proven: RefCell<Proven>,
+}
+
+/// Values that were proven before: state at a height does not change.
+#[derive(Default)]
+struct Proven {
+    values: BTreeMap<(Height, Vec<u8>), Option<Vec<u8>>>,
+    bytes: usize,
+}
+
+impl Proven {
+    fn add(&mut self, height: Height, key: &[u8], value: &Option<Vec<u8>>) {
+        let size = |key: &[u8], value: &Option<Vec<u8>>| {
+            key.len().saturating_add(value.as_ref().map_or(0, Vec::len))
+        };
+        self.bytes = self.bytes.saturating_add(size(key, value));
+        if let Some(old) = self.values.insert((height, key.to_vec()), value.clone()) {
+            self.bytes = self.bytes.saturating_sub(size(key, &old));
+        }
+        // The oldest heights leave first: nearly everything is asked at the newest.
+        while self.bytes > PROVEN_BYTES_MAX || self.values.len() > PROVEN_MAX {
+            let Some(((_, key), value)) = self.values.pop_first() else { break };
+            self.bytes = self.bytes.saturating_sub(size(&key, &value));
+        }
+    }
 }
 
 impl fmt::Debug for ChainView {
@@ -48,7 +79,7 @@ impl ChainView {
         let validators: Vec<_> = validators.iter().map(|v| (v.consensus_key, v.power)).collect();
         let first = document.genesis.initial_height;
         let light = LightClient::from_genesis(&chain_id, first, &validators)?;
-        Ok(Self { light, chain_context })
+        Ok(Self { light, chain_context, proven: RefCell::default() })
     }
 
     /// Begins with the header that an earlier view of this chain has sealed.
@@ -57,7 +88,7 @@ impl ChainView {
         // A header of another chain is of no use: no block of this one follows it.
         let light = LightClient::from_trusted(trusted);
         let chain_context = document.hash().map_err(|e| ViewError::Genesis(e.to_string()))?;
-        Ok(Self { light, chain_context })
+        Ok(Self { light, chain_context, proven: RefCell::default() })
     }
 
     /// The newest verified header, to be sealed.
@@ -149,8 +180,15 @@ impl ChainView {
         height: Height,
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, ViewError> {
+        // By the root, too: a height that is not proven any more gives no answer.
+        let known = self.app_hash(height).is_some();
+        let place = (height, key.to_vec());
+        if let Some(value) = self.proven.borrow().values.get(&place).filter(|_| known) {
+            return Ok(value.clone());
+        }
         let (value, proof) = callbacks.consensus_get(height.0, key)?;
         self.light.verify_state(height, key, value.as_deref(), &proof)?;
+        self.proven.borrow_mut().add(height, key, &value);
         Ok(value)
     }
 

@@ -23,6 +23,7 @@ mod error;
 mod facts;
 mod guest;
 mod keys;
+mod known;
 pub mod process;
 mod read;
 mod release;

@@ -82,6 +82,7 @@ impl Final {
             runtime: &self.runtime,
             epoch: self.epoch,
             keys: self.keys.as_ref(),
+            known: &session.known,
         }
     }
 

@@ -3,6 +3,8 @@
 //! The fork-and-clone attack ends here: of two executions on one state only that one opens whose
 //! results consensus took.
 
+use std::collections::BTreeMap;
+
 use paralith_boundary::{Callbacks, pb};
 use paralith_proto::Wire;
 use paralith_types::{Hash, Round};
@@ -39,9 +41,10 @@ pub(crate) fn release(
         previous_hash: header.previous_hash,
         batch_hash: header.batch_hash,
     };
+    let by_tx: BTreeMap<Hash, &IoLeaf> = leaves.iter().map(|leaf| (leaf.tx_hash, leaf)).collect();
     let opened = outputs
         .into_iter()
-        .map(|output| open(sealer.as_ref(), &place, &leaves, output).map(|output| output.to_pb()))
+        .map(|output| open(sealer.as_ref(), &place, &by_tx, output).map(|output| output.to_pb()))
         .collect::<Result<_, _>>()?;
     Ok(pb::Released { outputs: opened })
 }
@@ -49,13 +52,12 @@ pub(crate) fn release(
 fn open(
     sealer: Option<&Sealer>,
     place: &Place,
-    leaves: &[IoLeaf],
+    leaves: &BTreeMap<Hash, &IoLeaf>,
     output: SealedOutput,
 ) -> Result<OpenedOutput, TrustedError> {
     let SealedOutput { tx_hash, sealed } = output;
     let bad = |what: &str| TrustedError::BadOutputs(format!("transaction {tx_hash}: {what}"));
-    let leaf = leaves.iter().find(|leaf| leaf.tx_hash == tx_hash);
-    let leaf = leaf.ok_or_else(|| bad("it is not in the round"))?;
+    let leaf = leaves.get(&tx_hash).ok_or_else(|| bad("it is not in the round"))?;
     let (blinding, output) = match sealer {
         None => (Hash::ZERO, sealed),
         Some(sealer) => {

@@ -59,6 +59,7 @@ pub(crate) fn execute(
         runtime: &inputs.runtime,
         epoch: inputs.epoch,
         keys: inputs.keys.as_ref(),
+        known: &session.known,
     };
     check_batch(&inputs, &opener, &transactions)?;
     let sealer = session.sealer(inputs.keys.as_ref());

@@ -11,6 +11,7 @@ use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId};
 
 use super::error::TrustedError;
 use super::facts::{At, check_code};
+use super::known::KnownSignatures;
 use super::sealer::Sealer;
 use super::state::KeptTree;
 use crate::wasm::Module;
@@ -36,6 +37,7 @@ pub(crate) struct Session {
     /// The view as the host was last given it to keep.
     pub(crate) kept: Mutex<Vec<u8>>,
     pub(crate) secrets: Mutex<Secrets>,
+    pub(crate) known: KnownSignatures,
     pub(crate) execution: Mutex<KeptTree>,
     pub(crate) reads: Mutex<KeptTree>,
 }

@@ -8,9 +8,11 @@ use paralith_boundary::{ChainView, pb};
 use paralith_crypto::hash::{Domain, hash};
 use paralith_crypto::{AeadKey, HpkeSecret, SigningKey, seal};
 use paralith_genesis::Document;
+use paralith_storage::VerifiedValues;
 use paralith_types::{ChainContext, CodeId, PublicKey, RuntimeId};
 
 use super::error::TrustedError;
+use super::known::KnownSignatures;
 use super::session::{Randomness, Secrets, Session, lock};
 use super::state::KeptTree;
 use crate::wasm::{Engine, Module};
@@ -90,6 +92,7 @@ pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedE
         code: module.as_ref().map(crate::wasm::Module::code_id),
         height: view.proven_height(),
     };
+    let values = VerifiedValues::default();
     let session = Session {
         chain,
         runtime_id,
@@ -103,8 +106,9 @@ pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedE
         kept: Mutex::new(view.to_sealed()),
         view: Mutex::new(view),
         secrets: Mutex::new(Secrets::default()),
-        execution: Mutex::new(KeptTree::default()),
-        reads: Mutex::new(KeptTree::default()),
+        known: KnownSignatures::default(),
+        execution: Mutex::new(KeptTree::with_values(values.clone())),
+        reads: Mutex::new(KeptTree::with_values(values)),
     };
     Ok((session, pb::Started { claims: claims.encode() }))
 }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use paralith_boundary::Callbacks;
-use paralith_storage::{Changes, EMPTY_ROOT, NodeSource, StorageError, VerifiedTree};
+use paralith_storage::{
+    Changes, EMPTY_ROOT, NodeSource, StorageError, VerifiedTree, VerifiedValues,
+};
 use paralith_types::{Hash, Round};
 
 use super::error::TrustedError;
@@ -41,9 +43,15 @@ pub(crate) struct KeptTree {
     computed: Option<(Round, Hash)>,
     /// Whether the last use found all that it needed.
     trusted: bool,
+    values: VerifiedValues,
 }
 
 impl KeptTree {
+    /// One that shares verified values with others: a value's hash is all that binds it.
+    pub(crate) fn with_values(values: VerifiedValues) -> Self {
+        Self { values, ..Self::default() }
+    }
+
     /// The tree at a final root, the one that `round` led to.
     pub(crate) fn at(&mut self, callbacks: &Callbacks, round: Round, root: Hash) -> &mut HostTree {
         // Pages that an execution computed name their children by the round's number. If the round
@@ -56,7 +64,9 @@ impl KeptTree {
         }
         self.trusted = false;
         let source = || HostSource { callbacks: callbacks.clone(), round };
-        let tree = self.tree.get_or_insert_with(|| VerifiedTree::new(source(), round.0, root));
+        let values = self.values.clone();
+        let new = || VerifiedTree::new(source(), round.0, root).with_values(values);
+        let tree = self.tree.get_or_insert_with(new);
         *tree.source_mut() = source();
         if (tree.version(), tree.root()) != (round.0, root) {
             tree.advance(round.0, root);

@@ -18,6 +18,7 @@ use paratime_api::{EnvelopeError, TxError};
 
 use super::error::TrustedError;
 use super::guest::Guest;
+use super::known::KnownSignatures;
 use crate::wasm::Export;
 
 /// Most bytes of a single transaction.
@@ -29,6 +30,7 @@ pub(crate) struct Opener<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) epoch: Epoch,
     pub(crate) keys: Option<&'a RuntimeKeys>,
+    pub(crate) known: &'a KnownSignatures,
 }
 
 /// What a transaction gave.
@@ -44,7 +46,7 @@ pub(crate) struct Receipt {
 impl Opener<'_> {
     /// Reads a transaction; an error is the sender's fault.
     pub(crate) fn open(&self, raw: &[u8]) -> Result<Verified, TxError> {
-        let verified = tx::open(raw, self.chain, &self.runtime.id, MAX_TX_BYTES)?;
+        let verified = self.known.open(raw, self.chain, &self.runtime.id, MAX_TX_BYTES)?;
         self.admit(&verified.transaction.body)?;
         let (limit, got) = (self.runtime.batching.max_batch_gas, verified.transaction.gas_limit);
         if got > limit { Err(TxError::GasLimit { limit, got }) } else { Ok(verified) }
