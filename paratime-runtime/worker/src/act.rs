@@ -42,6 +42,7 @@ pub(crate) fn propose(
     let batch = shared.pool().batch(&situation.batching);
     let transactions: Vec<Vec<u8>> = batch.into_iter().map(|tx| tx.raw).collect();
     header.batch_hash = batch_hash(&hashes(&transactions));
+    tracing::debug!(round, rank, transactions = transactions.len(), "proposes");
     let proposal = signed(shared, &header, transactions);
     shared.store.keep_own_proposal(round, rank, &proposal)?;
     let input = send_proposal(shared, tasks, &proposal)?;
@@ -117,6 +118,7 @@ pub(crate) fn vote(
         None => {
             let message = sign_vote(shared, proposal, ballot);
             shared.store.keep_own_vote(round, rank, &message)?;
+            tracing::debug!(round, rank, "votes");
             message
         }
     };
@@ -206,7 +208,10 @@ async fn executed(
     {
         return Err(invalid("the batch is larger than the runtime allows"));
     }
+    let round = proposal.header.round.0;
+    tracing::debug!(round, transactions = size, "executes");
     let executed = shared.trusted(move |side| trusted::execute(side, batch)).await?;
+    tracing::debug!(round, "has executed");
     keep(shared, proposal, executed)
 }
 
@@ -229,6 +234,7 @@ fn keep(
         if prepared.root() != results.state_root {
             return Err(invalid("the write log does not lead to the signed state root"));
         }
+        shared.keep_prepared(prepared);
     }
     let outcome = RoundData {
         header: None,

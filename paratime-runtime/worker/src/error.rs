@@ -55,6 +55,10 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
+    /// The codes that say that a worker cannot tell yet: it is not ready, its trusted side has no
+    /// keys, its pool is full.
+    pub(crate) const NOT_YET: [u32; 3] = [1, 5, 11];
+
     /// Stable code within module "worker".
     pub fn code(&self) -> u32 {
         match self {

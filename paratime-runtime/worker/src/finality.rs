@@ -67,7 +67,10 @@ async fn apply(shared: &Shared, header: Header) -> Result<(), WorkerError> {
     }
     let own = shared.store.outcome(round, &header.state_root, &header.io_root)?;
     let found = match own {
-        Some(data) => checked(shared, &header, data),
+        Some(data) => {
+            let kept = shared.take_prepared(latest, round, &header.state_root);
+            checked(shared, &header, data, kept)
+        }
         None => Err(WorkerError::NotFound),
     };
     let (data, prepared) = match found {
@@ -76,6 +79,7 @@ async fn apply(shared: &Shared, header: Header) -> Result<(), WorkerError> {
     };
     let extra = shared.store.applied(round, &data)?;
     shared.tree.commit(prepared, extra, true)?;
+    tracing::debug!(round, transactions = data.leaves.len(), "has applied");
     let mut pool = shared.pool();
     for leaf in &data.leaves {
         if let Ok(hash) = Hash::try_from(leaf.tx_hash.as_slice()) {
@@ -90,7 +94,7 @@ async fn fetch(shared: &Shared, header: &Header) -> Result<(RoundData, Prepared)
     let mut error = WorkerError::NotFound;
     for peer in sources(shared) {
         match round_of(shared, peer, header.round).await {
-            Ok(data) => match checked(shared, header, data) {
+            Ok(data) => match checked(shared, header, data, None) {
                 Ok(found) => return Ok(found),
                 Err(refused) => error = refused,
             },
@@ -116,18 +120,23 @@ fn sources(shared: &Shared) -> Vec<PublicKey> {
     sources
 }
 
-/// Checks a round's data against its final header; nothing of it is believed before.
+/// Checks a round's data against its final header; nothing of it is believed before. `kept` is the
+/// version that this node computed of the same data.
 fn checked(
     shared: &Shared,
     header: &Header,
     mut data: RoundData,
+    kept: Option<Prepared>,
 ) -> Result<(RoundData, Prepared), WorkerError> {
     let leaves = leaves_of(&data)?;
     if io_root(&leaves) != header.io_root {
         return Err(invalid("the leaves do not have the header's I/O root"));
     }
     let base = shared.tree.latest()?.map(|(version, _)| version);
-    let prepared = shared.tree.prepare(base, header.round.0, &changes_of(&data.changes))?;
+    let prepared = match kept {
+        Some(prepared) => prepared,
+        None => shared.tree.prepare(base, header.round.0, &changes_of(&data.changes))?,
+    };
     if prepared.root() != header.state_root {
         return Err(invalid("the write log does not lead to the header's state root"));
     }
@@ -165,6 +174,7 @@ pub(crate) async fn release(shared: &Shared) -> Result<(), WorkerError> {
         if let Some(data) = shared.store.round(round)? {
             let data = open(shared, round, data).await?;
             publish(shared, round, data);
+            tracing::debug!(round, "has opened");
         }
         shared.store.released_to(round)?;
         released = round;

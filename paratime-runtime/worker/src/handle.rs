@@ -5,18 +5,16 @@ use std::sync::Arc;
 
 use paralith_crypto::merkle::merkle_proof;
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
-use paralith_proto::pb::paratime::v1::{self as pb, Confirmation as Level, Error, Output, Receipt};
+use paralith_proto::pb::paratime::v1::{self as pb, Confirmation as Level, Output, Receipt};
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
 use paralith_proto::{Canonical, Wire};
 use paralith_types::{Hash, PublicKey};
 use paratime_api::output::IoLeaf;
-use paratime_api::tx;
 use tokio::sync::{broadcast, watch};
 
+use crate::admission::Admission;
 use crate::byzantine::Byzantine;
 use crate::error::WorkerError;
-use crate::pool::PoolTx;
 use crate::round::{Input, Situation};
 use crate::shared::{Confirmation, Shared, Status};
 use crate::wire::{open_proposal, open_vote};
@@ -26,6 +24,7 @@ use crate::{finality, trusted};
 #[derive(Clone)]
 pub struct WorkerHandle {
     shared: Arc<Shared>,
+    admission: Arc<Admission>,
     stop: watch::Sender<bool>,
 }
 
@@ -37,7 +36,8 @@ impl fmt::Debug for WorkerHandle {
 
 impl WorkerHandle {
     pub(crate) fn new(shared: Arc<Shared>, stop: watch::Sender<bool>) -> Self {
-        Self { shared, stop }
+        let admission = Arc::new(Admission::start(&shared));
+        Self { shared, admission, stop }
     }
 
     /// Ends the worker's loop.
@@ -54,18 +54,8 @@ impl WorkerHandle {
         from: Option<PublicKey>,
         raws: Vec<Vec<u8>>,
     ) -> Vec<Output> {
-        let outcomes = self.admit(&raws).await;
-        let new: Vec<Vec<u8>> = outcomes
-            .iter()
-            .zip(raws)
-            .filter(|(outcome, _)| matches!(outcome.result, Some(OutputResult::Ok(_))))
-            .map(|(_, raw)| raw)
-            .collect();
-        let workers = self.shared.workers();
-        if !new.is_empty() && from.is_none_or(|from| !workers.contains(&from)) {
-            self.pass_on(workers, new);
-        }
-        outcomes
+        let from_worker = from.is_some_and(|from| self.shared.workers().contains(&from));
+        self.admission.take(from_worker, raws).await
     }
 
     /// The receipt of a transaction whose round is final and open.
@@ -189,79 +179,6 @@ impl WorkerHandle {
         }
         Ok(())
     }
-
-    async fn admit(&self, raws: &[Vec<u8>]) -> Vec<Output> {
-        let opened: Vec<Result<PoolTx, Error>> = raws.iter().map(|raw| self.open(raw)).collect();
-        let ask: Vec<Vec<u8>> = opened.iter().flatten().map(|tx| tx.raw.clone()).collect();
-        let checked = if ask.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.shared.trusted(move |side| trusted::check(side, ask)).await
-        };
-        let mut checked = match checked {
-            Ok(results) => results.into_iter(),
-            Err(error) => {
-                let refused = |_| Output { result: Some(OutputResult::Error(refusal(&error))) };
-                return raws.iter().map(refused).collect();
-            }
-        };
-        let now_ms = self.shared.now_ms();
-        let mut pool = self.shared.pool();
-        let mut admit = |tx: PoolTx| match checked.next().and_then(|output| output.result) {
-            Some(OutputResult::Error(error)) => OutputResult::Error(error),
-            Some(OutputResult::Ok(_)) => match pool.add(now_ms, tx) {
-                Ok(()) => OutputResult::Ok(Vec::new()),
-                Err(error) => OutputResult::Error(refusal(&error)),
-            },
-            None => OutputResult::Error(refusal(&WorkerError::NotReady)),
-        };
-        let outcome = |tx| match tx {
-            Ok(tx) => Output { result: Some(admit(tx)) },
-            Err(error) => Output { result: Some(OutputResult::Error(error)) },
-        };
-        opened.into_iter().map(outcome).collect()
-    }
-
-    /// What can be said without the trusted side.
-    fn open(&self, raw: &[u8]) -> Result<PoolTx, Error> {
-        let situation = self.shared.current().ok_or_else(|| refusal(&WorkerError::NotReady))?;
-        let (config, limits) = (&self.shared.config, &situation.batching);
-        let opened = tx::open(
-            raw,
-            &config.chain_context,
-            &config.runtime_id,
-            limits.max_batch_bytes as usize,
-        )
-        .map_err(|e| error("paratime", e.code(), &e))?;
-        let gas_limit = opened.transaction.gas_limit;
-        if gas_limit > limits.max_batch_gas {
-            let refused =
-                paratime_api::TxError::GasLimit { limit: limits.max_batch_gas, got: gas_limit };
-            return Err(error("paratime", refused.code(), &refused));
-        }
-        let (hash, sender) = (opened.hash, opened.sender);
-        match self.shared.store.round_of_tx(hash.as_bytes()) {
-            Ok(None) => {}
-            Ok(Some(round)) => return Err(refusal(&WorkerError::AlreadyFinal { round })),
-            Err(e) => return Err(refusal(&e.into())),
-        }
-        let raw = raw.to_vec();
-        let tx = PoolTx { hash, sender, nonce: opened.transaction.nonce, gas_limit, raw };
-        self.shared.pool().admits(&tx).map_err(|e| refusal(&e))?;
-        Ok(tx)
-    }
-
-    fn pass_on(&self, workers: Vec<PublicKey>, raws: Vec<Vec<u8>>) {
-        for worker in workers {
-            let (shared, raws) = (Arc::clone(&self.shared), raws.clone());
-            // Bounded by the caller: each call of a user sends once to each worker.
-            tokio::spawn(async move {
-                let id = shared.config.runtime_id;
-                // A worker that is away gets them with the proposal.
-                let _ = shared.links.submit_transactions(worker, id, raws).await;
-            });
-        }
-    }
 }
 
 /// A final receipt: the leaf, its path to the header's I/O root, and the output it commits to.
@@ -293,14 +210,6 @@ fn receipt_of(
         leaf_path: proof.path.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
         output: Some(output.clone()),
     }))
-}
-
-fn refusal(refused: &WorkerError) -> Error {
-    error("worker", refused.code(), refused)
-}
-
-fn error(module: &str, code: u32, message: &dyn fmt::Display) -> Error {
-    Error { module: module.to_string(), code, message: message.to_string() }
 }
 
 /// As far as the machine keeps what is early.

@@ -1,7 +1,7 @@
 //! A compute node's rounds for one ParaTime: the host side, which nobody has to trust.
 //!
 //! ```text
-//! user      -> submit_transactions: signature -> `Check` in the trusted side -> pool -> workers
+//! user      -> submit_transactions -> `Check` of many in the trusted side -> pool -> workers
 //! proposer  -> closes a batch -> signed header, synced -> members
 //! member    -> `Execute` in the trusted side -> outcome synced -> vote, synced -> members
 //! anyone    -> one `ExecutorCommit` with all votes -> the chain's verdict
@@ -14,6 +14,8 @@
 //! those very bytes: a crash is not equivocation.
 
 mod act;
+mod admission;
+mod batcher;
 mod boundary;
 mod byzantine;
 mod chain;
@@ -22,6 +24,7 @@ mod finality;
 mod handle;
 mod host;
 mod links;
+mod passing;
 mod pool;
 mod recheck;
 pub mod round;
@@ -32,6 +35,7 @@ mod view;
 mod wire;
 mod worker;
 
+pub use batcher::Batcher;
 pub use byzantine::Byzantine;
 pub use chain::{Chain, ChainBlock, HeightValue, ProvenValue};
 pub use error::{ChainError, TrustedError, WorkerError};

@@ -47,6 +47,8 @@ pub struct PoolTx {
 struct Entry {
     tx: PoolTx,
     since_ms: u64,
+    /// When it was last found to be one that would be authenticated.
+    checked_ms: u64,
     order: u64,
 }
 
@@ -60,6 +62,8 @@ pub struct TxPool {
     next_nonces: BTreeMap<PublicKey, u64>,
     bytes: usize,
     arrivals: u64,
+    /// The last view, as long as it holds.
+    view: Option<(Batching, PoolView)>,
 }
 
 impl TxPool {
@@ -72,6 +76,7 @@ impl TxPool {
             next_nonces: BTreeMap::new(),
             bytes: 0,
             arrivals: 0,
+            view: None,
         }
     }
 
@@ -97,7 +102,12 @@ impl TxPool {
         self.by_hash.insert(tx.hash, (tx.sender, tx.nonce));
         let order = self.arrivals;
         self.arrivals = self.arrivals.saturating_add(1);
-        let entry = Entry { since_ms: now_ms, order, tx };
+        // A batch that is full stays full, of the same transactions but for gaps that close: what a
+        // machine decides on it is the same.
+        if self.view.as_ref().is_some_and(|(_, view)| !view.full) {
+            self.view = None;
+        }
+        let entry = Entry { since_ms: now_ms, checked_ms: now_ms, order, tx };
         self.by_sender.entry(entry.tx.sender).or_default().insert(entry.tx.nonce, entry);
         Ok(())
     }
@@ -111,11 +121,13 @@ impl TxPool {
             self.by_sender.remove(&sender);
         }
         self.bytes = self.bytes.saturating_sub(entry.tx.raw.len());
+        self.view = None;
         Some(entry.tx)
     }
 
     /// A transaction is final: it leaves, and the sender's next one may follow.
     pub fn finalised(&mut self, hash: &Hash) {
+        self.view = None;
         let Some(tx) = self.remove(hash) else {
             // It never was here, so we lost track of somebody's nonces: better a refusal on record
             // than a transaction that waits for ever behind a gap that has closed.
@@ -130,10 +142,17 @@ impl TxPool {
     }
 
     /// What the machine needs to know.
-    pub fn view(&self, batching: &Batching) -> PoolView {
+    pub fn view(&mut self, batching: &Batching) -> PoolView {
+        if let Some((of, view)) = &self.view
+            && of == batching
+        {
+            return *view;
+        }
         let batch = self.select(batching);
         let count = batch.txs.len().try_into().unwrap_or(u32::MAX);
-        PoolView { waiting: count, full: batch.full, oldest_ms: batch.oldest_ms }
+        let view = PoolView { waiting: count, full: batch.full, oldest_ms: batch.oldest_ms };
+        self.view = Some((batching.clone(), view));
+        view
     }
 
     /// The transactions of the next batch, in order. They stay in the pool until they are final.
@@ -141,11 +160,23 @@ impl TxPool {
         self.select(batching).txs.into_iter().map(|entry| entry.tx.clone()).collect()
     }
 
-    /// Up to `limit` transactions to be checked again.
-    pub fn oldest(&self, limit: usize) -> Vec<PoolTx> {
-        let mut all: Vec<&Entry> = self.by_sender.values().flat_map(BTreeMap::values).collect();
-        all.sort_by_key(|entry| entry.order);
-        all.into_iter().take(limit).map(|entry| entry.tx.clone()).collect()
+    /// Up to `limit` transactions that were last checked before `before_ms`, the oldest first. They
+    /// count as checked now.
+    pub fn to_recheck(&mut self, now_ms: u64, before_ms: u64, limit: usize) -> Vec<PoolTx> {
+        let all = self.by_sender.values_mut().flat_map(BTreeMap::values_mut);
+        let mut due: Vec<&mut Entry> = all.filter(|entry| entry.checked_ms < before_ms).collect();
+        due.sort_by_key(|entry| entry.order);
+        let mark = |entry: &mut Entry| {
+            entry.checked_ms = now_ms;
+            entry.tx.clone()
+        };
+        due.into_iter().take(limit).map(mark).collect()
+    }
+
+    /// All transactions, each sender's in their order.
+    pub fn all(&self) -> Vec<PoolTx> {
+        let all = self.by_sender.values().flat_map(BTreeMap::values);
+        all.map(|entry| entry.tx.clone()).collect()
     }
 
     /// How many transactions there are.
@@ -291,6 +322,45 @@ mod tests {
             let view = PoolView { waiting, full, oldest_ms: Some(7) };
             assert_eq!(pool.view(&limits), view, "{desc}");
         }
+    }
+
+    #[test]
+    fn what_is_known_of_the_pool_follows_its_changes() {
+        let mut pool = TxPool::new(PoolLimits::default());
+        let limits = batching(2, 1_000, 1_000);
+        let seen = |pool: &mut TxPool| {
+            let PoolView { waiting, full, oldest_ms } = pool.view(&limits);
+            (waiting, full, oldest_ms)
+        };
+        assert_eq!(seen(&mut pool), (0, false, None));
+        pool.add(3, tx(1, 0)).unwrap();
+        assert_eq!(seen(&mut pool), (1, false, Some(3)));
+        pool.add(4, tx(1, 1)).unwrap();
+        pool.add(5, tx(1, 2)).unwrap();
+        assert_eq!(seen(&mut pool), (2, true, Some(3)));
+        pool.finalised(&tx(1, 0).hash);
+        assert_eq!(seen(&mut pool), (2, true, Some(4)));
+        pool.remove(&tx(1, 1).hash);
+        assert_eq!(seen(&mut pool), (0, false, None), "behind a gap");
+        let one = batching(1, 1_000, 1_000);
+        pool.add(6, tx(1, 1)).unwrap();
+        assert_eq!((seen(&mut pool).0, pool.view(&one).waiting), (2, 1), "other limits");
+    }
+
+    #[test]
+    fn what_waits_long_is_checked_again_each_time_after_a_while() {
+        let mut pool = TxPool::new(PoolLimits::default());
+        pool.add(0, tx(2, 0)).unwrap();
+        pool.add(1, tx(1, 0)).unwrap();
+        pool.add(9, tx(3, 0)).unwrap();
+        let mut due = |now_ms, limit| {
+            let due = pool.to_recheck(now_ms, now_ms - 5, limit);
+            due.iter().map(|tx| tx.sender.0[1]).collect::<Vec<_>>()
+        };
+        assert_eq!(due(10, 1), [2]);
+        assert_eq!(due(10, 9), [1]);
+        assert_eq!(due(15, 9), [3]);
+        assert_eq!(due(16, 9), [2, 1]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Transactions that wait are checked again after each round: state has moved on under them.
+//! Transactions that wait long are checked again: state has moved on under them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +9,16 @@ use crate::act::Tasks;
 use crate::shared::Shared;
 use crate::trusted;
 
-/// Checks the oldest of the pool, once a round.
+/// Checks the oldest of those that have waited since they were last checked, once a round.
 pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, last_round: u64) {
     if shared.rechecked.fetch_max(last_round, Ordering::Relaxed) >= last_round {
         return;
     }
     let shared = Arc::clone(shared);
     tasks.spawn(async move {
-        let waiting = shared.pool().oldest(RECHECK_MAX);
+        let now_ms = shared.now_ms();
+        let before_ms = now_ms.saturating_sub(RECHECK_AFTER_MS);
+        let waiting = shared.pool().to_recheck(now_ms, before_ms, RECHECK_MAX);
         if waiting.is_empty() {
             return;
         }
@@ -37,5 +39,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, last_round: u64) {
 /// The newest round after which the pool was checked.
 pub(crate) type Rechecked = AtomicU64;
 
-/// A full batch or so: the rest has its turn after the next round.
-const RECHECK_MAX: usize = 1024;
+/// A part of a batch: the rest has its turn after the next round.
+const RECHECK_MAX: usize = 256;
+/// Most transactions are in a round long before.
+const RECHECK_AFTER_MS: u64 = 3_000;

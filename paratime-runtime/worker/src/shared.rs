@@ -6,7 +6,7 @@ use std::time::Instant;
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::pb::paratime::v1::Round;
 use paralith_proto::pb::roothash::v1 as roothash_pb;
-use paralith_storage::{Kv, Tree};
+use paralith_storage::{Kv, Prepared, Tree};
 use paralith_types::{ChainContext, Hash, PublicKey, RuntimeId};
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -101,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) rounds: broadcast::Sender<Arc<Round>>,
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) rechecked: Rechecked,
+    /// The version of the tree that the last execution led to.
+    prepared: Mutex<Option<Prepared>>,
     pool: Mutex<TxPool>,
     began: Instant,
 }
@@ -123,6 +125,7 @@ impl Shared {
             confirmations: broadcast::Sender::new(BROADCAST_MAX),
             rounds: broadcast::Sender::new(BROADCAST_MAX),
             rechecked: Rechecked::new(0),
+            prepared: Mutex::new(None),
             began: Instant::now(),
             config,
             chain,
@@ -140,6 +143,22 @@ impl Shared {
     /// The pool. A panic of another thread leaves it whole enough: at worst a transaction is lost.
     pub(crate) fn pool(&self) -> MutexGuard<'_, TxPool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a version that will be needed if its round becomes final.
+    pub(crate) fn keep_prepared(&self, prepared: Prepared) {
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+    }
+
+    /// The version with this base, number and root, if it is the one that was kept last.
+    pub(crate) fn take_prepared(
+        &self,
+        base: Option<u64>,
+        version: u64,
+        root: &Hash,
+    ) -> Option<Prepared> {
+        let kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.filter(|kept| (kept.base(), kept.version(), kept.root()) == (base, version, *root))
     }
 
     pub(crate) fn is(&self, byzantine: Byzantine) -> bool {

@@ -11,6 +11,7 @@ use consensus_api::roothash::SignedProposal;
 use consensus_api::tx::Body;
 use paralith_proto::Wire;
 use paralith_proto::pb::worker::v1::VoteMessage;
+use paralith_types::PublicKey;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -20,13 +21,13 @@ use crate::byzantine::Byzantine;
 use crate::chain::{Chain, ChainBlock};
 use crate::error::WorkerError;
 use crate::handle::WorkerHandle;
-use crate::links::Links;
+use crate::links::{LinkError, Links};
 use crate::round::{Input, Machine, Output, Situation};
 use crate::shared::{Confirmation, Shared, Status, WorkerConfig};
 use crate::trusted::{self, Trusted};
 use crate::view::{self, View};
 use crate::wire::hashes;
-use crate::{finality, recheck};
+use crate::{finality, passing, recheck};
 
 /// A compute node's part in one ParaTime.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Worker {
             late: Vec::new(),
             resumed: None,
             skipped: None,
+            workers: Vec::new(),
         };
         (handle, tokio::spawn(worker.run(blocks, inputs, stopped)))
     }
@@ -70,7 +72,9 @@ struct Loop {
     /// The round whose own signatures of an earlier start were looked for.
     resumed: Option<u64>,
     /// The schedulers barred in a round, which do not change in it.
-    skipped: Option<(u64, Vec<paralith_types::PublicKey>)>,
+    skipped: Option<(u64, Vec<PublicKey>)>,
+    /// The workers, as far as this node knew last.
+    workers: Vec<PublicKey>,
 }
 
 impl Loop {
@@ -110,9 +114,17 @@ impl Loop {
 
     /// Reads state anew and acts on it.
     async fn refresh(&mut self) {
-        if let Err(error) = self.follow().await {
-            tracing::warn!(%error, "cannot follow the chain");
-            self.trouble(&error);
+        match self.follow().await {
+            Ok(()) => {}
+            // Those who executed the round are just applying it: it is asked for with every block.
+            Err(error @ WorkerError::Link(LinkError::NotFound)) => {
+                tracing::debug!(%error, "does not have the last round yet");
+                self.trouble(&error);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot follow the chain");
+                self.trouble(&error);
+            }
         }
     }
 
@@ -173,6 +185,12 @@ impl Loop {
             ready,
         });
         self.shared.situation.send_replace(Some(Arc::clone(&situation)));
+        if let Some(committee) = &view.committee
+            && committee.workers != self.workers
+        {
+            let before = std::mem::replace(&mut self.workers, committee.workers.clone());
+            passing::hand_over(&self.shared, &before);
+        }
         situation
     }
 
@@ -264,6 +282,7 @@ impl Loop {
                 return Ok(Some(input));
             }
             Output::Commit(mut commit) => {
+                tracing::debug!(votes = commit.votes.len(), "commits");
                 if shared.is(Byzantine::WithholdVote)
                     && let Some(place) = commit.votes.iter().rposition(|v| v.node != shared.me)
                 {

@@ -24,7 +24,7 @@ impl Run {
             let missing = self.useful(rank);
             if missing.is_empty()
                 || self.is_on_its_way(rank, &missing)
-                || !self.is_due_to_commit(rank, now_ms)
+                || !self.is_due_to_commit(rank, &missing, now_ms)
             {
                 continue;
             }
@@ -74,26 +74,69 @@ impl Run {
         })
     }
 
-    fn is_due_to_commit(&self, rank: u64, now_ms: u64) -> bool {
-        let disputed = self.chain_pool().is_some_and(|pool| pool.disputed);
-        if disputed { self.backups_turn(rank, now_ms) } else { self.workers_turn(rank, now_ms) }
+    fn is_due_to_commit(&self, rank: u64, missing: &[PublicKey], now_ms: u64) -> bool {
+        if self.chain_pool().is_some_and(|pool| pool.disputed) {
+            return self.backups_turn(rank, now_ms);
+        }
+        let Some(votes) = self.votes.get(&rank) else { return false };
+        let on_chain = self.on_chain(rank).filter(|pool| pool.scheduler_voted_at.is_some());
+        let Some(on_chain) = on_chain else {
+            return self.is_due_at_first(rank, votes, missing, now_ms);
+        };
+        // The scheduler's transaction came without our vote: an omitted vote still counts, for a
+        // while. Others see to it only if we do not.
+        missing.contains(&self.me) && on_chain.votes.iter().all(|vote| vote.signer != self.me)
+            || self.is_my_turn(rank, votes, missing, now_ms)
     }
 
-    fn workers_turn(&self, rank: u64, now_ms: u64) -> bool {
-        let Some(votes) = self.votes.get(&rank) else { return false };
-        let on_chain = self.on_chain(rank).is_some_and(|pool| pool.scheduler_voted_at.is_some());
-        let complete = self.workers_votes(votes).count() == self.config.workers.len();
-        let collected = |turns: u64| self.waited(votes, turns, now_ms);
-        if self.scheduler(rank) == Some(self.me) {
-            return complete || on_chain || self.differs(rank) || collected(1);
+    /// Whether it is time for a rank of which the chain has heard nothing.
+    fn is_due_at_first(
+        &self,
+        rank: u64,
+        votes: &BTreeMap<PublicKey, Held>,
+        missing: &[PublicKey],
+        now_ms: u64,
+    ) -> bool {
+        if self.scheduler(rank) != Some(self.me) {
+            return self.is_my_turn(rank, votes, missing, now_ms);
         }
-        // The scheduler's transaction came without our vote: an omitted vote still counts, for a
-        // while.
-        let omitted = on_chain
-            && self.my_vote(rank).is_some()
-            && self.on_chain(rank).is_some_and(|p| p.votes.iter().all(|v| v.signer != self.me));
-        let turn = self.worker_index().or(self.backup_index()).unwrap_or(0);
-        omitted || collected(turn.saturating_add(2))
+        self.workers_votes(votes).count() == self.config.workers.len()
+            || self.differs(rank)
+            || self.waited_ms(votes, now_ms) >= self.collect_ms().max(self.work_ms(rank, votes))
+    }
+
+    /// Whether somebody else should long have handed in these votes: after the scheduler come the
+    /// workers, then the backups. What is handed in needs blocks, not time, to show.
+    fn is_my_turn(
+        &self,
+        rank: u64,
+        votes: &BTreeMap<PublicKey, Held>,
+        missing: &[PublicKey],
+        now_ms: u64,
+    ) -> bool {
+        let after_workers =
+            |place: u64| place.saturating_add(self.config.workers.len().try_into().unwrap_or(0));
+        let place = self.worker_index().or(self.backup_index().map(after_workers)).unwrap_or(0);
+        let turn = if self.scheduler(rank) == Some(self.me) { 0 } else { place.saturating_add(1) };
+        let held: Vec<&Held> = missing.iter().filter_map(|node| votes.get(node)).collect();
+        let (Some(since_ms), Some(since_height)) = (
+            held.iter().map(|held| held.since_ms).min(),
+            held.iter().map(|held| held.since_height).min(),
+        ) else {
+            return false;
+        };
+        let first_ms = self.collect_ms().max(self.work_ms(rank, votes));
+        let patience_ms = first_ms.saturating_add(turn.saturating_mul(self.collect_ms()));
+        now_ms >= since_ms.saturating_add(patience_ms)
+            && self.situation.height >= since_height.saturating_add(BLOCKS_ON_THE_WAY)
+    }
+
+    /// How long the scheduler needed from its proposal to its vote, as seen from here. The others
+    /// may need as long again, and a vote that is left out costs a transaction of its own.
+    fn work_ms(&self, rank: u64, votes: &BTreeMap<PublicKey, Held>) -> u64 {
+        let vote = self.scheduler(rank).and_then(|scheduler| votes.get(&scheduler));
+        let known = vote.and_then(|held| self.proposals.get(&held.vote.proposal_id));
+        vote.zip(known).map_or(0, |(held, known)| held.since_ms.saturating_sub(known.seen_ms))
     }
 
     fn backups_turn(&self, rank: u64, now_ms: u64) -> bool {
@@ -111,10 +154,14 @@ impl Run {
     /// Whether the collect timeout has passed this often since the first vote that could be sent
     /// came, or since the dispute began.
     fn waited(&self, votes: &BTreeMap<PublicKey, Held>, turns: u64, now_ms: u64) -> bool {
+        self.waited_ms(votes, now_ms) >= turns.saturating_mul(self.collect_ms())
+    }
+
+    fn waited_ms(&self, votes: &BTreeMap<PublicKey, Held>, now_ms: u64) -> u64 {
         let mine = votes.get(&self.me).map(|held| held.since_ms);
         let first = mine.or_else(|| votes.values().map(|held| held.since_ms).min());
         let since = first.unwrap_or(now_ms).max(self.disputed_ms.unwrap_or(0));
-        now_ms >= since.saturating_add(turns.saturating_mul(self.collect_ms()))
+        now_ms.saturating_sub(since)
     }
 
     /// Whether the workers' votes that are here make a discrepancy.

@@ -3,7 +3,7 @@
 use consensus_api::roothash::ProposalHeader;
 use paralith_types::{Hash, Height, Round};
 
-use super::run::{Batch, Run, Work};
+use super::run::{Batch, Known, Run, Work};
 use super::{Ballot, Output, PoolView};
 
 impl Run {
@@ -72,14 +72,29 @@ impl Run {
         let turn = self.turn_ms(rank, base);
         // A better proposal is on its way. Its scheduler may still keep its own vote back, so it
         // is not waited for without end.
-        let better = self
-            .first
+        now_ms >= turn && self.has_given_up_better(rank, now_ms)
+    }
+
+    /// Whether the proposals of better ranks had all the time that they could use.
+    fn has_given_up_better(&self, rank: u64, now_ms: u64) -> bool {
+        let patience = rank.saturating_mul(self.propose_timeout_ms()).saturating_mul(2);
+        let had_time = |known: &Known| match self.my_vote(known.proposal.header.rank) {
+            Some(held) if held.vote.results.is_none() => true,
+            // What kept this node busy keeps its scheduler busy as well.
+            Some(held) => {
+                let worked_ms = held.since_ms.saturating_sub(known.seen_ms);
+                now_ms >= held.since_ms.saturating_add(worked_ms).saturating_add(patience)
+            }
+            None => {
+                let busy = matches!(known.work, Work::Executing | Work::Ready(_));
+                !busy && now_ms >= known.seen_ms.saturating_add(patience)
+            }
+        };
+        self.first
             .range(..rank)
             .filter(|(rank, _)| !self.is_void(**rank) && !self.has_two_proposals(**rank))
-            .filter_map(|(_, id)| self.proposals.get(id).map(|known| known.seen_ms))
-            .max();
-        let patience = rank.saturating_mul(self.propose_timeout_ms()).saturating_mul(2);
-        now_ms >= turn && better.is_none_or(|seen| now_ms >= seen.saturating_add(patience))
+            .filter_map(|(_, id)| self.proposals.get(id))
+            .all(had_time)
     }
 
     /// When a scheduler's turn begins. A rank that the chain has voided is waited for no more.
@@ -97,7 +112,7 @@ impl Run {
             self.votes.keys().copied().filter(|rank| self.differs(*rank)).collect();
         for rank in ranks {
             if let Some(id) = self.first.get(&rank).copied() {
-                let unknown = |known: &super::run::Known| known.batch == Batch::Unknown;
+                let unknown = |known: &Known| known.batch == Batch::Unknown;
                 if self.proposals.get(&id).is_some_and(unknown) {
                     self.fetch(id, outputs);
                 }
@@ -180,9 +195,7 @@ impl Run {
     /// Whether this node has nothing to say on a rank any more, or the chain would not hear it. One
     /// proposal of a rank at a time: two votes for one rank would be equivocation.
     fn may_vote(&self, rank: u64) -> bool {
-        let busy = |known: &super::run::Known| {
-            known.proposal.header.rank == rank && known.work == Work::Voting
-        };
+        let busy = |known: &Known| known.proposal.header.rank == rank && known.work == Work::Voting;
         !self.is_void(rank) && self.my_vote(rank).is_none() && !self.proposals.values().any(busy)
     }
 
@@ -194,9 +207,10 @@ impl Run {
             voted_at.is_some_and(|height| self.situation.height > height)
         };
         let mine = self.my_rank() == Some(rank);
+        let turn_came = || self.base_ms.is_some_and(|base| now_ms >= self.turn_ms(rank, base));
         rank == 0
             || mine
-            || self.base_ms.is_some_and(|base| now_ms >= self.turn_ms(rank, base))
+            || (turn_came() && self.has_given_up_better(rank, now_ms))
             || on_chain_a_while()
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Held {
     pub(super) vote: Vote,
     pub(super) messages: Option<Vec<Message>>,
     pub(super) since_ms: u64,
+    /// The chain's height when it came.
+    pub(super) since_height: u64,
     /// How often it went to the chain: a vote that the chain never counts must not cost for ever.
     pub(super) commits: u32,
 }
@@ -223,7 +225,8 @@ impl Run {
         if !named || !self.learn(now_ms, proposal, outputs) {
             return;
         }
-        let held = Held { vote, messages, since_ms: now_ms, commits: 0 };
+        let since_height = self.situation.height;
+        let held = Held { vote, messages, since_ms: now_ms, since_height, commits: 0 };
         let votes = self.votes.entry(rank).or_default();
         match votes.get_mut(&held.vote.node) {
             None => {
