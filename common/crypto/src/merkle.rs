@@ -29,35 +29,58 @@ pub struct MerkleProof {
     pub path: Vec<Hash>,
 }
 
+/// The whole tree over a list, for who needs many proofs of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MerkleTree {
+    /// The leaves' hashes, then each level above. A last node without a sibling rises unchanged.
+    levels: Vec<Vec<Hash>>,
+}
+
+impl MerkleTree {
+    /// The tree over a list of byte strings.
+    pub fn new(leaves: &[impl AsRef<[u8]>]) -> Self {
+        let mut levels = Vec::new();
+        let mut level = leaf_hashes(leaves);
+        while level.len() > 1 {
+            let above = level.chunks(2).map(|pair| match pair {
+                [left, right] => node_hash(left, right),
+                [only] => *only,
+                _ => Hash::ZERO,
+            });
+            let above = above.collect();
+            levels.push(std::mem::replace(&mut level, above));
+        }
+        levels.push(level);
+        Self { levels }
+    }
+
+    /// The root.
+    pub fn root(&self) -> Hash {
+        let top = self.levels.last().and_then(|level| level.first());
+        top.copied().unwrap_or_else(|| hash(EMPTY, &[]))
+    }
+
+    /// The proof for the leaf at `index`; `None` when there is no such leaf.
+    pub fn proof(&self, index: usize) -> Option<MerkleProof> {
+        let total = self.levels.first().map_or(0, Vec::len);
+        if index >= total {
+            return None;
+        }
+        let sibling =
+            |(depth, level): (usize, &Vec<Hash>)| level.get((index >> depth) ^ 1).copied();
+        let path = self.levels.iter().enumerate().filter_map(sibling).collect();
+        Some(MerkleProof { index: index as u64, total: total as u64, path })
+    }
+}
+
 /// The root of a list of byte strings.
 pub fn merkle_root(leaves: &[impl AsRef<[u8]>]) -> Hash {
-    if leaves.is_empty() {
-        return hash(EMPTY, &[]);
-    }
-    root_of(&leaf_hashes(leaves))
+    MerkleTree::new(leaves).root()
 }
 
 /// The proof for the leaf at `index`; `None` when there is no such leaf.
 pub fn merkle_proof(leaves: &[impl AsRef<[u8]>], index: usize) -> Option<MerkleProof> {
-    if index >= leaves.len() {
-        return None;
-    }
-    let hashes = leaf_hashes(leaves);
-    let (mut rest, mut at) = (hashes.as_slice(), index);
-    let mut path = Vec::new();
-    while rest.len() > 1 {
-        let (left, right) = rest.split_at(left_len(rest.len()));
-        if at < left.len() {
-            path.push(root_of(right));
-            rest = left;
-        } else {
-            path.push(root_of(left));
-            at -= left.len();
-            rest = right;
-        }
-    }
-    path.reverse();
-    Some(MerkleProof { index: index as u64, total: leaves.len() as u64, path })
+    MerkleTree::new(leaves).proof(index)
 }
 
 impl MerkleProof {
@@ -104,23 +127,6 @@ fn leaf_hash(leaf: &[u8]) -> Hash {
 
 fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Hash(Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into())
-}
-
-/// The root over one or more leaf hashes. Recursion is as deep as the tree, at most [`MAX_DEPTH`].
-fn root_of(hashes: &[Hash]) -> Hash {
-    match hashes {
-        [] => hash(EMPTY, &[]),
-        [only] => *only,
-        _ => {
-            let (left, right) = hashes.split_at(left_len(hashes.len()));
-            node_hash(&root_of(left), &root_of(right))
-        }
-    }
-}
-
-/// The largest power of two smaller than `len`, which is at least 2.
-fn left_len(len: usize) -> usize {
-    len.div_ceil(2).next_power_of_two()
 }
 
 #[cfg(test)]

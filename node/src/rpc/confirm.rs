@@ -11,7 +11,7 @@ use paratime_api::tx;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
-use super::paratime::{ParaTime, link_status, receipt, runtime_of};
+use super::paratime::{ParaTime, link_status, runtime_of};
 use super::refusal;
 use crate::client::refused;
 use crate::error::NodeError;
@@ -175,8 +175,8 @@ impl ParaTime {
         sender: &mpsc::Sender<Result<ppb::Receipt, Status>>,
     ) -> Result<(), Status> {
         while !sender.is_closed() {
-            let data = self.next_round(id, after).await?;
-            if let Some(receipt) = receipt(&data, hash) {
+            let round = self.next_round(id, after).await?;
+            if let Some(receipt) = round.receipt(hash) {
                 let _ = sender.send(Ok(receipt)).await;
                 return Ok(());
             }

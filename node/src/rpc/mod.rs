@@ -9,6 +9,8 @@ mod keymanager;
 mod node;
 mod paratime;
 mod reads;
+mod relay;
+mod rounds;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

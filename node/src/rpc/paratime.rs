@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
+use super::relay::Relay;
+use super::rounds::{FinalRound, FinalRounds};
 use super::{bad_argument, refusal};
 use crate::links::worker_status;
 use crate::state::NodeState;
@@ -38,11 +40,13 @@ type Rounds = Pin<Box<dyn Stream<Item = Result<ppb::Round, Status>> + Send>>;
 #[derive(Debug, Clone)]
 pub(super) struct ParaTime {
     pub(super) state: Arc<NodeState>,
+    relay: Arc<Relay>,
+    rounds: Arc<FinalRounds>,
 }
 
 impl ParaTime {
     pub(super) fn new(state: Arc<NodeState>) -> Self {
-        Self { state }
+        Self { state, relay: Arc::default(), rounds: Arc::default() }
     }
 
     /// The members of a ParaTime's committee, this node first if it is one.
@@ -73,30 +77,20 @@ impl ParaTime {
         let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
         for member in self.members(id).await? {
             let own = (member == self.state.node_id).then(|| self.state.services.worker(id));
-            let results = match own.flatten() {
-                Some(worker) => Ok(worker
-                    .submit_transactions(None, vec![raw.clone()])
-                    .await
-                    .into_iter()
-                    .filter_map(|result| Output::from_pb(result).ok())
-                    .collect()),
-                None => self
-                    .state
-                    .links
-                    .submit_transactions(member, *id, vec![raw.clone()])
-                    .await
-                    .map(|results| {
-                        results.into_iter().filter_map(|r| Output::from_pb(r).ok()).collect()
-                    })
-                    .map_err(|e| link_status(&e)),
+            let answer = match own.flatten() {
+                Some(worker) => {
+                    let results = worker.submit_transactions(None, vec![raw.clone()]).await;
+                    results.into_iter().next().ok_or(LinkError::NotFound)
+                }
+                None => self.relay.hand_in(&self.state.links, member, id, raw.clone()).await,
             };
-            match results.map(|results: Vec<Output>| results.into_iter().next()) {
-                Ok(Some(Output::Ok(_))) => return Ok(()),
-                Ok(Some(Output::Error(e))) => {
+            match answer.map(Output::from_pb) {
+                Ok(Ok(Output::Ok(_))) => return Ok(()),
+                Ok(Ok(Output::Error(e))) => {
                     return Err(refusal(Code::InvalidArgument, &e.module, e.code, e.message));
                 }
-                Ok(None) => {}
-                Err(status) => last = status,
+                Ok(Err(_)) => {}
+                Err(error) => last = link_status(&error),
             }
         }
         Err(last)
@@ -104,7 +98,13 @@ impl ParaTime {
 
     /// A final round with its outputs opened, from this node's worker or a member's; checked
     /// against the header in consensus state.
-    async fn round(&self, id: &RuntimeId, round: Round) -> Result<RoundData, Status> {
+    async fn round(&self, id: &RuntimeId, round: Round) -> Result<Arc<FinalRound>, Status> {
+        let place = self.rounds.place(id, round);
+        let fetch = || async { Ok(Arc::new(FinalRound::new(self.fetch_round(id, round).await?))) };
+        place.get_or_try_init(fetch).await.cloned()
+    }
+
+    async fn fetch_round(&self, id: &RuntimeId, round: Round) -> Result<RoundData, Status> {
         let key = roothash::keys::header(id, round);
         let header: Option<roothash::Header> = self.state.chain.get(&key).await?;
         let header = header.ok_or_else(|| {
@@ -150,7 +150,7 @@ impl ParaTime {
         &self,
         id: &RuntimeId,
         after: Round,
-    ) -> Result<RoundData, Status> {
+    ) -> Result<Arc<FinalRound>, Status> {
         let mut blocks = self.state.chain.subscribe();
         loop {
             if after < self.newest_round(id).await? {
@@ -235,31 +235,6 @@ fn fits(data: &RoundData, header: &roothash::Header) -> bool {
         paratime_api::output::OpenedOutput::from_pb(output.clone())
             .is_ok_and(|output| output.matches(leaf))
     })
-}
-
-/// The final receipt of a transaction, if the round has it.
-pub(super) fn receipt(data: &RoundData, hash: &Hash) -> Option<ppb::Receipt> {
-    let header = data.header.clone()?;
-    let index = data.leaves.iter().position(|leaf| leaf.tx_hash == hash.as_bytes())?;
-    let leaves: Vec<Vec<u8>> =
-        data.leaves.iter().map(paralith_proto::Message::encode_to_vec).collect();
-    let proof = paralith_crypto::merkle::merkle_proof(&leaves, index)?;
-    Some(ppb::Receipt {
-        tx_hash: hash.as_bytes().to_vec(),
-        confirmation: ppb::Confirmation::Final as i32,
-        round: header.round,
-        header: Some(header),
-        leaf: data.leaves.get(index).cloned(),
-        leaf_index: proof.index,
-        leaf_count: proof.total,
-        leaf_path: proof.path.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
-        output: data.outputs.get(index).cloned(),
-        ..ppb::Receipt::default()
-    })
-}
-
-fn public(data: RoundData) -> ppb::Round {
-    ppb::Round { header: data.header, leaves: data.leaves, outputs: data.outputs }
 }
 
 fn runtime_id(bytes: &[u8]) -> Result<RuntimeId, Status> {
@@ -378,7 +353,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
             loop {
                 let next = this.next_round(&id, after).await;
                 let failed = next.is_err();
-                if sender.send(next.map(public)).await.is_err() || failed {
+                if sender.send(next.map(|round| round.public())).await.is_err() || failed {
                     return;
                 }
                 after = after.next();
@@ -395,7 +370,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
         let id = runtime_id(&request.runtime_id)?;
         let round =
             if request.newest { self.newest_round(&id).await? } else { Round(request.round) };
-        Ok(Response::new(public(self.round(&id, round).await?)))
+        Ok(Response::new(self.round(&id, round).await?.public()))
     }
 
     async fn upload_code(
