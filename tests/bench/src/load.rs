@@ -22,8 +22,8 @@ use crate::report::Samples;
 
 /// Gas that transactions allow.
 const GAS: u64 = 5_000_000;
-/// A sender may be at most 64 transactions ahead of the final ones; then it waits so long.
-const PAUSE: Duration = Duration::from_millis(20);
+/// A sender may be at most 64 transactions ahead of the final ones; then it waits for some to be final.
+const PAUSE: Duration = Duration::from_millis(500);
 const KEY: Domain = Domain::new("paralith/bench-sender/v1");
 
 /// A test account of development chains.

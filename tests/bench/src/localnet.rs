@@ -9,6 +9,7 @@ use paralith::client::{ChainClient, ParaTimeClient};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::commits::Commits;
 use crate::load::{self, Load, account, sender, transfers};
 use crate::process::{Running, signal, values};
 use crate::report::{Samples, rounded, tell};
@@ -104,20 +105,24 @@ async fn try_first(node: &str) -> Result<(ChainClient, ParaTimeClient)> {
 /// One user, one transaction after the other; gives the median in seconds.
 async fn latency(chain: &mut ChainClient, tokens: &mut ParaTimeClient) -> Result<f64> {
     let (mut latency, mut soft) = (Samples::default(), Samples::default());
+    let began = chain.sync().await?.0;
     load::mint(chain, tokens, ONE_BY_ONE, &mut latency, &mut soft).await?;
+    let commits = Commits::since(chain, began).await?;
     let millis = |seconds: f64| (seconds * 1e3).round();
     let (p50, p99) = (latency.median(), latency.quantile(0.99));
     tell(
         "localnet",
         &format!(
             "{} ms from handing in to final and verified at the median, {} ms at the 99th percentile \
-             of {ONE_BY_ONE}",
+             of {ONE_BY_ONE}; {} consensus transactions a round",
             millis(p50),
-            millis(p99)
+            millis(p99),
+            commits.per_round()
         ),
         json!({
             "transactions": ONE_BY_ONE, "submit to final ms": { "p50": millis(p50), "p99": millis(p99) },
             "submit to soft ms": (soft.len() > 0).then(|| millis(soft.median())),
+            "commits": commits.facts(),
         }),
     );
     Ok(p50)
@@ -134,6 +139,7 @@ async fn throughput(
     let bob = account("bob")?;
     let before = load::balance(chain, tokens, &bob).await?;
 
+    let began_at = chain.sync().await?.0;
     let began = Instant::now();
     let until = began + WARM_UP + WINDOW;
     let mut sending = tokio::task::JoinSet::new();
@@ -165,16 +171,20 @@ async fn throughput(
     refreshing.await?;
     let succeeded = settled(chain, tokens, before.saturating_add(accepted)).await?;
     let succeeded = succeeded.saturating_sub(before);
+    let commits = Commits::since(chain, began_at).await?;
     let rate = txs as f64 / WINDOW.as_secs_f64();
     tell(
         "localnet",
         &format!(
             "{rate:.0} confidential transfers/s final with {SENDERS} senders, in {rounds} rounds of \
-             up to {largest}; of {accepted} that were taken {succeeded} succeeded"
+             up to {largest}; of {accepted} that were taken {succeeded} succeeded; {} consensus \
+             transactions a round",
+            commits.per_round()
         ),
         json!({
             "senders": SENDERS, "seconds": WINDOW.as_secs(), "final transfers/s": rounded(rate),
             "rounds": rounds, "largest batch": largest, "taken": accepted, "succeeded": succeeded,
+            "commits": commits.facts(),
         }),
     );
     Ok(())

@@ -6,6 +6,7 @@
 //! to other machines; absolute numbers do not.
 
 mod application;
+mod commits;
 mod consensus;
 mod dev;
 mod load;

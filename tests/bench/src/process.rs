@@ -38,7 +38,7 @@ impl Running {
         let program = paralith()?;
         let child = Command::new(&program)
             .args(arguments)
-            .env("RUST_LOG", "warn")
+            .env("RUST_LOG", std::env::var("RUST_LOG").as_deref().unwrap_or("warn"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

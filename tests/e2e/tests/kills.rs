@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use consensus_api::address as addresses;
+use consensus_api::scheduler::{self, Committee};
+use consensus_api::{address as addresses, roothash};
+use discrepancy::Signer;
 use e2e::{Client, Dev, DevOptions, Localnet, address, claim, kill, processes_of, receipt, until};
 use paralith::client::Sent;
 use paralith::dev::shape;
-use paralith_types::Hash;
+use paralith::network::Member;
+use paralith_types::{Hash, PublicKey};
 use serde_json::json;
 
 /// Kills of one campaign on a network, and on a development chain.
@@ -81,7 +84,8 @@ async fn load(
 }
 
 /// What is killed next: a node of this kind, or the one process below it.
-const VICTIMS: [(&str, Option<&str>); 6] = [
+const VICTIMS: [(&str, Option<&str>); 7] = [
+    (PROPOSER, None),
     ("validator", None),
     ("validator", Some("cometbft")),
     ("compute", None),
@@ -90,10 +94,40 @@ const VICTIMS: [(&str, Option<&str>); 6] = [
     ("keymanager", Some("trusted-keymanager")),
 ];
 
+/// Whoever proposes the running round of `tokens`.
+const PROPOSER: &str = "proposer";
+
+/// The name of the node that proposes the running round: rank 0 of its committee.
+async fn proposer(client: &mut Client) -> String {
+    // The node that is asked may just look for another validator.
+    let (committee, state) = until("the ParaTime has a committee", async || {
+        let id = client.chain.runtime("tokens").await.ok()?.id;
+        let committee = client.chain.require::<Committee>(&scheduler::keys::committee(&id)).await;
+        let state = client.chain.require(&roothash::keys::runtime_state(&id)).await;
+        Some((committee.ok()?, state.ok()?))
+    })
+    .await;
+    let state: roothash::RuntimeState = state;
+    let signers =
+        |keys: &[PublicKey]| -> Vec<Signer> { keys.iter().map(|key| Signer(key.0)).collect() };
+    let config = discrepancy::Config {
+        workers: signers(&committee.workers),
+        backups: signers(&committee.backups),
+        allowed_stragglers: 0,
+        round_timeout: 1,
+        round: state.last_block.round.next().0,
+        skipped: signers(&state.skipped).into_iter().collect(),
+    };
+    let first = config.scheduler(0).unwrap();
+    let is_first = |member: &Member| member.node_key.public().0 == first.0;
+    members(client).into_iter().find(is_first).unwrap().name
+}
+
 /// Kills one process of the network; what has to be seen for it to be back.
-async fn kill_one(net: &Localnet, random: &mut Random) -> String {
-    let (kind, below) = VICTIMS[usize::try_from(random.below(6)).unwrap()];
-    let nodes: Vec<_> = net.nodes().into_iter().filter(|n| n.name.starts_with(kind)).collect();
+async fn kill_one(net: &Localnet, client: &mut Client, random: &mut Random) -> String {
+    let (kind, below) = VICTIMS[usize::try_from(random.below(VICTIMS.len() as u64)).unwrap()];
+    let name = if kind == PROPOSER { proposer(client).await } else { kind.to_string() };
+    let nodes: Vec<_> = net.nodes().into_iter().filter(|n| n.name.starts_with(&name)).collect();
     let node = nodes[usize::try_from(random.below(nodes.len() as u64)).unwrap()].clone();
     let pid = until(&format!("{} runs", node.name), async || net.node(&node.name).pid).await;
     let Some(below) = below else {
@@ -102,7 +136,7 @@ async fn kill_one(net: &Localnet, random: &mut Random) -> String {
             let now = nodes.iter().find(|other| other.name == node.name)?;
             (now.restarts > node.restarts && now.ready).then_some(())
         });
-        return node.name;
+        return if kind == PROPOSER { format!("{name}, proposer") } else { node.name };
     };
     let victims = until(&format!("{} has its {below}", node.name), async || {
         let found = processes_of(net.node(&node.name).pid?, below);
@@ -138,7 +172,7 @@ fn a_network_survives_the_death_of_any_of_its_processes() {
 
         for number in 1..=NETWORK_KILLS {
             let height = height(&net);
-            let victim = kill_one(&net, &mut random).await;
+            let victim = kill_one(&net, &mut client, &mut random).await;
             println!("kill {number}: {victim}");
             until("the chain goes on", async || (self::height(&net) >= height + 5).then_some(()))
                 .await;
@@ -176,10 +210,14 @@ fn height(net: &Localnet) -> u64 {
     net.nodes().iter().map(|node| node.height).max().unwrap_or_default()
 }
 
-async fn nobody_was_slashed(client: &mut Client) {
+fn members(client: &Client) -> Vec<Member> {
     let time = client.chain.genesis().document.genesis_time;
     let shape = paralith::network::Shape { validators: 4, compute: 4, keymanagers: 2, ..shape(1) };
-    for member in shape.network(time).unwrap().members {
+    shape.network(time).unwrap().members
+}
+
+async fn nobody_was_slashed(client: &mut Client) {
+    for member in members(client) {
         let account = client.account(&addresses::of_key(&member.entity)).await;
         assert_eq!(account.active.balance.0, STAKE, "{} was slashed", member.name);
     }
