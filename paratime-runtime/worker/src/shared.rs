@@ -124,7 +124,7 @@ impl Shared {
             status: watch::Sender::new(Status::default()),
             confirmations: broadcast::Sender::new(BROADCAST_MAX),
             rounds: broadcast::Sender::new(BROADCAST_MAX),
-            rechecked: Rechecked::new(0),
+            rechecked: Rechecked::default(),
             prepared: Mutex::new(None),
             began: Instant::now(),
             config,

@@ -148,7 +148,7 @@ impl Loop {
         self.step(Input::Chain(Box::new(situation.as_ref().clone())));
         self.resume()?;
         self.late_votes(&situation);
-        recheck::spawn(&self.shared, &mut self.tasks, situation.state.last_block.round.0);
+        recheck::spawn(&self.shared, &mut self.tasks, &situation);
         followed.and(synced.map(|_| ())).and(released)
     }
 
