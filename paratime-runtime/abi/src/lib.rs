@@ -21,7 +21,7 @@
 //! | `authenticate` | [`TransactionRequest`] without `call` | before each `execute` | empty |
 //! | `execute` | [`TransactionRequest`] | each transaction | the transaction's result |
 //! | `end_block` | [`BlockRequest`] | each round, last | empty |
-//! | `check` | [`TransactionRequest`] without `call` | admission to the pool | empty |
+//! | `check` | [`TransactionRequest`] without `call` | admission to the pool | empty, or the sender's next nonce, 8 bytes big-endian: the pool then waits for those between |
 //! | `query` | [`QueryRequest`] | on a final root | the answer |
 //! | `reveal` | [`RevealRequest`] | on the final root of the round that asked | the bytes |
 //! | `migrate` | [`BlockRequest`] | once, in the first round under new code | empty |

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::context::malformed;
 use crate::host::Host;
+use crate::nonce::known_nonce;
 use crate::{
     Address, Call, Context, IncomingMessage, Result, Runtime, SdkError, args, json, next_nonce,
     reply,
@@ -65,7 +66,13 @@ fn dispatch<R: Runtime>(export: Export, host: Box<dyn Host>, request: &[u8]) -> 
             R::begin_block(&mut ctx, &incoming?, &request.message_results)?;
         }
         Export::Authenticate => R::authenticate(&mut transaction(host, request)?.0)?,
-        Export::Check => R::check(&transaction(host, request)?.0)?,
+        Export::Check => {
+            let ctx = transaction(host, request)?.0;
+            R::check(&ctx)?;
+            // Of who has one: a runtime may number its transactions otherwise, or not at all.
+            let next = known_nonce(&ctx, &ctx.sender_address()?)?;
+            return Ok(next.map_or_else(Vec::new, |next| next.to_be_bytes().to_vec()));
+        }
         Export::Execute => {
             let (mut ctx, call) = transaction(host, request)?;
             let call = call.ok_or_else(|| malformed("`execute` without a call"))?;

@@ -7,7 +7,12 @@ pub const NONCE_GAP_MAX: u64 = 64;
 
 /// The nonce that an account's next transaction must have.
 pub fn next_nonce(ctx: &Context, address: &Address) -> Result<u64> {
-    Ok(ctx.get::<u64>(&nonce_key(address))?.unwrap_or(0))
+    Ok(known_nonce(ctx, address)?.unwrap_or(0))
+}
+
+/// As [`next_nonce`]; none of an account that never sent a transaction.
+pub(crate) fn known_nonce(ctx: &Context, address: &Address) -> Result<Option<u64>> {
+    ctx.get(&nonce_key(address))
 }
 
 /// Takes the transaction's nonce if it is the account's next one. For `authenticate`.

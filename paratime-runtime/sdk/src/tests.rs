@@ -231,8 +231,9 @@ fn the_pool_takes_a_bounded_gap_of_nonces() {
     let mut chain = Chain::new::<Bare>();
     let _ = chain.sender("alice").call("anything", &json!({}));
     // Not final yet: the pool still waits for nonce 0.
-    assert_eq!(chain.sender("alice").nonce(0).check(), Ok(()));
+    assert_eq!(chain.sender("alice").nonce(0).check(), Ok(None));
     chain.next_round();
+    assert_eq!(chain.sender("alice").nonce(9).check(), Ok(Some(1)), "what it waits for");
     let cases = [(0, Some(1)), (1, None), (64, None), (65, Some(2)), (u64::MAX, Some(2))];
     for (nonce, expected) in cases {
         let result = chain.sender("alice").nonce(nonce).check();

@@ -68,7 +68,7 @@ async fn admit(shared: Arc<Shared>, raws: Vec<Vec<u8>>, pass: bool) -> Vec<Outpu
                 Err(error) => return refused(error),
             };
             match checked.next().and_then(|output| output.result) {
-                Some(OutputResult::Ok(_)) => {}
+                Some(OutputResult::Ok(value)) => shared.pool().expect(tx.sender, &value),
                 Some(OutputResult::Error(error)) => return refused(error),
                 None => return refused(refusal(&WorkerError::NotReady)),
             }

@@ -52,14 +52,21 @@ struct Entry {
     order: u64,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct NextNonce {
+    nonce: u64,
+    /// Whether the runtime's `check` said so: then it will say again.
+    told: bool,
+}
+
 /// The pool.
 #[derive(Debug)]
 pub struct TxPool {
     limits: PoolLimits,
     by_sender: BTreeMap<PublicKey, BTreeMap<u64, Entry>>,
     by_hash: BTreeMap<Hash, (PublicKey, u64)>,
-    /// The nonce after the last final one that this node saw of a sender.
-    next_nonces: BTreeMap<PublicKey, u64>,
+    /// The nonce after the last final one that this node knows of a sender.
+    next_nonces: BTreeMap<PublicKey, NextNonce>,
     bytes: usize,
     arrivals: u64,
     /// The last view, as long as it holds.
@@ -130,15 +137,35 @@ impl TxPool {
         self.view = None;
         let Some(tx) = self.remove(hash) else {
             // It never was here, so we lost track of somebody's nonces: better a refusal on record
-            // than a transaction that waits for ever behind a gap that has closed.
-            self.next_nonces.clear();
+            // than a transaction that waits for ever behind a gap that has closed. Where the runtime
+            // tells, the next check of what waits closes the gap.
+            self.next_nonces.retain(|_, next| next.told);
             return;
         };
+        self.next_is(tx.sender, tx.nonce.saturating_add(1), false);
+    }
+
+    /// Takes note of what a runtime's `check` said of a sender: its next nonce, 8 bytes big-endian.
+    /// Whatever else it said says nothing.
+    pub fn expect(&mut self, sender: PublicKey, said: &[u8]) {
+        if let Ok(next) = <[u8; 8]>::try_from(said) {
+            self.next_is(sender, u64::from_be_bytes(next), true);
+        }
+    }
+
+    fn next_is(&mut self, sender: PublicKey, nonce: u64, told: bool) {
         if self.next_nonces.len() >= self.limits.count_max {
             self.next_nonces.clear();
         }
-        let next = self.next_nonces.entry(tx.sender).or_default();
-        *next = tx.nonce.saturating_add(1).max(*next);
+        let known = self.next_nonces.get(&sender).copied();
+        let next = NextNonce {
+            nonce: known.map_or(nonce, |known| known.nonce.max(nonce)),
+            told: told || known.is_some_and(|known| known.told),
+        };
+        if known.is_none_or(|known| known.nonce != next.nonce) {
+            self.view = None;
+        }
+        self.next_nonces.insert(sender, next);
     }
 
     /// What the machine needs to know.
@@ -193,7 +220,7 @@ impl TxPool {
         let mut ready: Vec<&Entry> = Vec::new();
         for (sender, txs) in &self.by_sender {
             // A gap would be recorded as a refusal, and its sender would have to sign anew.
-            let mut expected = self.next_nonces.get(sender).copied();
+            let mut expected = self.next_nonces.get(sender).map(|next| next.nonce);
             for (nonce, entry) in txs {
                 if expected.is_some_and(|expected| *nonce > expected) {
                     break;
@@ -295,6 +322,29 @@ mod tests {
         assert_eq!(order(&pool, &all), []);
         pool.add(0, tx(1, 1)).unwrap();
         assert_eq!(order(&pool, &all), [(1, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn a_gap_that_the_runtime_tells_of_is_waited_for() {
+        let mut pool = TxPool::new(PoolLimits::default());
+        let (all, sender) = (batching(10, 10_000, 1_000), tx(1, 0).sender);
+        pool.expect(sender, b"not a nonce");
+        pool.add(0, tx(1, 7)).unwrap();
+        assert_eq!(order(&pool, &all), [(1, 7)], "nothing is known");
+        pool.expect(sender, &5_u64.to_be_bytes());
+        assert_eq!(order(&pool, &all), []);
+        assert_eq!(pool.view(&all).waiting, 0);
+        pool.add(0, tx(1, 6)).unwrap();
+        pool.add(0, tx(1, 5)).unwrap();
+        pool.expect(sender, &3_u64.to_be_bytes());
+        assert_eq!(order(&pool, &all), [(1, 5), (1, 6), (1, 7)], "an older word changes nothing");
+        assert_eq!(pool.view(&all).waiting, 3);
+        pool.finalised(&tx(1, 5).hash);
+        pool.remove(&tx(1, 6).hash);
+        pool.finalised(&tx(1, 6).hash);
+        assert_eq!(order(&pool, &all), [], "what closed elsewhere, the runtime tells");
+        pool.expect(sender, &7_u64.to_be_bytes());
+        assert_eq!(order(&pool, &all), [(1, 7)]);
     }
 
     #[test]

@@ -41,8 +41,12 @@ pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, situation: &Situati
             };
             let mut pool = shared.pool();
             for (tx, output) in part.iter().zip(results) {
-                if matches!(output.result, Some(OutputResult::Error(_))) {
-                    pool.remove(&tx.hash);
+                match output.result {
+                    Some(OutputResult::Error(_)) => {
+                        pool.remove(&tx.hash);
+                    }
+                    Some(OutputResult::Ok(value)) => pool.expect(tx.sender, &value),
+                    None => {}
                 }
             }
         }

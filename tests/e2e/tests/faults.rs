@@ -225,7 +225,8 @@ async fn money(
         let (stake, is_liar) = (stakes[entity], liars.contains(node));
         match row.slash {
             Some(slash) if is_liar && liars.len() == 1 => {
-                assert!(stake < STAKE && (STAKE - stake).is_multiple_of(slash), "{test}: {stake}");
+                // To the unit above. A liar that hands in its own contradiction is paid for telling.
+                assert!(stake <= STAKE - slash / 5, "{test}: {stake}");
             }
             _ if is_liar && row.may_fail => assert!(stake <= STAKE, "{test}: a liar has {stake}"),
             _ => assert!(stake >= STAKE, "{test}: an honest node has {stake} left"),

@@ -373,11 +373,13 @@ impl Sender<'_> {
         self.chain.enter(Export::Execute, &request)
     }
 
-    /// Asks whether a transaction may wait in the pool: `check` on the last final state.
-    pub fn check(self) -> Result<()> {
+    /// Asks whether a transaction may wait in the pool: `check` on the last final state. Gives the
+    /// sender's next nonce, if it has one.
+    pub fn check(self) -> Result<Option<u64>> {
         let request = self.request().encode_to_vec();
         let state = self.chain.finals.values().next_back().cloned().unwrap_or_default();
-        self.chain.read(Export::Check, state, &request).map(|_| ())
+        let said = self.chain.read(Export::Check, state, &request)?;
+        Ok(said.try_into().ok().map(u64::from_be_bytes))
     }
 
     /// Asks a signed query, on the state as if the open round ended here.
