@@ -10,7 +10,7 @@ use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_proto::{Canonical, Wire};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{Chain as _, LinkError, Links as _};
+use paralith_worker::{Chain as _, FinalRound, LinkError, Links as _};
 use paratime_api::output::{IoLeaf, Output, io_root};
 use paratime_api::query::Query;
 use paratime_api::tx;
@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::relay::Relay;
-use super::rounds::{FinalRound, FinalRounds};
+use super::rounds::FinalRounds;
 use super::{bad_argument, refusal};
 use crate::links::worker_status;
 use crate::state::NodeState;

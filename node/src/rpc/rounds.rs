@@ -1,62 +1,15 @@
 //! Final rounds that are shared by all who wait for a transaction in them: fetched and checked
-//! once, with every receipt at hand.
+//! once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use paralith_crypto::merkle::MerkleTree;
-use paralith_proto::Message as _;
-use paralith_proto::pb::paratime::v1 as ppb;
-use paralith_proto::pb::worker::v1::RoundData;
-use paralith_types::{Hash, Round, RuntimeId};
+use paralith_types::{Round, RuntimeId};
+use paralith_worker::FinalRound;
 use tokio::sync::OnceCell;
 
 /// How many rounds are kept, of all ParaTimes: who waits is at most a few rounds behind.
 const KEPT: usize = 16;
-
-/// A final round with its outputs opened.
-#[derive(Debug)]
-pub(super) struct FinalRound {
-    data: RoundData,
-    places: BTreeMap<Hash, usize>,
-    tree: MerkleTree,
-}
-
-impl FinalRound {
-    pub(super) fn new(data: RoundData) -> Self {
-        let place = |(index, leaf): (usize, &ppb::IoLeaf)| {
-            Hash::try_from(leaf.tx_hash.as_slice()).ok().map(|hash| (hash, index))
-        };
-        let places = data.leaves.iter().enumerate().filter_map(place).collect();
-        let leaves: Vec<Vec<u8>> = data.leaves.iter().map(ppb::IoLeaf::encode_to_vec).collect();
-        Self { places, tree: MerkleTree::new(&leaves), data }
-    }
-
-    /// As users get it.
-    pub(super) fn public(&self) -> ppb::Round {
-        let RoundData { header, leaves, outputs, .. } = &self.data;
-        ppb::Round { header: header.clone(), leaves: leaves.clone(), outputs: outputs.clone() }
-    }
-
-    /// The final receipt of a transaction, if the round has it.
-    pub(super) fn receipt(&self, hash: &Hash) -> Option<ppb::Receipt> {
-        let header = self.data.header.clone()?;
-        let index = *self.places.get(hash)?;
-        let proof = self.tree.proof(index)?;
-        Some(ppb::Receipt {
-            tx_hash: hash.as_bytes().to_vec(),
-            confirmation: ppb::Confirmation::Final as i32,
-            round: header.round,
-            header: Some(header),
-            leaf: self.data.leaves.get(index).cloned(),
-            leaf_index: proof.index,
-            leaf_count: proof.total,
-            leaf_path: proof.path.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
-            output: self.data.outputs.get(index).cloned(),
-            ..ppb::Receipt::default()
-        })
-    }
-}
 
 type Place = Arc<OnceCell<Arc<FinalRound>>>;
 
@@ -84,43 +37,11 @@ impl FinalRounds {
 
 #[cfg(test)]
 mod tests {
-    use paralith_crypto::merkle::{MerkleProof, merkle_root};
-    use paralith_proto::pb::roothash::v1::Header;
+    use paralith_proto::pb::worker::v1::RoundData;
 
     use super::*;
 
     const ID: RuntimeId = RuntimeId([1; 32]);
-
-    #[test]
-    fn a_round_gives_the_receipt_of_each_of_its_transactions_and_of_no_other() {
-        let leaf = |number: u8| ppb::IoLeaf { tx_hash: vec![number; 32], ..Default::default() };
-        let output = |number: u8| ppb::OpenedOutput { output: vec![number], ..Default::default() };
-        let leaves: Vec<_> = (0..5).map(leaf).collect();
-        let encoded: Vec<_> = leaves.iter().map(ppb::IoLeaf::encode_to_vec).collect();
-        let round = FinalRound::new(RoundData {
-            header: Some(Header { round: 7, ..Default::default() }),
-            leaves: leaves.clone(),
-            outputs: (0..5).map(output).collect(),
-            ..Default::default()
-        });
-        for number in 0..5 {
-            let receipt = round.receipt(&Hash([number; 32])).unwrap();
-            let proof = MerkleProof {
-                index: receipt.leaf_index,
-                total: receipt.leaf_count,
-                path: receipt
-                    .leaf_path
-                    .iter()
-                    .map(|hash| Hash::try_from(hash.as_slice()).unwrap())
-                    .collect(),
-            };
-            let number = usize::from(number);
-            assert!(proof.verify(&merkle_root(&encoded), &encoded[number]));
-            assert_eq!(receipt.leaf.as_ref(), Some(&leaves[number]));
-            assert_eq!((receipt.round, receipt.output.unwrap().output), (7, vec![number as u8]));
-        }
-        assert_eq!(round.receipt(&Hash([5; 32])), None);
-    }
 
     #[tokio::test]
     async fn a_round_is_fetched_once_and_anew_where_that_failed() {

@@ -211,16 +211,6 @@ pub fn read(
     Ok(Unverified { hash: hash_of(raw), signed, transaction })
 }
 
-/// Reads a raw transaction for this chain and runtime and verifies its signature.
-pub fn open(
-    raw: &[u8],
-    chain_context: &ChainContext,
-    runtime_id: &RuntimeId,
-    limit_bytes: usize,
-) -> Result<Verified, TxError> {
-    read(raw, chain_context, runtime_id, limit_bytes)?.verify()
-}
-
 /// Identifies a transaction: the hash of its signed bytes as they travel.
 pub fn hash_of(raw: &[u8]) -> Hash {
     hash(HASH_DOMAIN, &[raw])

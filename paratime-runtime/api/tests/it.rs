@@ -59,7 +59,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn a_signed_transaction_opens_where_it_belongs_and_nowhere_else() {
     let raw = transaction().sign(&sender()).encode();
-    let opened = tx::open(&raw, &CHAIN, &RUNTIME, LIMIT).unwrap();
+    let opened = tx::read(&raw, &CHAIN, &RUNTIME, LIMIT).unwrap().verify().unwrap();
     assert_eq!((opened.transaction, opened.sender), (transaction(), sender().public()));
 
     let mut flipped = raw.clone();
@@ -75,7 +75,8 @@ fn a_signed_transaction_opens_where_it_belongs_and_nowhere_else() {
         (raw.clone(), CHAIN, RuntimeId([9; 32]), LIMIT, 5),
         (flipped, CHAIN, RUNTIME, LIMIT, 6),
     ] {
-        let error: TxError = tx::open(&raw, &chain, &runtime, limit).unwrap_err();
+        let opened = tx::read(&raw, &chain, &runtime, limit).and_then(tx::Unverified::verify);
+        let error: TxError = opened.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
     }
 }

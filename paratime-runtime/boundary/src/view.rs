@@ -44,14 +44,13 @@ struct Proven {
 }
 
 impl Proven {
-    fn add(&mut self, height: Height, key: &[u8], value: &Option<Vec<u8>>) {
+    /// Adds a value that is not there yet.
+    fn add(&mut self, place: (Height, Vec<u8>), value: Option<Vec<u8>>) {
         let size = |key: &[u8], value: &Option<Vec<u8>>| {
             key.len().saturating_add(value.as_ref().map_or(0, Vec::len))
         };
-        self.bytes = self.bytes.saturating_add(size(key, value));
-        if let Some(old) = self.values.insert((height, key.to_vec()), value.clone()) {
-            self.bytes = self.bytes.saturating_sub(size(key, &old));
-        }
+        self.bytes = self.bytes.saturating_add(size(&place.1, &value));
+        self.values.insert(place, value);
         // The oldest heights leave first: nearly everything is asked at the newest.
         while self.bytes > PROVEN_BYTES_MAX || self.values.len() > PROVEN_MAX {
             let Some(((_, key), value)) = self.values.pop_first() else { break };
@@ -180,15 +179,15 @@ impl ChainView {
         height: Height,
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, ViewError> {
+        let place = (height, key.to_vec());
         // By the root, too: a height that is not proven any more gives no answer.
         let known = self.app_hash(height).is_some();
-        let place = (height, key.to_vec());
         if let Some(value) = self.proven.borrow().values.get(&place).filter(|_| known) {
             return Ok(value.clone());
         }
         let (value, proof) = callbacks.consensus_get(height.0, key)?;
         self.light.verify_state(height, key, value.as_deref(), &proof)?;
-        self.proven.borrow_mut().add(height, key, &value);
+        self.proven.borrow_mut().add(place, value.clone());
         Ok(value)
     }
 

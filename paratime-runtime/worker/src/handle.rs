@@ -3,22 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use paralith_crypto::merkle::merkle_proof;
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::paratime::v1::{self as pb, Confirmation as Level, Output, Receipt};
+use paralith_proto::pb::paratime::v1::{self as pb, Output, Receipt};
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
-use paralith_proto::{Canonical, Wire};
 use paralith_types::{Hash, PublicKey};
-use paratime_api::output::IoLeaf;
 use tokio::sync::{broadcast, watch};
 
 use crate::admission::Admission;
 use crate::byzantine::Byzantine;
 use crate::error::WorkerError;
+use crate::final_round::FinalRound;
 use crate::round::{Input, Situation};
 use crate::shared::{Confirmation, Shared, Status};
+use crate::trusted;
 use crate::wire::{open_proposal, open_vote};
-use crate::{finality, trusted};
 
 /// A handle on a running worker; clones share it.
 #[derive(Clone)]
@@ -63,8 +61,8 @@ impl WorkerHandle {
         let Some(round) = self.shared.store.round_of_tx(tx_hash.as_bytes())? else {
             return Ok(None);
         };
-        let Some(data) = self.shared.store.round(round)? else { return Ok(None) };
-        receipt_of(round, &data, tx_hash)
+        let data = self.shared.store.round(round)?;
+        Ok(data.and_then(|data| FinalRound::new(data).receipt(tx_hash)))
     }
 
     /// A final round whose outputs are open.
@@ -179,37 +177,6 @@ impl WorkerHandle {
         }
         Ok(())
     }
-}
-
-/// A final receipt: the leaf, its path to the header's I/O root, and the output it commits to.
-fn receipt_of(
-    round: u64,
-    data: &RoundData,
-    tx_hash: &Hash,
-) -> Result<Option<Receipt>, WorkerError> {
-    let leaves: Vec<IoLeaf> = finality::leaves_of(data)?;
-    let Some(index) = leaves.iter().position(|leaf| leaf.tx_hash == *tx_hash) else {
-        return Ok(None);
-    };
-    // Until its output is open, a round is not final to its users.
-    let (Some(leaf), Some(output)) = (leaves.get(index), data.outputs.get(index)) else {
-        return Ok(None);
-    };
-    let encoded: Vec<Vec<u8>> = leaves.iter().map(Canonical::encode).collect();
-    let Some(proof) = merkle_proof(&encoded, index) else { return Ok(None) };
-    Ok(Some(Receipt {
-        tx_hash: tx_hash.as_bytes().to_vec(),
-        confirmation: Level::Final.into(),
-        round,
-        proposal: None,
-        votes: Vec::new(),
-        header: data.header.clone(),
-        leaf: Some(leaf.to_pb()),
-        leaf_index: proof.index,
-        leaf_count: proof.total,
-        leaf_path: proof.path.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
-        output: Some(output.clone()),
-    }))
 }
 
 /// As far as the machine keeps what is early.

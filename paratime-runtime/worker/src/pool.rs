@@ -134,12 +134,12 @@ impl TxPool {
 
     /// A transaction is final: it leaves, and the sender's next one may follow.
     pub fn finalised(&mut self, hash: &Hash) {
-        self.view = None;
         let Some(tx) = self.remove(hash) else {
             // It never was here, so we lost track of somebody's nonces: better a refusal on record
             // than a transaction that waits for ever behind a gap that has closed. Where the runtime
             // tells, the next check of what waits closes the gap.
             self.next_nonces.retain(|_, next| next.told);
+            self.view = None;
             return;
         };
         self.next_is(tx.sender, tx.nonce.saturating_add(1), false);

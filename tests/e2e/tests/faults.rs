@@ -114,11 +114,22 @@ impl Members {
     }
 }
 
+/// What events lead to.
+struct Expected {
+    /// Stake by entity.
+    stakes: BTreeMap<Address, u128>,
+    /// What the ParaTime has.
+    runtime: u128,
+    /// What entities got for telling.
+    told: BTreeMap<Address, u128>,
+}
+
 /// What every entity's stake must be after these events, and the account of one of the ParaTimes: a
 /// liar lies in all of them.
-fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> (BTreeMap<Address, u128>, u128) {
+fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> Expected {
     let mut stakes: BTreeMap<Address, u128> =
         members.0.iter().map(|(_, _, entity)| (*entity, STAKE)).collect();
+    let mut told = BTreeMap::new();
     let mut runtime = 0;
     let slash = |stakes: &mut BTreeMap<Address, u128>, node: &PublicKey, amount: u128| {
         let stake = stakes.get_mut(&members.entity(node)).unwrap();
@@ -152,11 +163,12 @@ fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> (BTreeMap<Add
                 let (teller, reward) = teller.expect("whoever told is paid");
                 assert_eq!(reward, taken - share);
                 *stakes.get_mut(&teller).unwrap() += reward;
+                *told.entry(teller).or_default() += reward;
             }
             _ => {}
         }
     }
-    (stakes, runtime)
+    Expected { stakes, runtime, told }
 }
 
 /// Runs the row's network until its fault has shown, and checks everything that the table says.
@@ -218,15 +230,17 @@ async fn money(
     })
     .await;
     let events = watch.events();
-    assert_eq!((stakes.clone(), runtime), expected(members, id, &events), "{test}");
+    let expected = expected(members, id, &events);
+    assert_eq!((&stakes, runtime), (&expected.stakes, expected.runtime), "{test}");
 
     let seen = rounds(id, &events);
     for (_, node, entity) in &members.0 {
         let (stake, is_liar) = (stakes[entity], liars.contains(node));
         match row.slash {
             Some(slash) if is_liar && liars.len() == 1 => {
-                // To the unit above. A liar that hands in its own contradiction is paid for telling.
-                assert!(stake <= STAKE - slash / 5, "{test}: {stake}");
+                // A liar that hands in its own contradiction is paid for telling.
+                let lost = STAKE + expected.told.get(entity).unwrap_or(&0) - stake;
+                assert!(stake < STAKE && lost.is_multiple_of(slash), "{test}: {stake}");
             }
             _ if is_liar && row.may_fail => assert!(stake <= STAKE, "{test}: a liar has {stake}"),
             _ => assert!(stake >= STAKE, "{test}: an honest node has {stake} left"),

@@ -89,7 +89,8 @@ mod tests {
         let known = KnownSignatures::default();
         let raw = signed().encode();
         let first = known.open(&raw, &CHAIN, &RUNTIME, 1_000).unwrap();
-        assert_eq!(first, tx::open(&raw, &CHAIN, &RUNTIME, 1_000).unwrap());
+        let read = tx::read(&raw, &CHAIN, &RUNTIME, 1_000).unwrap();
+        assert_eq!(first, read.verify().unwrap());
         assert_eq!(known.open(&raw, &CHAIN, &RUNTIME, 1_000).unwrap(), first);
     }
 

@@ -79,30 +79,15 @@ impl Run {
             return self.backups_turn(rank, now_ms);
         }
         let Some(votes) = self.votes.get(&rank) else { return false };
-        let on_chain = self.on_chain(rank).filter(|pool| pool.scheduler_voted_at.is_some());
-        let Some(on_chain) = on_chain else {
-            return self.is_due_at_first(rank, votes, missing, now_ms);
-        };
+        let opened = self.on_chain(rank).is_some_and(|pool| pool.scheduler_voted_at.is_some());
+        if !opened && self.scheduler(rank) == Some(self.me) {
+            return self.workers_votes(votes).count() == self.config.workers.len()
+                || self.differs(rank)
+                || self.waited_ms(votes, now_ms) >= self.patience_ms(rank, votes);
+        }
         // The scheduler's transaction came without our vote: an omitted vote still counts, for a
         // while. Others see to it only if we do not.
-        missing.contains(&self.me) && on_chain.votes.iter().all(|vote| vote.signer != self.me)
-            || self.is_my_turn(rank, votes, missing, now_ms)
-    }
-
-    /// Whether it is time for a rank of which the chain has heard nothing.
-    fn is_due_at_first(
-        &self,
-        rank: u64,
-        votes: &BTreeMap<PublicKey, Held>,
-        missing: &[PublicKey],
-        now_ms: u64,
-    ) -> bool {
-        if self.scheduler(rank) != Some(self.me) {
-            return self.is_my_turn(rank, votes, missing, now_ms);
-        }
-        self.workers_votes(votes).count() == self.config.workers.len()
-            || self.differs(rank)
-            || self.waited_ms(votes, now_ms) >= self.collect_ms().max(self.work_ms(rank, votes))
+        (opened && missing.contains(&self.me)) || self.is_my_turn(rank, votes, missing, now_ms)
     }
 
     /// Whether somebody else should long have handed in these votes: after the scheduler come the
@@ -125,18 +110,21 @@ impl Run {
         ) else {
             return false;
         };
-        let first_ms = self.collect_ms().max(self.work_ms(rank, votes));
-        let patience_ms = first_ms.saturating_add(turn.saturating_mul(self.collect_ms()));
+        let turn_ms = turn.saturating_mul(self.collect_ms());
+        let patience_ms = self.patience_ms(rank, votes).saturating_add(turn_ms);
         now_ms >= since_ms.saturating_add(patience_ms)
             && self.situation.height >= since_height.saturating_add(BLOCKS_ON_THE_WAY)
     }
 
-    /// How long the scheduler needed from its proposal to its vote, as seen from here. The others
-    /// may need as long again, and a vote that is left out costs a transaction of its own.
-    fn work_ms(&self, rank: u64, votes: &BTreeMap<PublicKey, Held>) -> u64 {
+    /// How long votes are waited for: the collect timeout, or as long as the scheduler needed from
+    /// its proposal to its vote, as seen from here. The others may need as long again, and a vote
+    /// that is left out costs a transaction of its own.
+    fn patience_ms(&self, rank: u64, votes: &BTreeMap<PublicKey, Held>) -> u64 {
         let vote = self.scheduler(rank).and_then(|scheduler| votes.get(&scheduler));
         let known = vote.and_then(|held| self.proposals.get(&held.vote.proposal_id));
-        vote.zip(known).map_or(0, |(held, known)| held.since_ms.saturating_sub(known.seen_ms))
+        let worked_ms =
+            vote.zip(known).map_or(0, |(held, known)| held.since_ms.saturating_sub(known.seen_ms));
+        self.collect_ms().max(worked_ms)
     }
 
     fn backups_turn(&self, rank: u64, now_ms: u64) -> bool {
