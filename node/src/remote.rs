@@ -12,8 +12,8 @@ use consensus_api::event::Event;
 use consensus_api::registry;
 use consensus_app::{Proven, TxOutcome};
 use consensus_light::{LightBlock, LightClient, LightError};
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
 use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height, PublicKey, RuntimeId};
 use paralith_worker::ProvenValue;
@@ -35,6 +35,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait after every full node has failed.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How long a full node may show no new block before the next one is followed: it may be cut off
+/// from the others, or hang.
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Largest answer.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -160,11 +164,6 @@ impl RemoteChain {
         self.preferred.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn service(&self) -> Result<ConsensusServiceClient<Channel>, NodeError> {
-        let client = ConsensusServiceClient::new(self.channel()?);
-        Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES))
-    }
-
     async fn follow(&self) {
         loop {
             if let Err(error) = self.follow_one().await {
@@ -176,25 +175,21 @@ impl RemoteChain {
     }
 
     async fn follow_one(&self) -> Result<(), NodeError> {
-        let mut service = self.service()?;
-        let mut blocks = service
-            .watch_blocks(pb::consensus::v1::WatchBlocksRequest {})
-            .await
-            .map_err(|s| refused(&s))?
-            .into_inner();
+        let mut service = consensus(self.channel()?);
+        let request = pb::consensus::v1::WatchBlocksRequest {};
+        let watching = service.watch_blocks(request).map_err(|s| refused(&s));
+        let mut blocks = within(CALL_TIMEOUT, watching).await?.into_inner();
         let newest = self.fetch(&mut service, 0).await?;
         self.reach(&mut service, newest.height()).await?;
-        while let Some(block) = blocks.message().await.map_err(|s| refused(&s))? {
+        loop {
+            let next = within(BLOCK_TIMEOUT, blocks.message().map_err(|s| refused(&s))).await?;
+            let block = next.ok_or_else(|| unreachable("it ended the stream of blocks"))?;
             if block.height <= self.height() {
                 continue;
             }
             self.reach(&mut service, Height(block.height)).await?;
             let _ = self.blocks.send(Arc::new(event(block)));
         }
-        Err(NodeError::Unreachable {
-            node: "a full node".to_string(),
-            reason: "it ended the stream of blocks".to_string(),
-        })
     }
 
     async fn fetch(
@@ -203,7 +198,8 @@ impl RemoteChain {
         height: u64,
     ) -> Result<LightBlock, NodeError> {
         let request = pb::consensus::v1::GetLightBlockRequest { height };
-        let answer = service.get_light_block(request).await.map_err(|s| refused(&s))?.into_inner();
+        let asked = service.get_light_block(request).map_err(|s| refused(&s));
+        let answer = within(CALL_TIMEOUT, asked).await?.into_inner();
         LightBlock::decode(&answer.light_block).map_err(|e| unverifiable(&e))
     }
 
@@ -267,18 +263,13 @@ impl RemoteChain {
     /// Tries one full node after the other until one gives an answer that verifies.
     async fn ask<'a, T>(
         &'a self,
-        question: impl Fn(ConsensusServiceClient<Channel>) -> BoxFuture<'a, Result<T, NodeError>>,
+        question: impl Fn(Channel) -> BoxFuture<'a, Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
         let mut last = None;
         for _ in 0..self.channels.len() {
-            let service = self.service()?;
-            match tokio::time::timeout(CALL_TIMEOUT, question(service)).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => last = Some(error),
-                Err(_) => {
-                    let reason = "it did not answer in time".to_string();
-                    last = Some(NodeError::Unreachable { node: "a full node".to_string(), reason });
-                }
+            match within(CALL_TIMEOUT, question(self.channel()?)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = Some(error),
             }
             self.next_node();
         }
@@ -308,13 +299,16 @@ impl RemoteChain {
     }
 
     async fn fetch_value(&self, height: Height, key: &[u8]) -> Result<Proven, NodeError> {
-        self.ask(|mut service| {
+        self.ask(|channel| {
             let key = key.to_vec();
             async move {
                 let request =
                     pb::consensus::v1::GetStateRequest { height: height.0, key: key.clone() };
-                let answer =
-                    service.get_state(request).await.map_err(|s| refused(&s))?.into_inner();
+                let answer = consensus(channel)
+                    .get_state(request)
+                    .await
+                    .map_err(|s| refused(&s))?
+                    .into_inner();
                 self.light()
                     .verify_state(height, &key, answer.value.as_deref(), &answer.proof)
                     .map_err(|e| unverifiable(&e))?;
@@ -333,16 +327,17 @@ impl RemoteChain {
         if let Some(block) = kept {
             return Ok(block);
         }
-        self.ask(|mut service| async move { self.fetch(&mut service, height).await }.boxed()).await
+        self.ask(|channel| async move { self.fetch(&mut consensus(channel), height).await }.boxed())
+            .await
     }
 
     /// Hands a transaction to a full node.
     pub async fn submit(&self, raw: Vec<u8>) -> Result<TxOutcome, NodeError> {
         let submitted = self
-            .ask(|mut service| {
+            .ask(|channel| {
                 let request = pb::consensus::v1::SubmitRequest { transaction: raw.clone() };
                 async move {
-                    match service.submit(request).await {
+                    match consensus(channel).submit(request).await {
                         Ok(_) => Ok(TxOutcome::default()),
                         Err(status) => match refused(&status) {
                             NodeError::Refused { module, code, message } if module != "grpc" => {
@@ -381,25 +376,57 @@ impl RemoteChain {
     }
 
     async fn fetch_list(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
-        let mut registry = RegistryServiceClient::new(self.channel()?)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        if prefix == registry::keys::nodes() {
-            let request = pb::registry::v1::ListNodesRequest { height: height.0 };
-            let listed = registry.list_nodes(request).await.map_err(|s| refused(&s))?.into_inner();
-            let ids = listed
-                .nodes
-                .into_iter()
-                .filter_map(|node| PublicKey::try_from(node.node?.id.as_slice()).ok());
-            return Ok(ids.map(|id| registry::keys::node(&id)).collect());
-        }
-        let request = pb::registry::v1::ListRuntimesRequest { height: height.0 };
-        let listed = registry.list_runtimes(request).await.map_err(|s| refused(&s))?.into_inner();
-        let ids = listed
-            .runtimes
-            .into_iter()
-            .filter_map(|runtime| RuntimeId::try_from(runtime.id.as_slice()).ok());
-        Ok(ids.map(|id| registry::keys::runtime(&id)).collect())
+        let of_nodes = prefix == registry::keys::nodes();
+        self.ask(|channel| {
+            if of_nodes {
+                node_keys(channel, height).boxed()
+            } else {
+                runtime_keys(channel, height).boxed()
+            }
+        })
+        .await
     }
+}
+
+async fn node_keys(channel: Channel, height: Height) -> Result<Vec<Vec<u8>>, NodeError> {
+    let request = pb::registry::v1::ListNodesRequest { height: height.0 };
+    let listed = lists(channel).list_nodes(request).await.map_err(|s| refused(&s))?.into_inner();
+    let ids = listed
+        .nodes
+        .into_iter()
+        .filter_map(|node| PublicKey::try_from(node.node?.id.as_slice()).ok());
+    Ok(ids.map(|id| registry::keys::node(&id)).collect())
+}
+
+async fn runtime_keys(channel: Channel, height: Height) -> Result<Vec<Vec<u8>>, NodeError> {
+    let request = pb::registry::v1::ListRuntimesRequest { height: height.0 };
+    let listed = lists(channel).list_runtimes(request).await.map_err(|s| refused(&s))?.into_inner();
+    let ids = listed
+        .runtimes
+        .into_iter()
+        .filter_map(|runtime| RuntimeId::try_from(runtime.id.as_slice()).ok());
+    Ok(ids.map(|id| registry::keys::runtime(&id)).collect())
+}
+
+fn consensus(channel: Channel) -> ConsensusServiceClient<Channel> {
+    ConsensusServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+fn lists(channel: Channel) -> RegistryServiceClient<Channel> {
+    RegistryServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+/// What a full node answers, if it does in time.
+async fn within<T>(
+    timeout: Duration,
+    asked: impl Future<Output = Result<T, NodeError>>,
+) -> Result<T, NodeError> {
+    let late = |_| Err(unreachable("it did not answer in time"));
+    tokio::time::timeout(timeout, asked).await.unwrap_or_else(late)
+}
+
+fn unreachable(reason: &str) -> NodeError {
+    NodeError::Unreachable { node: "a full node".to_string(), reason: reason.to_string() }
 }
 
 fn event(block: pb::consensus::v1::Block) -> BlockEvent {

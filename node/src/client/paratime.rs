@@ -4,6 +4,7 @@ use consensus_api::{keymanager, registry, roothash};
 use paralith_crypto::{SigningKey, ed25519};
 use paralith_proto::{Canonical, Wire, pb};
 use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, X25519PublicKey};
+use paralith_worker::WorkerError;
 use paratime_api::envelope::{Info, open_reply, seal_call};
 use paratime_api::output::{IoLeaf, OpenedOutput, Output, SealedReply};
 use paratime_api::query::Query;
@@ -161,13 +162,41 @@ impl ParaTimeClient {
         Ok(Sent { hash: tx::hash_of(&raw), raw, reply_key })
     }
 
-    /// Hands a transaction in, tells of each confirmation, and verifies the final one.
+    /// Hands a transaction in, tells of each confirmation, and verifies the final one. May be
+    /// repeated when the connection was lost: it takes effect once.
     pub async fn submit(
         &mut self,
         chain: &mut ChainClient,
         sent: &Sent,
-        mut confirmed: impl FnMut(&ppb::Receipt),
+        confirmed: impl FnMut(&ppb::Receipt),
     ) -> Result<Confirmed, NodeError> {
+        let receipt = match self.hand_in(chain, sent, confirmed).await {
+            Err(error) if is_final_already(&error) => self.receipt(sent).await?.ok_or(error)?,
+            handed_in => handed_in?,
+        };
+        self.verify(chain, sent, receipt).await
+    }
+
+    /// The final receipt of a transaction that was handed in before, if the node finds one; not
+    /// verified yet.
+    async fn receipt(&mut self, sent: &Sent) -> Result<Option<ppb::Receipt>, NodeError> {
+        let request = ppb::GetReceiptRequest {
+            runtime_id: self.runtime.id.as_bytes().to_vec(),
+            tx_hash: sent.hash.as_bytes().to_vec(),
+        };
+        match self.service.get_receipt(request).await {
+            Ok(receipt) => Ok(Some(receipt.into_inner())),
+            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+            Err(status) => Err(refused(&status)),
+        }
+    }
+
+    async fn hand_in(
+        &mut self,
+        chain: &ChainClient,
+        sent: &Sent,
+        mut confirmed: impl FnMut(&ppb::Receipt),
+    ) -> Result<ppb::Receipt, NodeError> {
         let request = ppb::SubmitRequest {
             transaction: sent.raw.clone(),
             wait_for: ppb::Confirmation::Final as i32,
@@ -177,7 +206,7 @@ impl ParaTimeClient {
         while let Some(receipt) = receipts.message().await.map_err(|s| refused(&s))? {
             confirmed(&receipt);
             if receipt.confirmation() == ppb::Confirmation::Final {
-                return self.verify(chain, sent, receipt).await;
+                return Ok(receipt);
             }
         }
         Err(NodeError::Unreachable {
@@ -305,6 +334,12 @@ impl ParaTimeClient {
         let request = ppb::WatchRoundsRequest { runtime_id: self.runtime.id.as_bytes().to_vec() };
         Ok(self.service.watch_rounds(request).await.map_err(|s| refused(&s))?.into_inner())
     }
+}
+
+/// Whether a transaction was handed in before and is final.
+fn is_final_already(error: &NodeError) -> bool {
+    matches!(error, NodeError::Refused { module, code, message }
+        if module == "worker" && WorkerError::final_round(*code, message).is_some())
 }
 
 fn read_output(bytes: &[u8]) -> Result<Output, NodeError> {

@@ -209,6 +209,20 @@ impl NodeLinks {
         call!(self, peer, run_query, pb::RunQueryRequest { query })
     }
 
+    /// The final round of which a compute node says that it has a transaction.
+    pub async fn find_round(
+        &self,
+        peer: &PublicKey,
+        runtime: &RuntimeId,
+        tx_hash: &Hash,
+    ) -> Result<Round, LinkError> {
+        let request = pb::FindRoundRequest {
+            runtime_id: runtime.as_bytes().to_vec(),
+            tx_hash: tx_hash.as_bytes().to_vec(),
+        };
+        call!(self, peer, find_round, request).map(|reply: pb::FindRoundReply| Round(reply.round))
+    }
+
     /// Has a compute node reveal what a final round asked for.
     pub async fn reveal(
         &self,

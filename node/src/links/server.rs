@@ -125,6 +125,19 @@ impl WorkerService for LinkServer {
         Ok(Response::new(round))
     }
 
+    async fn find_round(
+        &self,
+        request: Request<pb::FindRoundRequest>,
+    ) -> Answered<pb::FindRoundReply> {
+        let request = request.into_inner();
+        let hash =
+            Hash::try_from(request.tx_hash.as_slice()).map_err(|e| bad_argument("tx_hash", e))?;
+        let worker = self.worker(&request.runtime_id)?;
+        let found = worker.round_of(&hash).map_err(|e| worker_status(&e))?;
+        let round = found.ok_or_else(|| worker_status(&WorkerError::NotFound))?;
+        Ok(Response::new(pb::FindRoundReply { round }))
+    }
+
     async fn fetch_code(
         &self,
         request: Request<pb::FetchCodeRequest>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use paralith_proto::Wire as _;
 use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_types::{Hash, Round, RuntimeId};
-use paralith_worker::{Chain as _, ChainBlock, Confirmation};
+use paralith_worker::{Chain as _, ChainBlock, Confirmation, WorkerError};
 use paratime_api::query::Query;
 use paratime_api::tx;
 use tokio::sync::mpsc;
@@ -70,7 +70,10 @@ impl ParaTime {
             biased;
             finished = finally => finished,
             () = softly => Ok(()),
-            refused = self.keep_in(&id, &raw) => Err(refused),
+            earlier = self.keep_in(&id, &raw, &hash) => {
+                let _ = sender.send(Ok(earlier?)).await;
+                Ok(())
+            }
         }
     }
 
@@ -92,7 +95,7 @@ impl ParaTime {
     async fn hand_in_patiently(&self, id: &RuntimeId, raw: &[u8]) -> Result<(), Status> {
         let mut patience = self.patience();
         loop {
-            match self.hand_in(id, raw.to_vec()).await {
+            match self.hand_in(id, raw.to_vec(), 0).await {
                 Err(status) if patience.allows(&status).await => {}
                 handed_in => return handed_in,
             }
@@ -137,12 +140,19 @@ impl ParaTime {
         Err(last)
     }
 
-    /// Hands an accepted transaction in again and again, until the committee refuses it: it cannot
-    /// become final any more, e.g. because its envelope's epoch is over.
-    async fn keep_in(&self, id: &RuntimeId, raw: &[u8]) -> Status {
+    /// Hands an accepted transaction in again and again, each time to another member first, until
+    /// the committee refuses it: it cannot become final any more, e.g. because its envelope's epoch
+    /// is over. It may have been final already, when somebody accepted it who did not know that
+    /// yet: then its receipt is given.
+    async fn keep_in(
+        &self,
+        id: &RuntimeId,
+        raw: &[u8],
+        hash: &Hash,
+    ) -> Result<ppb::Receipt, Status> {
         use tokio::sync::broadcast::error::RecvError;
         let mut blocks = self.state.chain.subscribe();
-        let (mut waited, mut was_refused) = (0, false);
+        let (mut waited, mut others, mut was_refused) = (0, 0, false);
         loop {
             if matches!(blocks.recv().await, Err(RecvError::Closed)) {
                 return std::future::pending().await;
@@ -151,18 +161,23 @@ impl ParaTime {
             if waited < AGAIN_BLOCKS {
                 continue;
             }
-            waited = 0;
-            match self.hand_in(id, raw.to_vec()).await {
-                Err(status) if is_final_word(&status) => {
-                    // A member that applies the round with it refuses it, too: whoever looks for
-                    // the receipt is given time to find it.
-                    if was_refused {
-                        return status;
-                    }
-                    was_refused = true;
-                }
-                _ => was_refused = false,
+            (waited, others) = (0, others + 1);
+            let Err(status) = self.hand_in(id, raw.to_vec(), others).await else {
+                was_refused = false;
+                continue;
+            };
+            if let Some(round) = final_round(&status)
+                && let Some(receipt) = self.receipt_in(id, round, hash).await
+            {
+                return Ok(receipt);
             }
+            // A member that applies the round with it refuses it, too: whoever looks for the
+            // receipt is given time to find it.
+            let is_final_word = is_final_word(&status);
+            if is_final_word && was_refused {
+                return Err(status);
+            }
+            was_refused = is_final_word;
         }
     }
 
@@ -206,12 +221,22 @@ impl Patience {
     }
 }
 
+/// The round of which a member says that the transaction is final in it.
+fn final_round(status: &Status) -> Option<Round> {
+    match refused(status) {
+        NodeError::Refused { module, code, message } if module == "worker" => {
+            WorkerError::final_round(code, &message).map(Round)
+        }
+        _ => None,
+    }
+}
+
 /// Whether a refusal is about the transaction, and not about who was asked or when: the pool is
-/// full, has it already, knows it as final, is not ready, has no keys yet, stops.
+/// full, knows it as final, is not ready, has no keys yet, stops.
 fn is_final_word(status: &Status) -> bool {
     match refused(status) {
         NodeError::Refused { module, code, .. } => match module.as_str() {
-            "worker" => !matches!(code, 1 | 2 | 3 | 5 | 11 | 12),
+            "worker" => !matches!(code, 1 | 3 | 5 | 11 | 12),
             "node" | "worker-link" | "roothash" | "grpc" => false,
             _ => true,
         },

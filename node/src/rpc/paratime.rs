@@ -10,7 +10,7 @@ use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_proto::{Canonical, Wire};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{Chain as _, FinalRound, LinkError, Links as _};
+use paralith_worker::{Chain as _, FinalRound, LinkError, Links as _, WorkerError};
 use paratime_api::output::{IoLeaf, Output, io_root};
 use paratime_api::query::Query;
 use paratime_api::tx;
@@ -72,10 +72,19 @@ impl ParaTime {
         Ok(members)
     }
 
-    /// Puts a transaction into the pool of a committee member.
-    pub(super) async fn hand_in(&self, id: &RuntimeId, raw: Vec<u8>) -> Result<(), Status> {
+    /// Puts a transaction into the pool of a committee member; of which one, if the first do not
+    /// answer or `others` of them are to be left out.
+    pub(super) async fn hand_in(
+        &self,
+        id: &RuntimeId,
+        raw: Vec<u8>,
+        others: usize,
+    ) -> Result<(), Status> {
         let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
-        for member in self.members(id).await? {
+        let mut members = self.members(id).await?;
+        let count = members.len().max(1);
+        members.rotate_left(others % count);
+        for member in members {
             let own = (member == self.state.node_id).then(|| self.state.services.worker(id));
             let answer = match own.flatten() {
                 Some(worker) => {
@@ -86,6 +95,8 @@ impl ParaTime {
             };
             match answer.map(Output::from_pb) {
                 Ok(Ok(Output::Ok(_))) => return Ok(()),
+                // Whoever waits for it may have lost the one that it was handed in to.
+                Ok(Ok(Output::Error(e))) if is_waiting(&e) => return Ok(()),
                 Ok(Ok(Output::Error(e))) => {
                     return Err(refusal(Code::InvalidArgument, &e.module, e.code, e.message));
                 }
@@ -135,6 +146,20 @@ impl ParaTime {
             }
         }
         Err(refusal(Code::Unavailable, "node", 9, "no committee member has this round opened yet"))
+    }
+
+    /// The receipt of a transaction in a round that somebody names; none if it is not there.
+    pub(super) async fn receipt_in(
+        &self,
+        id: &RuntimeId,
+        round: Round,
+        hash: &Hash,
+    ) -> Option<ppb::Receipt> {
+        // Of a round that is not known here yet nobody is believed.
+        if round > self.newest_round(id).await.ok()? {
+            return None;
+        }
+        self.round(id, round).await.ok()?.receipt(hash)
     }
 
     pub(super) async fn newest_round(&self, id: &RuntimeId) -> Result<Round, Status> {
@@ -210,6 +235,11 @@ impl ParaTime {
     }
 }
 
+/// Whether a member's refusal says that the transaction waits in its pool already.
+fn is_waiting(error: &paratime_api::output::Error) -> bool {
+    error.module == "worker" && error.code == WorkerError::DUPLICATE
+}
+
 /// Why a committee member did not do it.
 pub(super) fn link_status(error: &LinkError) -> Status {
     match error {
@@ -283,17 +313,21 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
         let id = runtime_id(&request.runtime_id)?;
         let hash =
             Hash::try_from(request.tx_hash.as_slice()).map_err(|e| bad_argument("tx_hash", e))?;
-        let missing = || {
-            refusal(
-                Code::NotFound,
-                "node",
-                6,
-                "this node knows no final round with this transaction",
-            )
-        };
-        let worker = self.state.services.worker(&id).ok_or_else(missing)?;
-        let receipt = worker.receipt(&hash).map_err(|e| worker_status(&e))?;
-        Ok(Response::new(receipt.ok_or_else(missing)?))
+        if let Some(worker) = self.state.services.worker(&id)
+            && let Some(receipt) = worker.receipt(&hash).map_err(|e| worker_status(&e))?
+        {
+            return Ok(Response::new(receipt));
+        }
+        for member in self.members(&id).await? {
+            if member != self.state.node_id
+                && let Ok(round) = self.state.links.find_round(&member, &id, &hash).await
+                && let Some(receipt) = self.receipt_in(&id, round, &hash).await
+            {
+                return Ok(Response::new(receipt));
+            }
+        }
+        let text = "no node that answers knows a final round with this transaction";
+        Err(refusal(Code::NotFound, "node", 6, text))
     }
 
     async fn query(

@@ -59,11 +59,22 @@ impl WorkerError {
     /// keys, its pool is full.
     pub(crate) const NOT_YET: [u32; 3] = [1, 5, 11];
 
+    /// The code of [`WorkerError::Duplicate`].
+    pub const DUPLICATE: u32 = 2;
+
+    /// The round of an [`WorkerError::AlreadyFinal`] that another node's refusal is, by its code and
+    /// message.
+    pub fn final_round(code: u32, message: &str) -> Option<u64> {
+        let (_, rest) = message.split_once("in round ")?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        (code == 3).then(|| digits.parse().ok())?
+    }
+
     /// Stable code within module "worker".
     pub fn code(&self) -> u32 {
         match self {
             Self::Full => 1,
-            Self::Duplicate => 2,
+            Self::Duplicate => Self::DUPLICATE,
             Self::AlreadyFinal { .. } => 3,
             Self::NonceTaken { .. } => 4,
             Self::NotReady => 5,
@@ -127,5 +138,19 @@ impl TrustedError {
     pub(crate) fn wrong_reply() -> Self {
         let message = "the trusted side answered with something else than was asked".to_string();
         Self { module: "boundary".to_string(), code: 3, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_final_round_is_read_from_the_refusal_itself() {
+        let error = WorkerError::AlreadyFinal { round: 52 };
+        assert_eq!(WorkerError::final_round(error.code(), &error.to_string()), Some(52));
+        let other = WorkerError::NonceTaken { nonce: 52 };
+        assert_eq!(WorkerError::final_round(other.code(), &other.to_string()), None);
+        assert_eq!(WorkerError::final_round(3, "in round "), None);
     }
 }

@@ -58,11 +58,14 @@ impl WorkerHandle {
 
     /// The receipt of a transaction whose round is final and open.
     pub fn receipt(&self, tx_hash: &Hash) -> Result<Option<Receipt>, WorkerError> {
-        let Some(round) = self.shared.store.round_of_tx(tx_hash.as_bytes())? else {
-            return Ok(None);
-        };
+        let Some(round) = self.round_of(tx_hash)? else { return Ok(None) };
         let data = self.shared.store.round(round)?;
         Ok(data.and_then(|data| FinalRound::new(data).receipt(tx_hash)))
+    }
+
+    /// The final round that has a transaction.
+    pub fn round_of(&self, tx_hash: &Hash) -> Result<Option<u64>, WorkerError> {
+        Ok(self.shared.store.round_of_tx(tx_hash.as_bytes())?)
     }
 
     /// A final round whose outputs are open.

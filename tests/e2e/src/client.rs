@@ -220,11 +220,11 @@ fn passes(error: &NodeError) -> bool {
         NodeError::Refused { module, code, .. } => matches!(
             (module.as_str(), code),
             // No committee in this epoch; no member answers; a pool or worker that is not ready, or
-            // has no keys; an envelope for an epoch that is over; the node is down (gRPC:
-            // cancelled, unknown, unavailable).
+            // has no keys; a final transaction whose receipt nobody has opened; an envelope for an
+            // epoch that is over; the node is down (gRPC: cancelled, unknown, unavailable).
             ("roothash", 5)
                 | ("node", 9)
-                | ("worker", 1 | 2 | 5 | 11 | 12)
+                | ("worker", 1 | 3 | 5 | 11 | 12)
                 | ("worker-link", _)
                 | ("keymanager", 30)
                 | ("envelope", 1)
@@ -258,18 +258,11 @@ async fn applied(endpoint: &str, name: &str) -> Option<(u64, Vec<u8>)> {
     Some((runtime.round, runtime.state_root))
 }
 
-/// The round in which one of these nodes has a transaction final, if any has.
-pub async fn receipt(endpoints: &[String], id: &RuntimeId, sent: &Sent) -> Option<u64> {
+/// The round in which a node finds a transaction final, if any.
+pub async fn receipt(endpoint: &str, id: &RuntimeId, sent: &Sent) -> Option<u64> {
     use ppb::para_time_service_client::ParaTimeServiceClient;
-    for endpoint in endpoints {
-        let Ok(mut service) = ParaTimeServiceClient::connect(endpoint.clone()).await else {
-            continue;
-        };
-        let (runtime_id, tx_hash) = (id.as_bytes().to_vec(), sent.hash.as_bytes().to_vec());
-        let request = ppb::GetReceiptRequest { runtime_id, tx_hash };
-        if let Ok(receipt) = service.get_receipt(request).await {
-            return Some(receipt.into_inner().round);
-        }
-    }
-    None
+    let mut service = ParaTimeServiceClient::connect(endpoint.to_string()).await.unwrap();
+    let (runtime_id, tx_hash) = (id.as_bytes().to_vec(), sent.hash.as_bytes().to_vec());
+    let request = ppb::GetReceiptRequest { runtime_id, tx_hash };
+    service.get_receipt(request).await.ok().map(|receipt| receipt.into_inner().round)
 }
