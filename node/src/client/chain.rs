@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
+use crate::rpc::CODE_KEY;
 
 /// Longest value of state that is read.
 const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
@@ -335,7 +336,7 @@ pub(crate) fn refused(status: &tonic::Status) -> NodeError {
     let text = |name: &str| {
         status.metadata().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_string()
     };
-    match text("paralith-code").parse() {
+    match text(CODE_KEY).parse() {
         Ok(code) => NodeError::Refused {
             module: text("paralith-module"),
             code,

@@ -33,6 +33,7 @@ pub use stream::Recording;
 
 use crate::chain::ChainAccess;
 use crate::error::NodeError;
+use crate::rpc::CODE_KEY;
 
 /// How long a peer may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -149,9 +150,13 @@ impl NodeLinks {
     }
 
     fn failed(&self, peer: &PublicKey, status: &Status) -> LinkError {
+        // A refusal of the peer's own, not of the way to it.
+        let answered = status.metadata().contains_key(CODE_KEY);
         match status.code() {
             Code::NotFound => LinkError::NotFound,
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
+                if !answered =>
+            {
                 // The next call connects anew, to the address that is registered then.
                 self.clients.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
                 LinkError::Unreachable(status.message().to_string())

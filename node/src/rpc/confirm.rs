@@ -231,12 +231,12 @@ fn final_round(status: &Status) -> Option<Round> {
     }
 }
 
-/// Whether a refusal is about the transaction, and not about who was asked or when: the pool is
-/// full, knows it as final, is not ready, has no keys yet, stops.
+/// Whether a refusal is about the transaction, and not about who was asked or when, or that it is
+/// final.
 fn is_final_word(status: &Status) -> bool {
     match refused(status) {
         NodeError::Refused { module, code, .. } => match module.as_str() {
-            "worker" => !matches!(code, 1 | 3 | 5 | 11 | 12),
+            "worker" => code != 3 && !WorkerError::NOT_YET.contains(&code),
             "node" | "worker-link" | "roothash" | "grpc" => false,
             _ => true,
         },

@@ -27,6 +27,9 @@ use crate::state::NodeState;
 /// Longest request: a module upload.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
+/// Where a refusal's code stands in the status's metadata.
+pub(crate) const CODE_KEY: &str = "paralith-code";
+
 /// A refusal with its stable identity.
 pub(crate) fn refusal(
     grpc: Code,
@@ -38,7 +41,7 @@ pub(crate) fn refusal(
     if let Ok(module) = MetadataValue::try_from(module) {
         status.metadata_mut().insert("paralith-module", module);
     }
-    status.metadata_mut().insert("paralith-code", MetadataValue::from(code));
+    status.metadata_mut().insert(CODE_KEY, MetadataValue::from(code));
     status
 }
 

@@ -97,6 +97,9 @@ impl ParaTime {
                 Ok(Ok(Output::Ok(_))) => return Ok(()),
                 // Whoever waits for it may have lost the one that it was handed in to.
                 Ok(Ok(Output::Error(e))) if is_waiting(&e) => return Ok(()),
+                Ok(Ok(Output::Error(e))) if is_not_yet(&e) => {
+                    last = refusal(Code::Unavailable, &e.module, e.code, e.message);
+                }
                 Ok(Ok(Output::Error(e))) => {
                     return Err(refusal(Code::InvalidArgument, &e.module, e.code, e.message));
                 }
@@ -238,6 +241,11 @@ impl ParaTime {
 /// Whether a member's refusal says that the transaction waits in its pool already.
 fn is_waiting(error: &paratime_api::output::Error) -> bool {
     error.module == "worker" && error.code == WorkerError::DUPLICATE
+}
+
+/// Whether a member's refusal says nothing about the transaction.
+fn is_not_yet(error: &paratime_api::output::Error) -> bool {
+    error.module == "worker" && WorkerError::NOT_YET.contains(&error.code)
 }
 
 /// Why a committee member did not do it.

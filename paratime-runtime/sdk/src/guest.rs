@@ -1,4 +1,4 @@
-//! The border between the module's memory and the host: the one place with `unsafe` code.
+//! The border between the module's memory and the host.
 //!
 //! The host is trusted to keep the contract: it writes only into memory that it took from
 //! `paralith_alloc`, and hands each such place over once.

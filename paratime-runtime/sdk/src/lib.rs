@@ -24,6 +24,8 @@ mod collections;
 mod context;
 mod entry;
 mod error;
+#[cfg(any(target_arch = "wasm32", test))]
+mod heap;
 mod host;
 mod nonce;
 mod runtime;

@@ -89,6 +89,10 @@ async fn admit(shared: Arc<Shared>, raws: Vec<Vec<u8>>, pass: bool) -> Vec<Outpu
 /// What can be said without the trusted side.
 fn read(shared: &Shared, raw: Vec<u8>) -> Result<PoolTx, Error> {
     let situation = shared.current().ok_or_else(|| refusal(&WorkerError::NotReady))?;
+    // Old state would refuse what the newest takes.
+    if !shared.status.borrow().has_newest_state() {
+        return Err(refusal(&WorkerError::NotReady));
+    }
     let (config, limits) = (&shared.config, &situation.batching);
     let bytes_max = limits.max_batch_bytes as usize;
     let paratime = |e: TxError| error("paratime", e.code(), &e);

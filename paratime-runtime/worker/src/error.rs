@@ -55,9 +55,9 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// The codes that say that a worker cannot tell yet: it is not ready, its trusted side has no
-    /// keys, its pool is full.
-    pub(crate) const NOT_YET: [u32; 3] = [1, 5, 11];
+    /// The codes that say that a worker cannot tell now: its pool is full, it is not ready, its
+    /// trusted side has no keys or not the newest state, it stops.
+    pub const NOT_YET: [u32; 4] = [1, 5, 11, 12];
 
     /// The code of [`WorkerError::Duplicate`].
     pub const DUPLICATE: u32 = 2;

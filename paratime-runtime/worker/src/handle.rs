@@ -86,8 +86,12 @@ impl WorkerHandle {
         self.shared.rounds.subscribe()
     }
 
-    /// Answers a query on the newest final root.
+    /// Answers a query on the newest final root; not while this node catches up, or an old answer
+    /// would pass for a new one.
     pub async fn run_query(&self, query: pb::Query) -> Result<Answer, WorkerError> {
+        if !self.shared.status.borrow().has_newest_state() {
+            return Err(WorkerError::NotReady);
+        }
         self.shared.trusted(move |side| trusted::run_query(side, query)).await
     }
 

@@ -87,6 +87,13 @@ pub struct Status {
     pub trouble: String,
 }
 
+impl Status {
+    /// Whether this node has applied all rounds that it knows of.
+    pub fn has_newest_state(&self) -> bool {
+        self.height > 0 && self.applied_round >= self.last_round
+    }
+}
+
 pub(crate) struct Shared {
     pub(crate) config: WorkerConfig,
     pub(crate) me: PublicKey,

@@ -58,6 +58,7 @@ impl Worker {
             resumed: None,
             skipped: None,
             workers: Vec::new(),
+            in_step: None,
         };
         (handle, tokio::spawn(worker.run(blocks, inputs, stopped)))
     }
@@ -75,6 +76,8 @@ struct Loop {
     skipped: Option<(u64, Vec<PublicKey>)>,
     /// The workers, as far as this node knew last.
     workers: Vec<PublicKey>,
+    /// What the trusted side, which has its keys, has seen.
+    in_step: Option<View>,
 }
 
 impl Loop {
@@ -98,7 +101,12 @@ impl Loop {
                     }
                     // Only the newest state matters.
                     while blocks.try_recv().is_ok() {}
-                    self.refresh().await;
+                    // Like a kill at this moment: what was begun is whole or is begun anew.
+                    tokio::select! {
+                        biased;
+                        _ = stopped.changed() => break,
+                        () = self.refresh() => {}
+                    }
                 }
                 Some(input) = inputs.recv() => self.step(input),
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
@@ -133,10 +141,14 @@ impl Loop {
         let Some(view) = view::read(self.shared.chain.as_ref(), &id).await? else {
             return Ok(());
         };
-        let synced = self.sync(view.height).await;
         // Whom to ask for rounds is known before any is asked for.
         self.know(&view, false).await;
         let followed = finality::catch_up(&self.shared, view.height, &view.state).await;
+        // After that: what it reads of a newer state is here then.
+        let synced = if self.is_in_step(&view) { Ok(true) } else { self.sync(view.height).await };
+        if !self.is_in_step(&view) {
+            self.in_step = matches!(synced, Ok(true)).then(|| view.clone());
+        }
         let root = finality::state_root(&self.shared)?;
         let has_state = followed.is_ok() && root == view.state.last_block.state_root;
         let ready = has_state
@@ -150,6 +162,16 @@ impl Loop {
         self.late_votes(&situation);
         recheck::spawn(&self.shared, &mut self.tasks, &situation);
         followed.and(synced.map(|_| ())).and(released)
+    }
+
+    /// Whether the trusted side would see nothing new here. What it needs later it follows by
+    /// itself, but it must not fall far behind.
+    fn is_in_step(&self, view: &View) -> bool {
+        self.in_step.as_ref().is_some_and(|seen| {
+            view.height < seen.height.saturating_add(SYNC_BLOCKS)
+                && (&view.epoch, &view.runtime, &view.state)
+                    == (&seen.epoch, &seen.runtime, &seen.state)
+        })
     }
 
     /// Lets the trusted side follow; whether it has this epoch's keys.
@@ -321,3 +343,5 @@ impl Loop {
 /// A batch closes, and ranks follow one another, to this precision.
 const TICK: Duration = Duration::from_millis(20);
 const INPUTS_MAX: usize = 1024;
+/// The trusted side follows at least this often; a new generation of keys is seen by then.
+const SYNC_BLOCKS: u64 = 16;

@@ -238,6 +238,7 @@ async fn stall(
     told: &Told,
     p50: f64,
 ) -> Result<()> {
+    let late = |_| Err(anyhow::anyhow!("it did not become final in time"));
     let (name, id) = worker(&newest(told))?;
     let (mut latency, mut failed) = (Samples::default(), 0_u32);
     let began = Instant::now();
@@ -245,7 +246,8 @@ async fn stall(
     while began.elapsed() < AFTER_KILL {
         let mut soft = Samples::default();
         let next = load::mint(chain, tokens, 1, &mut latency, &mut soft);
-        if !matches!(tokio::time::timeout(PATIENCE, next).await, Ok(Ok(()))) {
+        if let Err(error) = tokio::time::timeout(PATIENCE, next).await.unwrap_or_else(late) {
+            eprintln!("after {:.1} s: {error:#}", began.elapsed().as_secs_f64());
             failed = failed.saturating_add(1);
         }
     }
