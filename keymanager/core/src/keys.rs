@@ -17,7 +17,8 @@ const SEED_KEY: Domain = Domain::new("paralith/km-seed-key/v1");
 pub struct RuntimeKeys {
     first: Secret,
     later: Vec<Secret>,
-    epochs: Vec<(Epoch, Secret)>,
+    /// Derived once: each call that comes is opened with one of them.
+    epochs: Vec<(Epoch, HpkeSecret)>,
 }
 
 impl RuntimeKeys {
@@ -26,6 +27,10 @@ impl RuntimeKeys {
     pub fn new(generations: Vec<Secret>, epochs: Vec<(Epoch, Secret)>) -> Option<Self> {
         let mut later = generations.into_iter();
         let first = later.next()?;
+        let epochs = epochs
+            .into_iter()
+            .map(|(epoch, secret)| (epoch, HpkeSecret::from_ikm(secret.as_bytes())))
+            .collect();
         Some(Self { first, later: later.collect(), epochs })
     }
 
@@ -62,9 +67,8 @@ impl RuntimeKeys {
 
     /// Opens the calls that were sealed to an epoch's public key.
     #[must_use]
-    pub fn epoch_key(&self, epoch: Epoch) -> Option<HpkeSecret> {
-        let found = self.epochs.iter().find(|(of, _)| *of == epoch);
-        found.map(|(_, secret)| HpkeSecret::from_ikm(secret.as_bytes()))
+    pub fn epoch_key(&self, epoch: Epoch) -> Option<&HpkeSecret> {
+        self.epochs.iter().find(|(of, _)| *of == epoch).map(|(_, key)| key)
     }
 
     /// The epochs that have a key here.
@@ -72,7 +76,7 @@ impl RuntimeKeys {
         self.epochs.iter().map(|(epoch, _)| *epoch)
     }
 
-    /// Takes over a newer reply's secrets; epoch secrets that only the older one had stay.
+    /// Takes over a newer reply's secrets; epoch keys that only the older one had stay.
     pub fn update(&mut self, newer: Self) {
         let mut epochs = newer.epochs;
         let (first, later) = if newer.later.len() >= self.later.len() {
@@ -80,15 +84,15 @@ impl RuntimeKeys {
         } else {
             (self.first.clone(), std::mem::take(&mut self.later))
         };
-        for (epoch, secret) in std::mem::take(&mut self.epochs) {
+        for (epoch, key) in std::mem::take(&mut self.epochs) {
             if !epochs.iter().any(|(of, _)| *of == epoch) {
-                epochs.push((epoch, secret));
+                epochs.push((epoch, key));
             }
         }
         *self = Self { first, later, epochs };
     }
 
-    /// Erases the secrets of all epochs before this one.
+    /// Erases the keys of all epochs before this one.
     pub fn erase_before(&mut self, oldest: Epoch) {
         self.epochs.retain(|(epoch, _)| *epoch >= oldest);
     }

@@ -107,13 +107,15 @@ impl ParaTime {
         Patience { until, blocks: self.state.chain.subscribe() }
     }
 
-    /// Asks the members of the committee in turn, until one answers.
+    /// Asks the members of the committee in turn, until one answers that has the newest state known
+    /// here: who has seen a round final does not get an answer from before it.
     pub(super) async fn ask(
         &self,
         query: &Query,
         raw: &[u8],
     ) -> Result<ppb::QueryResponse, Status> {
         let mut last = refusal(Code::Unavailable, "node", 9, "no committee member answers");
+        let newest = self.newest_state(&query.runtime_id).await?;
         for member in self.members(&query.runtime_id).await? {
             let own = (member == self.state.node_id)
                 .then(|| self.state.services.worker(&query.runtime_id));
@@ -127,6 +129,10 @@ impl ParaTime {
                 }
             };
             match answer {
+                Ok(answer) if answer.round < newest.0 => {
+                    let text = "the committee's members have not applied the newest round yet";
+                    last = refusal(Code::Unavailable, "node", 9, text);
+                }
                 Ok(answer) => {
                     return Ok(ppb::QueryResponse {
                         round: answer.round,

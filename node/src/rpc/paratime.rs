@@ -165,12 +165,20 @@ impl ParaTime {
         self.round(id, round).await.ok()?.receipt(hash)
     }
 
-    pub(super) async fn newest_round(&self, id: &RuntimeId) -> Result<Round, Status> {
-        let state: Option<roothash::RuntimeState> =
-            self.state.chain.get(&roothash::keys::runtime_state(id)).await?;
+    async fn runtime_state(&self, id: &RuntimeId) -> Result<roothash::RuntimeState, Status> {
+        let state = self.state.chain.get(&roothash::keys::runtime_state(id)).await?;
         let missing =
             || refusal(Code::NotFound, "registry", 11, format!("there is no ParaTime {id}"));
-        Ok(state.ok_or_else(missing)?.last_block.round)
+        state.ok_or_else(missing)
+    }
+
+    pub(super) async fn newest_round(&self, id: &RuntimeId) -> Result<Round, Status> {
+        Ok(self.runtime_state(id).await?.last_block.round)
+    }
+
+    /// The round that led to the newest state.
+    pub(super) async fn newest_state(&self, id: &RuntimeId) -> Result<Round, Status> {
+        Ok(self.runtime_state(id).await?.last_normal_round)
     }
 
     /// The round after `after`, once it is final and its outputs are open.

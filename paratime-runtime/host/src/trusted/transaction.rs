@@ -89,7 +89,7 @@ impl Opener<'_> {
         }
         let key = self.keys.and_then(|keys| keys.epoch_key(sealed.epoch));
         let key = key.ok_or_else(|| TrustedError::NoKeys(format!("of epoch {}", sealed.epoch)))?;
-        let plaintext = envelope::open_call(&key, info, sealed);
+        let plaintext = envelope::open_call(key, info, sealed);
         Ok(plaintext.map(|plaintext| (plaintext.call, plaintext.reply_key)))
     }
 }
