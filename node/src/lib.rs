@@ -46,10 +46,14 @@ pub fn run(cli: Cli) -> Result<(), NodeError> {
         .build()
         .map_err(|e| NodeError::io("starting", &e))?;
     let result = runtime.block_on(cli::run(cli.command));
-    // Whatever still waits on a blocking thread has nothing left to wait for.
-    runtime.shutdown_background();
+    // The store closes before the program ends, or its own clean-up finds it in use. Whatever waits
+    // on a blocking thread for longer has nothing left to wait for.
+    runtime.shutdown_timeout(CLOSING);
     result
 }
+
+/// How long what still runs at the end is given.
+const CLOSING: std::time::Duration = std::time::Duration::from_millis(500);
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()

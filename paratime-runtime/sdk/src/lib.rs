@@ -8,6 +8,8 @@
 //!   that it wrote, emitted and asked for; what [`Runtime::authenticate`] wrote stays.
 //! * **Reading cannot write.** `check`, `query` and `reveal` get a `&Context`, which has no method
 //!   that writes.
+//! * **Memory is a call's own**, and comes from the allocator that this crate brings. A module has one:
+//!   name no other.
 //! * **Same input, same output.** All replicas must agree, so there is no clock, no network and no
 //!   randomness but [`Context::random`].
 //! * **Arguments and results are JSON** by convention ([`args()`], [`reply`]), so that a person can

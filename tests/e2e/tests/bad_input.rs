@@ -134,13 +134,16 @@ fn bad_input_gets_its_own_error_and_harms_nothing() {
         let mut client = Client::connect(&dev.node).await;
         let one = json!({ "amount": 1 });
         let sent = client.prepare("counter", "dave", "add", &one).await.unwrap();
-        client.submit("counter", &sent).await.unwrap();
+        let first = client.submit("counter", &sent).await.unwrap();
 
         for (what, bytes, expected) in bad_transactions(&mut client, 1).await {
             assert_eq!(hand_in(&client, bytes).await, Err(expected), "{what}");
         }
         // The same once more: it had its effect.
         assert_eq!(hand_in(&client, sent.raw.clone()).await, Err(is("worker", 3)));
+        // Whoever lost the connection gets what there is: the receipt of then.
+        let again = client.submit("counter", &sent).await.unwrap();
+        assert_eq!((again.header, again.output), (first.header, first.output));
 
         // An envelope copied under another sender: recorded as unopened, without effect.
         let mint = json!({ "to": address("bob"), "amount": "5" });
