@@ -241,8 +241,11 @@ fn final_round(status: &Status) -> Option<Round> {
 /// final.
 fn is_final_word(status: &Status) -> bool {
     match refused(status) {
-        NodeError::Refused { module, code, .. } => match module.as_str() {
-            "worker" => code != 3 && !WorkerError::NOT_YET.contains(&code),
+        NodeError::Refused { module, code, message } => match module.as_str() {
+            "worker" => {
+                let is_final = WorkerError::final_round(code, &message).is_some();
+                !is_final && !WorkerError::NOT_YET.contains(&code)
+            }
             "node" | "worker-link" | "roothash" | "grpc" => false,
             _ => true,
         },
