@@ -18,11 +18,6 @@ mod runtime;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use mimalloc::MiMalloc;
-
-/// The same as in `paralith`.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 const USAGE: &str = "\
 usage: bench WHAT
