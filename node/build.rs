@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let root = node.parent().ok_or("the node lies in the workspace")?;
     for watched in [
-        "paratime-runtime/runtimes",
+        "paratime-runtime/examples",
         "paratime-runtime/sdk",
         "paratime-runtime/abi",
         "common/types",
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let status = Command::new(std::env::var("CARGO")?)
         .args(["build", "--release", "--locked", "--target", "wasm32-unknown-unknown"])
         .arg("--manifest-path")
-        .arg(root.join("paratime-runtime/runtimes/Cargo.toml"))
+        .arg(root.join("paratime-runtime/examples/Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags)

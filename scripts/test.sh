@@ -16,7 +16,7 @@ run cargo test --workspace --all-targets --no-fail-fast -- --show-output
 run cargo test --workspace --doc
 guests="${CARGO_TARGET_DIR:-$PWD/target}/guest-tests"
 run cargo test --manifest-path paratime-runtime/sdk/Cargo.toml --target-dir "$guests"
-run cargo test --manifest-path paratime-runtime/runtimes/Cargo.toml --workspace --target-dir "$guests"
+run cargo test --manifest-path paratime-runtime/examples/Cargo.toml --workspace --target-dir "$guests"
 
 echo
 skipped=$(grep -h '^SKIPPED ' "$log" | sort -u || true)

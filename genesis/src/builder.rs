@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consensus_api::genesis::{Allocation, Escrow, Genesis, Params};
-use consensus_api::registry::{
+use paralith_consensus_api::genesis::{Allocation, Escrow, Genesis, Params};
+use paralith_consensus_api::registry::{
     CONSENSUS_KEY_DOMAIN, Entity, GENESIS_CONTEXT, Node, NodeRuntime, ROLE_COMPUTE, ROLE_VALIDATOR,
     RegisterNode, Runtime,
 };
-use consensus_api::{
+use paralith_consensus_api::{
     address, beacon, consensus, keymanager, registry, roothash, scheduler, staking,
 };
 use paralith_crypto::SigningKey;

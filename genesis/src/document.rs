@@ -1,6 +1,6 @@
 //! The document and its one text.
 
-use consensus_api::genesis::Genesis;
+use paralith_consensus_api::genesis::Genesis;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_types::ChainContext;
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::genesis::Genesis;
-use consensus_api::registry::{ROLE_VALIDATOR, RuntimeKind};
-use consensus_api::{address, registry};
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::registry::{ROLE_VALIDATOR, RuntimeKind};
+use paralith_consensus_api::{address, registry};
 use paralith_types::{Amount, PublicKey, RuntimeId};
 
 use crate::{Document, GenesisError};

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use consensus_api::registry::{ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR};
 use paralith_attest::SoftwarePlatform;
-use paralith_boundary::Recorder;
+use paralith_consensus_api::registry::{ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR};
 use paralith_crypto::SigningKey;
+use paralith_runtime_worker::{Byzantine, Chain as _, ChainBlock};
 use paralith_storage::Kv;
+use paralith_tee_channel::Recorder;
 use paralith_types::{PublicKey, RuntimeId};
-use paralith_worker::{Byzantine, Chain as _, ChainBlock};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;

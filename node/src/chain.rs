@@ -8,19 +8,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use consensus_abci::BlockEvent;
-use consensus_api::tx::{Body, Fee, SignedTransaction, Transaction};
-use consensus_api::{address, beacon, consensus, registry, staking};
-use consensus_app::{Proven, TxOutcome};
-use consensus_engine::{Engine, EngineError};
-use consensus_light::LightBlock;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use paralith_consensus_abci::BlockEvent;
+use paralith_consensus_api::tx::{Body, Fee, SignedTransaction, Transaction};
+use paralith_consensus_api::{address, beacon, consensus, registry, staking};
+use paralith_consensus_app::{Proven, TxOutcome};
+use paralith_consensus_engine::{Engine, EngineError};
+use paralith_consensus_light::LightBlock;
 use paralith_crypto::SigningKey;
 use paralith_proto::Canonical;
+use paralith_runtime_worker::{Chain, ChainBlock, ChainError};
 use paralith_storage::StateRead as _;
 use paralith_types::{Amount, ChainContext, Epoch, Hash, Height};
-use paralith_worker::{Chain, ChainBlock, ChainError};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::error::NodeError;
@@ -294,7 +294,7 @@ impl ChainAccess {
             let outcome = self.source.submit(raw.clone()).await?;
             if outcome.code == 0 {
                 *next = Some(nonce.saturating_add(1));
-                return Ok(consensus_api::tx::hash_of(&raw));
+                return Ok(paralith_consensus_api::tx::hash_of(&raw));
             }
             let bad_nonce = outcome.module == "consensus" && outcome.code == 1;
             tries += 1;

@@ -3,12 +3,12 @@
 
 use std::time::Instant;
 
-use consensus_api::address;
-use consensus_api::roothash::{self, Header};
-use consensus_api::scheduler::Committee;
+use paralith_consensus_api::address;
+use paralith_consensus_api::roothash::{self, Header};
+use paralith_consensus_api::scheduler::Committee;
 use paralith_proto::pb::paratime::v1 as ppb;
-use paratime_api::output::Output;
-use paratime_api::tx::Call;
+use paralith_runtime_api::output::Output;
+use paralith_runtime_api::tx::Call;
 use serde_json::{Value, json};
 
 use crate::client::{ChainClient, ParaTimeClient};
@@ -61,7 +61,7 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
     let mut tokens = ParaTimeClient::new(&mut chain, "tokens").await?;
     let id = tokens.runtime.id;
     let committee: Committee =
-        chain.require(&consensus_api::scheduler::keys::committee(&id)).await?;
+        chain.require(&paralith_consensus_api::scheduler::keys::committee(&id)).await?;
     let facts = json!({
         "epoch": committee.epoch, "workers": committee.workers, "backups": committee.backups,
     });

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use consensus_abci::Application;
-use consensus_api::keymanager::{Status as KmStatus, keys};
-use consensus_api::registry::{Batching, Executor};
-use consensus_engine::{CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, system_clock};
-use consensus_light::chain::ConsensusKey;
+use paralith_consensus_abci::Application;
+use paralith_consensus_api::keymanager::{Status as KmStatus, keys};
+use paralith_consensus_api::registry::{Batching, Executor};
+use paralith_consensus_engine::{
+    CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, system_clock,
+};
+use paralith_consensus_light::chain::ConsensusKey;
 use paralith_genesis::GenesisTime;
 use paralith_storage::{Kv, KvOptions};
 use tokio_util::sync::CancellationToken;
@@ -145,7 +147,7 @@ impl DevChain {
     /// Waits until key managers and compute nodes have their secrets and keys. Until then blocks
     /// follow one another without pause.
     pub async fn ready(&self) -> Result<(), NodeError> {
-        use paralith_worker::Chain as _;
+        use paralith_runtime_worker::Chain as _;
         let mut blocks = self.gateway.chain.subscribe();
         let began = Instant::now();
         loop {
@@ -172,10 +174,10 @@ impl DevChain {
             if runtime.code.is_none() {
                 continue;
             }
-            let state: Option<consensus_api::roothash::RuntimeState> = self
+            let state: Option<paralith_consensus_api::roothash::RuntimeState> = self
                 .gateway
                 .chain
-                .get(&consensus_api::roothash::keys::runtime_state(&runtime.id))
+                .get(&paralith_consensus_api::roothash::keys::runtime_state(&runtime.id))
                 .await?;
             // `init` runs in the first normal round; that it has shows that keys have arrived.
             if state.is_none_or(|state| state.last_normal_round.0 == 0) {

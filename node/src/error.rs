@@ -1,6 +1,6 @@
 //! What a command or a node tells its user when it cannot go on.
 
-use paralith_boundary::BoundaryError;
+use paralith_tee_channel::BoundaryError;
 
 /// Why a command or a node stopped. `code` is stable; the message says what, why and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

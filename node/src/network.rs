@@ -3,8 +3,8 @@
 //! Every key follows from a seed, so that the same seed gives the same network. Nothing of this is
 //! for a real chain: its keys are known, its beacon predictable, its enclaves software.
 
-use consensus_api::keymanager::{Policy, RuntimePolicy};
-use consensus_api::registry::{
+use paralith_consensus_api::keymanager::{Policy, RuntimePolicy};
+use paralith_consensus_api::registry::{
     Batching, Code, Executor, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
 };
 use paralith_crypto::SigningKey;
@@ -118,7 +118,7 @@ pub fn staking_rules() -> RuntimeStaking {
 /// Which enclaves may run a confidential ParaTime: this version's.
 pub fn tee_policy() -> TeePolicy {
     TeePolicy {
-        measurements: vec![paralith_host::trusted::measurement().0],
+        measurements: vec![paralith_runtime_enclave::measurement().0],
         max_age_blocks: ATTESTATION_AGE_BLOCKS,
     }
 }
@@ -126,10 +126,10 @@ pub fn tee_policy() -> TeePolicy {
 /// What a module's descriptor says of it.
 pub fn code_of(module: &[u8]) -> Code {
     Code {
-        id: paralith_host::wasm::code_id(module),
+        id: paralith_runtime_vm::code_id(module),
         size_bytes: u32::try_from(module.len()).unwrap_or(u32::MAX),
         abi_version: 1,
-        gas_schedule_version: paralith_host::wasm::GAS_SCHEDULE_VERSION,
+        gas_schedule_version: paralith_runtime_vm::GAS_SCHEDULE_VERSION,
     }
 }
 
@@ -194,7 +194,7 @@ impl Shape {
                 builder = builder.validator(member.entity, &keys, &[]);
             }
         }
-        let minter = consensus_api::address::of_key(&owner_id);
+        let minter = paralith_consensus_api::address::of_key(&owner_id);
         let init = format!("{{\"minter\":\"{minter}\"}}").into_bytes();
         let secret = self.confidential;
         builder = builder
@@ -248,7 +248,7 @@ impl Shape {
             allow_plain_calls: false,
             key_manager: None,
             tee: Some(TeePolicy {
-                measurements: vec![keymanager_service::measurement().0],
+                measurements: vec![paralith_keymanager_service::measurement().0],
                 max_age_blocks: ATTESTATION_AGE_BLOCKS,
             }),
             init_argument: Vec::new(),
@@ -264,7 +264,7 @@ pub const KEY_MANAGER: &str = "keymanager";
 
 /// A policy that lets this version's enclaves ask for the keys of these ParaTimes.
 pub fn policy(runtimes: &[RuntimeId], serial: u32) -> Policy {
-    let measurements = vec![paralith_host::trusted::measurement().0];
+    let measurements = vec![paralith_runtime_enclave::measurement().0];
     let mut runtimes: Vec<RuntimePolicy> = runtimes
         .iter()
         .map(|id| RuntimePolicy { runtime_id: *id, measurements: measurements.clone() })
@@ -273,7 +273,7 @@ pub fn policy(runtimes: &[RuntimeId], serial: u32) -> Policy {
     Policy {
         serial,
         id: runtime_id(KEY_MANAGER),
-        measurements: vec![keymanager_service::measurement().0],
+        measurements: vec![paralith_keymanager_service::measurement().0],
         runtimes,
         max_epoch_secret_age: 10,
         rotation_epochs: 0,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use paralith_runtime_worker::WorkerHandle;
 use paralith_storage::{Column, Kv, WriteBatch};
 use paralith_types::{CodeId, PublicKey, RuntimeId};
-use paralith_worker::WorkerHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
@@ -41,7 +41,7 @@ impl CodeStore {
     /// Checks a module as the trusted side will, and keeps it.
     pub async fn upload(&self, module: Vec<u8>) -> Result<CodeId, Status> {
         let checked = tokio::task::spawn_blocking(move || {
-            let engine = paralith_host::wasm::Engine::new().map_err(|e| NodeError::internal(&e))?;
+            let engine = paralith_runtime_vm::Engine::new().map_err(|e| NodeError::internal(&e))?;
             match engine.compile(&module) {
                 Ok(_) => Ok(Ok(module)),
                 Err(refused) => Ok::<_, NodeError>(Err(refused)),
@@ -69,7 +69,7 @@ impl CodeStore {
 
     /// Keeps a module, under the hash of its bytes.
     pub fn put(&self, module: &[u8]) -> Result<CodeId, NodeError> {
-        let id = paralith_host::wasm::code_id(module);
+        let id = paralith_runtime_vm::code_id(module);
         let mut batch = WriteBatch::new();
         batch.put(Column::Blocks, [CODE_PREFIX, id.as_bytes()].concat(), module);
         self.kv.write(batch, true).map_err(|e| NodeError::internal(&e))?;

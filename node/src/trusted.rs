@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use paralith_boundary::{Client, Handler, HostServices, Recorder, serve};
+use paralith_tee_channel::{Client, Handler, HostServices, Recorder, serve};
 
 use crate::error::NodeError;
 
@@ -31,8 +31,8 @@ impl Kind {
 
     fn handler(self) -> Arc<dyn Handler> {
         match self {
-            Self::Runtime => Arc::new(paralith_host::trusted::TrustedRuntime::new()),
-            Self::KeyManager => Arc::new(keymanager_service::Service::new()),
+            Self::Runtime => Arc::new(paralith_runtime_enclave::TrustedRuntime::new()),
+            Self::KeyManager => Arc::new(paralith_keymanager_service::Service::new()),
         }
     }
 }

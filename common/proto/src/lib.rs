@@ -6,6 +6,9 @@
 //! fields, explicit defaults, non-minimal numbers, leading zeros, unknown enum values.
 
 mod canonical;
+mod refusal;
+#[cfg(feature = "grpc")]
+pub mod status;
 
 pub use canonical::{Canonical, DecodeError, Wire, required};
 pub use prost::Message;

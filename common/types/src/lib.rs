@@ -8,11 +8,13 @@ mod text;
 mod address;
 mod amount;
 mod bytes;
+mod refusal;
 mod time;
 
 pub use address::{ADDRESS_HRP, Address};
 pub use amount::{Amount, AmountError};
 pub use bytes::{ChainContext, CodeId, Hash, PublicKey, RuntimeId, Signature, X25519PublicKey};
+pub use refusal::{Error, Retry};
 pub use text::hex_bytes;
 pub use time::{Epoch, Height, Round};
 

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use consensus_api::event::Event;
-use consensus_api::tx::hash_of;
-use consensus_app::ValidatorUpdate;
-use consensus_app::{App, AppError, BlockInput, BlockOutput, Info, Proven, TxOutcome};
+use paralith_consensus_api::event::Event;
+use paralith_consensus_api::tx::hash_of;
+use paralith_consensus_app::ValidatorUpdate;
+use paralith_consensus_app::{App, AppError, BlockInput, BlockOutput, Info, Proven, TxOutcome};
 use paralith_genesis::Document;
 use paralith_storage::{Kv, Snapshot, WriteBatch};
 use paralith_types::{Hash, Height};

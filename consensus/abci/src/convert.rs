@@ -1,8 +1,10 @@
 //! CometBFT's types to ours and back. Nothing else in the workspace does that.
 
 use bytes::Bytes;
-use consensus_api::event::Event;
-use consensus_app::{BlockInput, BlockOutput, Misbehaviour, Proven, TxOutcome, ValidatorUpdate};
+use paralith_consensus_api::event::Event;
+use paralith_consensus_app::{
+    BlockInput, BlockOutput, Misbehaviour, Proven, TxOutcome, ValidatorUpdate,
+};
 use paralith_types::{Hash, Height};
 use tendermint::abci::types::{ExecTxResult, Misbehavior};
 use tendermint::abci::{Code, EventAttribute, request, response};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use consensus_app::TxOutcome;
+use paralith_consensus_app::TxOutcome;
 use paralith_types::Hash;
 
 /// Admitted transactions.

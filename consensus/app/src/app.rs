@@ -7,9 +7,9 @@
 //! * Failing transactions are results; an [`AppError`] is a fault of this node, its engine or its
 //!   genesis, and the node stops rather than vote.
 
-use consensus_api::event::Event;
-use consensus_api::genesis::Genesis;
-use consensus_api::{Error, consensus};
+use paralith_consensus_api::event::Event;
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::{Error, consensus};
 use paralith_crypto::merkle::merkle_root;
 use paralith_proto::Canonical;
 use paralith_storage::{Column, Kv, Prepared, Snapshot, StateRead, Tree, WriteBatch};

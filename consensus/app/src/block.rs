@@ -1,6 +1,6 @@
 //! Blocks as values: what an engine hands to the application and gets back.
 
-use consensus_api::event::Event;
+use paralith_consensus_api::event::Event;
 use paralith_types::{Hash, Height, PublicKey};
 
 /// A decided block, as the engine hands it over.

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use consensus_api::consensus::{Error, Params};
-use consensus_api::tx::{self, Body, SIGNATURE_DOMAIN, SignedTransaction, Transaction};
-use consensus_api::{Error as AnyError, address};
+use paralith_consensus_api::consensus::{Error, Params};
+use paralith_consensus_api::tx::{self, Body, SIGNATURE_DOMAIN, SignedTransaction, Transaction};
+use paralith_consensus_api::{Error as AnyError, address};
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
 use paralith_storage::StateRead;

@@ -4,8 +4,8 @@
 //! included. Missing or damaged state is [`consensus::Error::StateUnavailable`]: the node's fault,
 //! never the result of a transaction.
 
-use consensus_api::event::{Event, EventKind};
-use consensus_api::{Error, beacon, consensus};
+use paralith_consensus_api::event::{Event, EventKind};
+use paralith_consensus_api::{Error, beacon, consensus};
 use paralith_proto::Canonical;
 use paralith_storage::{Changes, Overlay, Pair, StateRead};
 use paralith_types::{Address, ChainContext, Epoch, Height, PublicKey};

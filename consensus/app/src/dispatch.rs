@@ -4,8 +4,8 @@
 //! cover has no effect at all. Every other one pays its fee and uses its nonce, and then either all of
 //! it happens or nothing.
 
-use consensus_api::tx::Body;
-use consensus_api::{Error, Fault, consensus};
+use paralith_consensus_api::tx::Body;
+use paralith_consensus_api::{Error, Fault, consensus};
 
 use crate::block::TxOutcome;
 use crate::check::{Candidate, refusal};

@@ -1,6 +1,6 @@
 //! Why the application itself cannot go on, as opposed to a transaction that it refuses.
 
-use consensus_api::Error;
+use paralith_consensus_api::Error;
 use paralith_storage::StorageError;
 use paralith_types::Height;
 

@@ -1,6 +1,6 @@
 //! How a block's events lie beside the tree: each with its length before it.
 
-use consensus_api::event::{Event, MAX_EVENT_BYTES};
+use paralith_consensus_api::event::{Event, MAX_EVENT_BYTES};
 use paralith_proto::Canonical;
 use paralith_storage::StorageError;
 use paralith_types::Height;

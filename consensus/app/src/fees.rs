@@ -4,8 +4,8 @@
 //! goes to the entity of the block's proposer, or to the common pool if the proposer is not a
 //! registered validator. A share for those who voted is a later version's rule.
 
-use consensus_api::registry::ROLE_VALIDATOR;
-use consensus_api::{Error, address, consensus};
+use paralith_consensus_api::registry::ROLE_VALIDATOR;
+use paralith_consensus_api::{Error, address, consensus};
 
 use crate::check::Candidate;
 use crate::context::Context;

@@ -1,6 +1,8 @@
 //! Typed reads of any kept state: what the node's services answer from.
 
-use consensus_api::{Error, beacon, consensus, keymanager, registry, roothash, scheduler, staking};
+use paralith_consensus_api::{
+    Error, beacon, consensus, keymanager, registry, roothash, scheduler, staking,
+};
 use paralith_proto::Canonical;
 use paralith_storage::{StateRead, StorageError};
 use paralith_types::{Address, Amount, ChainContext, Height, PublicKey, RuntimeId};

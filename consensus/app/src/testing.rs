@@ -1,6 +1,6 @@
 //! What the modules' own tests share.
 
-use consensus_api::genesis::Genesis;
+use paralith_consensus_api::genesis::Genesis;
 use paralith_genesis::{Builder, GenesisTime, NodeKeys, development_params};
 use paralith_storage::Changes;
 use paralith_types::{Amount, ChainContext, Hash, Height};

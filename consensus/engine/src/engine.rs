@@ -5,10 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use consensus_abci::BlockEvent;
-use consensus_api::event::Event;
-use consensus_app::{Info, Proven, TxOutcome};
-use consensus_light::LightBlock;
+use paralith_consensus_abci::BlockEvent;
+use paralith_consensus_api::event::Event;
+use paralith_consensus_app::{Info, Proven, TxOutcome};
+use paralith_consensus_light::LightBlock;
 use paralith_storage::Snapshot;
 use paralith_types::Height;
 use tokio::sync::{broadcast, watch};

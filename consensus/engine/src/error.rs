@@ -1,7 +1,7 @@
 //! Why an engine fails.
 
-use consensus_app::AppError;
-use consensus_light::LightError;
+use paralith_consensus_app::AppError;
+use paralith_consensus_light::LightError;
 use paralith_storage::StorageError;
 use paralith_types::Height;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use consensus_api::consensus::{EventsRoot, keys};
-use consensus_api::event::Event;
+use paralith_consensus_api::consensus::{EventsRoot, keys};
+use paralith_consensus_api::event::Event;
 use paralith_crypto::merkle::MerkleProof;
 use paralith_proto::Canonical;
 use paralith_storage::Proof;

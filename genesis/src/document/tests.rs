@@ -1,5 +1,5 @@
-use consensus_api::address;
-use consensus_api::genesis::Allocation;
+use paralith_consensus_api::address;
+use paralith_consensus_api::genesis::Allocation;
 use paralith_crypto::SigningKey;
 use paralith_types::{Amount, Hash, Height};
 

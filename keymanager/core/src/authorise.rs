@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::beacon::EpochState;
-use consensus_api::keymanager::{Policy, Status};
-use consensus_api::registry::{
+use paralith_attest::Measurement;
+use paralith_consensus_api::beacon::EpochState;
+use paralith_consensus_api::keymanager::{Policy, Status};
+use paralith_consensus_api::registry::{
     CapabilityTee, Freshness, Node, ROLE_COMPUTE, ROLE_KEYMANAGER, Runtime, TeePolicy,
 };
-use consensus_api::scheduler::Committee;
-use paralith_attest::Measurement;
+use paralith_consensus_api::scheduler::Committee;
 use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey};
 
 use crate::error::Refusal;

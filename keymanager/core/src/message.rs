@@ -5,7 +5,7 @@
 //! RAK. Both keys are looked up in proven state by whoever checks; nothing of a message vouches for
 //! itself. Signatures cover the chain and, by their domain, the version.
 
-use consensus_api::keymanager::Policy;
+use paralith_consensus_api::keymanager::Policy;
 use paralith_crypto::{
     BadSignature, CannotSeal, Domain, HpkeSecret, SigningKey, Zeroizing, ed25519, hash, hpke,
 };

@@ -1,7 +1,7 @@
 //! Which enclaves may ask for keys and which may replicate.
 
-use consensus_api::keymanager::Policy;
 use paralith_attest::Measurement;
+use paralith_consensus_api::keymanager::Policy;
 use paralith_types::{Hash, RuntimeId};
 
 use crate::error::SecretError;
@@ -58,7 +58,7 @@ pub fn adopt(followed: Option<&Policy>, policy: &Policy) -> Result<(), SecretErr
 
 #[cfg(test)]
 mod tests {
-    use consensus_api::keymanager::RuntimePolicy;
+    use paralith_consensus_api::keymanager::RuntimePolicy;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 //! It is sealed to each enclave's REK as state has it. HPKE's `info` binds a ciphertext to the chain,
 //! the key manager, the generation or epoch, and the checksum.
 
-use consensus_api::keymanager::{Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret};
+use paralith_consensus_api::keymanager::{Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret};
 use paralith_crypto::{Domain, HpkeSecret, hash, hpke, kdf};
 use paralith_types::{ChainContext, Epoch, Hash, RuntimeId, X25519PublicKey};
 

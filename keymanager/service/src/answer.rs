@@ -1,17 +1,19 @@
 //! Requests of compute enclaves, clients and other key managers.
 
-use consensus_api::keymanager::{PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey};
-use consensus_api::registry::{self, Runtime};
-use consensus_api::scheduler;
-use keymanager_core::{
+use paralith_consensus_api::keymanager::{
+    PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey,
+};
+use paralith_consensus_api::registry::{self, Runtime};
+use paralith_consensus_api::scheduler;
+use paralith_crypto::HpkeSecret;
+use paralith_keymanager_core::{
     Asker, EpochSecret, KeyReplySecrets, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Refusal,
     ReplicationRequest, ReplicationSecrets, SecretError, SignedKeyReply, SignedKeyRequest,
     SignedReplicationReply, SignedReplicationRequest, authorise_keys, authorise_replication,
     replier_rak, runtime_epoch_secret, runtime_secret, signing_key,
 };
-use paralith_boundary::{Callbacks, pb};
-use paralith_crypto::HpkeSecret;
 use paralith_proto::Canonical;
+use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Epoch, Hash, PublicKey, RuntimeId};
 
 use crate::ServiceError;

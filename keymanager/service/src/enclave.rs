@@ -2,19 +2,21 @@
 
 use std::fmt;
 
-use consensus_api::beacon::{self, EpochState};
-use consensus_api::keymanager::{self, INIT_RESPONSE_DOMAIN, InitResponse, Policy, Status};
-use consensus_api::keymanager::{PublishEpochSecret, SignedInitResponse};
-use consensus_api::registry::{self, Freshness, Runtime, RuntimeKind};
-use keymanager_core::{
+use paralith_attest::Claims;
+use paralith_consensus_api::beacon::{self, EpochState};
+use paralith_consensus_api::keymanager::{
+    self, INIT_RESPONSE_DOMAIN, InitResponse, Policy, Status,
+};
+use paralith_consensus_api::keymanager::{PublishEpochSecret, SignedInitResponse};
+use paralith_consensus_api::registry::{self, Freshness, Runtime, RuntimeKind};
+use paralith_crypto::{HpkeSecret, SigningKey};
+use paralith_genesis::Document;
+use paralith_keymanager_core::{
     EpochSecrets, Facts, Kept, MasterSecrets, NO_POLICY, PendingSecret, ReplicationRequest, Secret,
     adopt, check_policy, may_replicate, signing_key,
 };
-use paralith_attest::Claims;
-use paralith_boundary::{Callbacks, ChainView, pb};
-use paralith_crypto::{HpkeSecret, SigningKey};
-use paralith_genesis::Document;
 use paralith_proto::Canonical;
+use paralith_tee_channel::{Callbacks, ChainView, pb};
 use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId};
 
 use crate::ServiceError;
@@ -355,7 +357,7 @@ impl Enclave {
 /// Consensus stores only what it could read.
 pub(crate) fn read_published<T: Canonical>(bytes: &[u8]) -> Result<T, ServiceError> {
     T::decode(bytes, bytes.len())
-        .map_err(|e| paralith_boundary::ViewError::Malformed(e.to_string()).into())
+        .map_err(|e| paralith_tee_channel::ViewError::Malformed(e.to_string()).into())
 }
 
 /// Most missing generations that are named in one report.

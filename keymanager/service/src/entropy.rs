@@ -1,7 +1,7 @@
 //! Where randomness comes from.
 
-use keymanager_core::Secret;
 use paralith_crypto::{Domain, kdf};
+use paralith_keymanager_core::Secret;
 
 use crate::ServiceError;
 

@@ -1,7 +1,7 @@
 //! Why the trusted side refuses its host.
 
-use keymanager_core::{Refusal, SecretError};
-use paralith_boundary::{Failure, ViewError};
+use paralith_keymanager_core::{Refusal, SecretError};
+use paralith_tee_channel::{Failure, ViewError};
 
 /// Why a call is refused. The fault is the host's, except where noted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The trusted side of a key-manager node.
 //!
 //! [`Service`] answers its host over the boundary. The host is not trusted: consensus state is
-//! followed by light client and read by proof ([`paralith_boundary::ChainView`]); secrets leave
+//! followed by light client and read by proof ([`paralith_tee_channel::ChainView`]); secrets leave
 //! sealed to keys that were found in proven state, or not at all.
 //!
 //! * **In memory only:** the RAK and the REK, which are new with each start, and epoch secrets.
@@ -10,7 +10,7 @@
 //!   follow the chain again and prove freshness before it answers anything.
 //! * **Freshness:** in each epoch, before it answers, the enclave finds a random blob of its own in
 //!   proven state. On an old or frozen chain there is none, and it answers
-//!   [`Refusal::NotReady`](keymanager_core::Refusal::NotReady).
+//!   [`Refusal::NotReady`](paralith_keymanager_core::Refusal::NotReady).
 //!
 //! | file | holds |
 //! |---|---|

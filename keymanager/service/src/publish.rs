@@ -1,15 +1,15 @@
 //! Making secrets for the committee and opening published ones.
 
-use consensus_api::keymanager::{
+use paralith_consensus_api::keymanager::{
     self, EncryptedMasterSecret, PUBLISH_EPOCH_DOMAIN, PUBLISH_MASTER_DOMAIN, PublishEpochSecret,
     PublishMasterSecret, Status,
 };
-use consensus_api::registry::{self, Node};
-use keymanager_core::{
+use paralith_consensus_api::registry::{self, Node};
+use paralith_keymanager_core::{
     PendingSecret, open_epoch_secret, open_master_secret, seal_epoch_secret, seal_master_secret,
 };
-use paralith_boundary::{Callbacks, pb};
 use paralith_proto::Canonical;
+use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Epoch, X25519PublicKey};
 
 use crate::ServiceError;

@@ -4,9 +4,9 @@
 //! plaintext is the canonical encoding of [`Kept`]; the key is derived from the platform's sealing
 //! key; key and AAD bind version, chain, runtime and measurement.
 
-use keymanager_core::{Kept, Secret};
 use paralith_attest::Measurement;
 use paralith_crypto::{AeadKey, Domain, Zeroizing, hash, kdf, seal};
+use paralith_keymanager_core::{Kept, Secret};
 use paralith_proto::Canonical;
 use paralith_types::{ChainContext, Hash, RuntimeId};
 

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use keymanager_core::Secret;
 use paralith_attest::Measurement;
-use paralith_boundary::pb::host_call::Kind as Call;
-use paralith_boundary::pb::host_reply::Kind as Reply;
-use paralith_boundary::{Callbacks, Failure, Handler, pb};
 use paralith_crypto::{Domain, hash};
 use paralith_genesis::Document;
+use paralith_keymanager_core::Secret;
+use paralith_tee_channel::pb::host_call::Kind as Call;
+use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::{Callbacks, Failure, Handler, pb};
 use paralith_types::{ChainContext, PublicKey, RuntimeId};
 
 use crate::ServiceError;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use consensus_api::address;
+use paralith_consensus_api::address;
 use serde_json::json;
 
 use super::{DevArgs, EngineKind, output};

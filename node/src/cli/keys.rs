@@ -1,6 +1,6 @@
 //! `paralith keys …`
 
-use consensus_api::address;
+use paralith_consensus_api::address;
 use paralith_types::PublicKey;
 use serde::Serialize;
 

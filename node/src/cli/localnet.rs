@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use consensus_api::registry::{Batching, Executor};
-use consensus_engine::node_id;
+use paralith_consensus_api::registry::{Batching, Executor};
+use paralith_consensus_engine::node_id;
 use paralith_proto::pb;
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -87,7 +87,8 @@ pub async fn run(args: LocalnetArgs) -> Result<(), NodeError> {
         (None, Some(temporary)) => temporary.path().to_path_buf(),
         (None, None) => return Err(NodeError::internal(&"a network has a home")),
     };
-    consensus_engine::find_binary().map_err(|e| NodeError::NotReady { reason: e.to_string() })?;
+    paralith_consensus_engine::find_binary()
+        .map_err(|e| NodeError::NotReady { reason: e.to_string() })?;
     ports_are_free(&args)?;
     let mut running = prepare(&args, &home)?;
     for node in &mut running {
@@ -240,7 +241,7 @@ fn prepare_node(
 /// The modules of genesis' ParaTimes, where a compute node finds them.
 fn write_modules(folder: &Path, network: &Network) -> Result<(), NodeError> {
     for module in &network.modules {
-        let id = paralith_host::wasm::code_id(module);
+        let id = paralith_runtime_vm::code_id(module);
         let file = folder.join("data/modules").join(format!("{id}.wasm"));
         if !file.exists() {
             write_private(&file, module)?;

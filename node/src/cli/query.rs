@@ -1,6 +1,6 @@
 //! `paralith query …`
 
-use consensus_api::{registry, roothash, scheduler, staking};
+use paralith_consensus_api::{registry, roothash, scheduler, staking};
 use paralith_proto::{Wire, pb};
 use paralith_types::{Height, PublicKey, Round};
 use serde::Serialize;
@@ -110,8 +110,8 @@ fn events(events: &[pb::consensus::v1::Event]) -> Vec<serde_json::Value> {
     events
         .iter()
         .map(|event| {
-            let known = consensus_api::event::Event::from_pb(event.clone())
-                .and_then(|event| consensus_api::event::EventKind::from_event(&event))
+            let known = paralith_consensus_api::event::Event::from_pb(event.clone())
+                .and_then(|event| paralith_consensus_api::event::EventKind::from_event(&event))
                 .ok()
                 .and_then(|kind| serde_json::to_value(kind).ok());
             known.unwrap_or_else(|| json!({ "kind": event.kind, "body": hex::encode(&event.body) }))

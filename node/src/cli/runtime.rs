@@ -1,12 +1,12 @@
 //! `paralith runtime …`
 
-use consensus_api::registry::{RegisterEntity, RegisterRuntime, Runtime};
-use consensus_api::{address, keymanager, registry};
+use paralith_consensus_api::registry::{RegisterEntity, RegisterRuntime, Runtime};
+use paralith_consensus_api::{address, keymanager, registry};
 use paralith_crypto::hash::{Domain, hash};
 use paralith_proto::pb::paratime::v1 as ppb;
+use paralith_runtime_api::output::Output;
+use paralith_runtime_api::tx::Call;
 use paralith_types::{Round, RuntimeId};
-use paratime_api::output::Output;
-use paratime_api::tx::Call;
 use serde_json::json;
 
 use super::{CallArgs, DeployArgs, RevealArgs, RuntimeCommand, WatchArgs, output};

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use consensus_abci::Application;
-use consensus_engine::{
+use paralith_consensus_abci::Application;
+use paralith_consensus_engine::{
     CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, Timing, system_clock,
 };
-use consensus_light::chain::ConsensusKey;
+use paralith_consensus_light::chain::ConsensusKey;
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_storage::{Kv, KvOptions};

@@ -1,9 +1,9 @@
 //! `paralith tx …`
 
-use consensus_api::address;
-use consensus_api::roothash::SubmitMessage;
-use consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
-use consensus_api::tx::Body;
+use paralith_consensus_api::address;
+use paralith_consensus_api::roothash::SubmitMessage;
+use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
+use paralith_consensus_api::tx::Body;
 use paralith_types::{Address, Amount};
 use serde::Serialize;
 

@@ -1,10 +1,10 @@
 //! The consensus layer, verified.
 
-use consensus_api::event::Event;
-use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_api::{address, beacon, consensus, registry, staking};
-use consensus_app::App;
-use consensus_light::{LightBlock, LightClient, LightError};
+use paralith_consensus_api::event::Event;
+use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_api::{address, beacon, consensus, registry, staking};
+use paralith_consensus_app::App;
+use paralith_consensus_light::{LightBlock, LightClient, LightError};
 use paralith_crypto::SigningKey;
 use paralith_proto::{Canonical, pb};
 use paralith_storage::Kv;

@@ -1,14 +1,14 @@
 //! One ParaTime, verified: keys, calls, receipts, queries.
 
-use consensus_api::{keymanager, registry, roothash};
+use paralith_consensus_api::{keymanager, registry, roothash};
 use paralith_crypto::{SigningKey, ed25519};
 use paralith_proto::{Canonical, Wire, pb};
+use paralith_runtime_api::envelope::{Info, open_reply, seal_call};
+use paralith_runtime_api::output::{IoLeaf, OpenedOutput, Output, SealedReply};
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx::{self, Body, Call, Transaction, VERSION};
+use paralith_runtime_worker::WorkerError;
 use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, X25519PublicKey};
-use paralith_worker::WorkerError;
-use paratime_api::envelope::{Info, open_reply, seal_call};
-use paratime_api::output::{IoLeaf, OpenedOutput, Output, SealedReply};
-use paratime_api::query::Query;
-use paratime_api::tx::{self, Body, Call, Transaction, VERSION};
 use pb::paratime::v1 as ppb;
 use ppb::para_time_service_client::ParaTimeServiceClient;
 use tonic::transport::Channel;

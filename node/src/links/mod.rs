@@ -13,17 +13,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use consensus_api::registry;
 use futures::FutureExt as _;
 use hyper_util::rt::TokioIo;
+use paralith_consensus_api::registry;
 use paralith_crypto::SigningKey;
 use paralith_proto::pb::host::v1::Answer;
 use paralith_proto::pb::paratime::v1::Output;
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
 use paralith_proto::pb::worker::v1::worker_service_server::WorkerService as _;
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
+use paralith_runtime_worker::{LinkError, LinkFuture, Links};
 use paralith_types::{CodeId, Epoch, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{LinkError, LinkFuture, Links};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 

@@ -10,9 +10,9 @@ use paralith_proto::pb::host::v1::Answer;
 use paralith_proto::pb::worker::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_proto::{Canonical, Wire};
+use paralith_runtime_api::query::Query;
+use paralith_runtime_worker::{WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Epoch, Hash, PublicKey, RuntimeId};
-use paralith_worker::{WorkerError, WorkerHandle};
-use paratime_api::query::Query;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
@@ -71,7 +71,7 @@ pub(crate) fn worker_status(error: &WorkerError) -> Status {
 fn proposal_runtime(
     proposal: Option<&paralith_proto::pb::roothash::v1::SignedProposal>,
 ) -> Result<RuntimeId, Status> {
-    use consensus_api::roothash::ProposalHeader;
+    use paralith_consensus_api::roothash::ProposalHeader;
     let signed = proposal.ok_or_else(|| bad_argument("proposal", "is missing"))?;
     ProposalHeader::decode(&signed.header, 4096)
         .map(|header| header.runtime_id)

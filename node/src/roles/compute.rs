@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus_api::keymanager::{Status as KmStatus, keys};
-use consensus_api::registry::{self, NodeRuntime, Runtime, RuntimeKind};
-use consensus_api::scheduler;
 use paralith_attest::SoftwarePlatform;
-use paralith_boundary::{BoundaryError, Recorder, pb};
+use paralith_consensus_api::keymanager::{Status as KmStatus, keys};
+use paralith_consensus_api::registry::{self, NodeRuntime, Runtime, RuntimeKind};
+use paralith_consensus_api::scheduler;
 use paralith_crypto::SigningKey;
+use paralith_runtime_worker::{
+    Byzantine, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle,
+};
 use paralith_storage::Kv;
+use paralith_tee_channel::{BoundaryError, Recorder, pb};
 use paralith_types::{CodeId, Epoch, PublicKey, RuntimeId};
-use paralith_worker::{Byzantine, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle};
 use pb::host_call::Kind as Call;
 use pb::host_reply::Kind as Reply;
 
@@ -187,8 +189,8 @@ impl ComputeHost {
         };
         let (worker, task) = Worker::start(
             config,
-            Arc::clone(&self.chain) as Arc<dyn paralith_worker::Chain>,
-            Arc::clone(&self.links) as Arc<dyn paralith_worker::Links>,
+            Arc::clone(&self.chain) as Arc<dyn paralith_runtime_worker::Chain>,
+            Arc::clone(&self.links) as Arc<dyn paralith_runtime_worker::Links>,
             Arc::new(WorkerSide(client)),
         );
         tokio::spawn(async move {
@@ -214,7 +216,7 @@ impl ComputeHost {
                 continue;
             }
             let Ok(module) = self.links.fetch_code(node.id, *id).await else { continue };
-            if paralith_host::wasm::code_id(&module) == *id {
+            if paralith_runtime_vm::code_id(&module) == *id {
                 self.services.code.put(&module)?;
                 return Ok(module);
             }
@@ -288,7 +290,7 @@ impl KeySource<'_> {
     pub async fn fetch(
         &self,
         id: &RuntimeId,
-        client: &paralith_boundary::Client,
+        client: &paralith_tee_channel::Client,
         epoch: Epoch,
     ) -> Result<(), NodeError> {
         let runtime: Option<Runtime> = self.chain.get(&registry::keys::runtime(id)).await?;
@@ -329,7 +331,7 @@ impl KeySource<'_> {
     }
 }
 
-async fn call(client: &paralith_boundary::Client, call: Call) -> Result<Reply, NodeError> {
+async fn call(client: &paralith_tee_channel::Client, call: Call) -> Result<Reply, NodeError> {
     let client = client.clone();
     tokio::task::spawn_blocking(move || client.call(call))
         .await

@@ -8,16 +8,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus_api::keymanager::{
+use paralith_consensus_api::keymanager::{
     EncryptedEpochSecret, EncryptedMasterSecret, PublishEpochSecret, PublishMasterSecret, Status,
     keys,
 };
-use consensus_api::registry::{self, CapabilityTee, Freshness, NodeRuntime, ProveFreshness};
-use consensus_api::tx::Body;
-use paralith_boundary::{BoundaryError, pb};
+use paralith_consensus_api::registry::{
+    self, CapabilityTee, Freshness, NodeRuntime, ProveFreshness,
+};
+use paralith_consensus_api::tx::Body;
 use paralith_proto::Canonical;
+use paralith_runtime_worker::Chain as _;
+use paralith_tee_channel::{BoundaryError, pb};
 use paralith_types::{Epoch, Hash, PublicKey, RuntimeId};
-use paralith_worker::Chain as _;
 use pb::host_call::Kind as Call;
 use pb::host_reply::Kind as Reply;
 
@@ -219,8 +221,8 @@ impl KeyManagerHost {
         height: u64,
     ) -> Result<(), NodeError> {
         let Some(turn) = self.turn(status) else { return Ok(()) };
-        let begun: consensus_api::beacon::EpochState =
-            self.chain.require(&consensus_api::beacon::keys::epoch()).await?;
+        let begun: paralith_consensus_api::beacon::EpochState =
+            self.chain.require(&paralith_consensus_api::beacon::keys::epoch()).await?;
         if height < begun.height.0.saturating_add(turn.saturating_mul(TURN_BLOCKS)) {
             return Ok(());
         }
@@ -301,7 +303,7 @@ impl KeyManagerHost {
 pub async fn prove_freshness(
     chain: &Arc<ChainAccess>,
     node: &PublicKey,
-    client: &paralith_boundary::Client,
+    client: &paralith_tee_channel::Client,
     from_height: u64,
 ) -> Result<(), NodeError> {
     let call = |call: Call| {

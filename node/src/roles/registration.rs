@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus_api::registry::{self, CONSENSUS_KEY_DOMAIN, Node, NodeRuntime, RegisterNode};
-use consensus_api::tx::Body;
+use paralith_consensus_api::registry::{
+    self, CONSENSUS_KEY_DOMAIN, Node, NodeRuntime, RegisterNode,
+};
+use paralith_consensus_api::tx::Body;
 use paralith_crypto::SigningKey;
 use paralith_proto::Canonical;
 use paralith_types::{Epoch, PublicKey, RuntimeId};

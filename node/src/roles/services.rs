@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use paralith_boundary::{BoundaryError, Client, Failure, HostServices, pb};
+use paralith_runtime_worker::{HostStore, Trusted, TrustedError};
 use paralith_storage::Kv;
+use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
 use paralith_types::RuntimeId;
-use paralith_worker::{HostStore, Trusted, TrustedError};
 use tokio::runtime::Handle;
 
 use crate::chain::ChainAccess;

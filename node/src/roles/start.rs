@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use consensus_api::registry::CapabilityTee;
 use paralith_attest::{Claims, SoftwarePlatform};
-use paralith_boundary::{BoundaryError, Client, pb};
+use paralith_consensus_api::registry::CapabilityTee;
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::Domain;
+use paralith_tee_channel::{BoundaryError, Client, pb};
 use paralith_types::RuntimeId;
 
 use crate::error::NodeError;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use paralith_proto::Wire as _;
 use paralith_proto::pb::paratime::v1 as ppb;
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx;
+use paralith_runtime_worker::{Chain as _, ChainBlock, Confirmation, WorkerError};
 use paralith_types::{Hash, Round, RuntimeId};
-use paralith_worker::{Chain as _, ChainBlock, Confirmation, WorkerError};
-use paratime_api::query::Query;
-use paratime_api::tx;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus_abci::BlockEvent;
-use consensus_api::beacon;
-use consensus_api::registry;
-use consensus_api::tx::hash_of;
-use consensus_app::TxOutcome;
 use futures::Stream;
+use paralith_consensus_abci::BlockEvent;
+use paralith_consensus_api::beacon;
+use paralith_consensus_api::registry;
+use paralith_consensus_api::tx::hash_of;
+use paralith_consensus_app::TxOutcome;
 use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height};
 use pb::consensus::v1 as cpb;

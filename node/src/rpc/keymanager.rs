@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use consensus_api::keymanager::{SignedRuntimePublicKey, Status as KmStatus, keys};
-use consensus_api::registry;
+use paralith_consensus_api::keymanager::{SignedRuntimePublicKey, Status as KmStatus, keys};
+use paralith_consensus_api::registry;
 use paralith_proto::pb::keymanager::v1 as kpb;
 use paralith_proto::{Canonical, Wire};
 use paralith_types::{Epoch, RuntimeId};

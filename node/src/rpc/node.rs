@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use consensus_api::{registry, scheduler};
+use paralith_consensus_api::{registry, scheduler};
 use paralith_proto::pb::node::v1 as npb;
-use paralith_worker::WorkerHandle;
+use paralith_runtime_worker::WorkerHandle;
 use tonic::{Request, Response, Status};
 
 use crate::state::NodeState;

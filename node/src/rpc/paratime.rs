@@ -4,16 +4,16 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use consensus_api::{registry, roothash, scheduler};
 use futures::Stream;
+use paralith_consensus_api::{registry, roothash, scheduler};
 use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_proto::{Canonical, Wire};
+use paralith_runtime_api::output::{IoLeaf, Output, io_root};
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx;
+use paralith_runtime_worker::{Chain as _, FinalRound, LinkError, Links as _, WorkerError};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{Chain as _, FinalRound, LinkError, Links as _, WorkerError};
-use paratime_api::output::{IoLeaf, Output, io_root};
-use paratime_api::query::Query;
-use paratime_api::tx;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
@@ -213,7 +213,7 @@ impl ParaTime {
     async fn woken(
         &self,
         id: &RuntimeId,
-        blocks: &mut tokio::sync::broadcast::Receiver<paralith_worker::ChainBlock>,
+        blocks: &mut tokio::sync::broadcast::Receiver<paralith_runtime_worker::ChainBlock>,
     ) -> Result<(), ()> {
         use tokio::sync::broadcast::error::RecvError;
         let opened = async {
@@ -247,12 +247,12 @@ impl ParaTime {
 }
 
 /// Whether a member's refusal says that the transaction waits in its pool already.
-fn is_waiting(error: &paratime_api::output::Error) -> bool {
+fn is_waiting(error: &paralith_runtime_api::output::Error) -> bool {
     error.module == "worker" && error.code == WorkerError::DUPLICATE
 }
 
 /// Whether a member's refusal says nothing about the transaction.
-fn is_not_yet(error: &paratime_api::output::Error) -> bool {
+fn is_not_yet(error: &paralith_runtime_api::output::Error) -> bool {
     error.module == "worker" && WorkerError::NOT_YET.contains(&error.code)
 }
 
@@ -278,7 +278,7 @@ fn fits(data: &RoundData, header: &roothash::Header) -> bool {
         return false;
     }
     data.outputs.iter().zip(&leaves).all(|(output, leaf)| {
-        paratime_api::output::OpenedOutput::from_pb(output.clone())
+        paralith_runtime_api::output::OpenedOutput::from_pb(output.clone())
             .is_ok_and(|output| output.matches(leaf))
     })
 }
@@ -290,15 +290,15 @@ fn runtime_id(bytes: &[u8]) -> Result<RuntimeId, Status> {
 /// The ParaTime that a raw transaction names. Everything else about it is the committee's to check.
 pub(super) fn runtime_of(raw: &[u8]) -> Result<RuntimeId, Status> {
     let refused =
-        |e: paratime_api::TxError| refusal(Code::InvalidArgument, "paratime", e.code(), e);
+        |e: paralith_runtime_api::TxError| refusal(Code::InvalidArgument, "paratime", e.code(), e);
     if raw.len() > MAX_TX_BYTES {
         let (limit, got) = (MAX_TX_BYTES, raw.len());
-        return Err(refused(paratime_api::TxError::Oversized { limit, got }));
+        return Err(refused(paralith_runtime_api::TxError::Oversized { limit, got }));
     }
     let signed = tx::SignedTransaction::decode(raw, MAX_TX_BYTES)
-        .map_err(|e| refused(paratime_api::TxError::Malformed(e)))?;
+        .map_err(|e| refused(paralith_runtime_api::TxError::Malformed(e)))?;
     let transaction = tx::Transaction::decode(&signed.transaction, MAX_TX_BYTES)
-        .map_err(|e| refused(paratime_api::TxError::Malformed(e.within("transaction"))))?;
+        .map_err(|e| refused(paralith_runtime_api::TxError::Malformed(e.within("transaction"))))?;
     Ok(transaction.runtime_id)
 }
 

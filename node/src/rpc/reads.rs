@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use consensus_api::{registry, roothash, scheduler, staking};
+use paralith_consensus_api::{registry, roothash, scheduler, staking};
 use paralith_proto::{Canonical, Wire, pb};
 use paralith_types::{Address, Amount, PublicKey, Round, RuntimeId};
 use tonic::{Code, Request, Response, Status};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use paralith_proto::pb::paratime::v1::Output;
+use paralith_runtime_worker::{Batcher, LinkError, Links as _};
 use paralith_types::{PublicKey, RuntimeId};
-use paralith_worker::{Batcher, LinkError, Links as _};
 
 use crate::links::NodeLinks;
 

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use paralith_runtime_worker::FinalRound;
 use paralith_types::{Round, RuntimeId};
-use paralith_worker::FinalRound;
 use tokio::sync::OnceCell;
 
 /// How many rounds are kept, of all ParaTimes: who waits is at most a few rounds behind.

@@ -4,7 +4,7 @@
 //! the order of the batch. A leaf is public; it commits to the output as H(blinding, output), so
 //! that a host and a client cannot together guess a short output before the round is final.
 
-use consensus_api::roothash::empty_hash;
+use paralith_consensus_api::roothash::empty_hash;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_crypto::merkle::merkle_root;
 use paralith_proto::{Canonical, DecodeError, Wire, pb, wire_struct};

@@ -1,6 +1,6 @@
 //! Transactions of a ParaTime.
 
-use consensus_api::address;
+use paralith_consensus_api::address;
 use paralith_crypto::ed25519::{self, SigningKey};
 use paralith_crypto::hash::{Domain, hash};
 use paralith_proto::{Canonical, DecodeError, Wire, pb, wire_struct};

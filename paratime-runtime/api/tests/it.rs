@@ -3,13 +3,13 @@
 
 use paralith_crypto::{HpkeSecret, SigningKey, sha256};
 use paralith_proto::Canonical;
+use paralith_runtime_api::boundary::{FrameError, MAX_FRAME_BYTES, pb, read_frame, write_frame};
+use paralith_runtime_api::envelope::{Info, open_call, open_reply, seal_call, seal_reply};
+use paralith_runtime_api::output::{IoLeaf, OpenedOutput, Output, commitment, io_root};
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx::{self, Body, Call, Transaction, VERSION};
+use paralith_runtime_api::{EnvelopeError, TxError};
 use paralith_types::{Amount, ChainContext, Epoch, Hash, PublicKey, Round, RuntimeId};
-use paratime_api::boundary::{FrameError, MAX_FRAME_BYTES, pb, read_frame, write_frame};
-use paratime_api::envelope::{Info, open_call, open_reply, seal_call, seal_reply};
-use paratime_api::output::{IoLeaf, OpenedOutput, Output, commitment, io_root};
-use paratime_api::query::Query;
-use paratime_api::tx::{self, Body, Call, Transaction, VERSION};
-use paratime_api::{EnvelopeError, TxError};
 
 const CHAIN: ChainContext = ChainContext([1; 32]);
 const RUNTIME: RuntimeId = RuntimeId([2; 32]);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use paralith_abi as abi;
+use paralith_runtime_abi as abi;
 use prost::Message;
 
 use crate::host::Host;

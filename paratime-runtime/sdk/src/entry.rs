@@ -1,7 +1,7 @@
 //! From a request's bytes to a handler, and back to an outcome's bytes.
 
-use paralith_abi as abi;
-use paralith_abi::Outcome;
+use paralith_runtime_abi as abi;
+use paralith_runtime_abi::Outcome;
 use prost::Message;
 use serde::Deserialize;
 

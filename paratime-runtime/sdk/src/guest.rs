@@ -4,7 +4,7 @@
 //! `paralith_alloc`, and hands each such place over once.
 #![allow(unsafe_code)]
 
-use paralith_abi::{ABSENT, pack, unpack};
+use paralith_runtime_abi::{ABSENT, pack, unpack};
 
 use crate::host::Host;
 use crate::{Export, Runtime, entry};
@@ -108,7 +108,7 @@ impl Host for Imports {
     }
 }
 
-// `paralith_abi::IMPORT_MODULE`; the attribute takes no constant.
+// `paralith_runtime_abi::IMPORT_MODULE`; the attribute takes no constant.
 #[link(wasm_import_module = "paralith_v1")]
 unsafe extern "C" {
     fn state_get(key: *const u8, len: usize) -> i64;

@@ -48,8 +48,8 @@ pub use context::{Context, IncomingMessage, Transaction};
 pub use entry::Export;
 pub use error::{Error, Result, SdkError, fail};
 pub use nonce::{NONCE_GAP_MAX, accept_nonce, check_nonce, next_nonce};
-pub use paralith_abi as abi;
-pub use paralith_abi::{Call, MessageResult};
+pub use paralith_runtime_abi as abi;
+pub use paralith_runtime_abi::{Call, MessageResult};
 pub use paralith_types::{
     Address, Amount, AmountError, ChainContext, Hash, PublicKey, RuntimeId, Signature,
 };

@@ -161,7 +161,7 @@ mod tests {
         parses_back(Address([0; 21]), 21);
         parses_back(Hash([1; 32]), 32);
         parses_back(Json(BTreeMap::from([("a".to_string(), 1)])), 7);
-        parses_back(Proto(paralith_abi::Call { method: "a".into(), args: vec![] }), 3);
+        parses_back(Proto(paralith_runtime_abi::Call { method: "a".into(), args: vec![] }), 3);
     }
 
     #[test]

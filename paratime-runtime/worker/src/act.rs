@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consensus_api::roothash::{Failure, ProposalHeader, ResultsHeader, Vote, batch_hash};
-use consensus_api::tx::Body;
+use paralith_consensus_api::roothash::{Failure, ProposalHeader, ResultsHeader, Vote, batch_hash};
+use paralith_consensus_api::tx::Body;
 use paralith_proto::pb::host::v1::Executed;
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
 use paralith_proto::{Wire, required};

@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use futures::future::join_all;
 use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
 use paralith_proto::pb::paratime::v1::{Error, Output};
-use paratime_api::{TxError, tx};
+use paralith_runtime_api::{TxError, tx};
 
 use crate::batcher::Batcher;
 use crate::error::WorkerError;

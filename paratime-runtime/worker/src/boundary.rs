@@ -1,7 +1,7 @@
 //! The real boundary behind the worker's narrow traits.
 
-use paralith_boundary::{BoundaryError, Client, Failure, HostServices};
 use paralith_proto::pb::host::v1::{host_call, host_reply};
+use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices};
 
 use crate::error::TrustedError;
 use crate::host::HostStore;

@@ -1,8 +1,8 @@
 //! Consensus as a worker sees it.
 
-use consensus_api::event::Event;
-use consensus_api::tx::Body;
 use futures::future::BoxFuture;
+use paralith_consensus_api::event::Event;
+use paralith_consensus_api::tx::Body;
 use tokio::sync::broadcast;
 
 use crate::error::ChainError;

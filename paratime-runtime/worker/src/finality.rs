@@ -8,14 +8,14 @@
 
 use std::sync::Arc;
 
-use consensus_api::roothash::{Header, HeaderType, RuntimeState};
+use paralith_consensus_api::roothash::{Header, HeaderType, RuntimeState};
 use paralith_proto::Wire;
 use paralith_proto::pb::host::v1::Change;
 use paralith_proto::pb::paratime::v1::{self as paratime_pb, Round as RoundPb};
 use paralith_proto::pb::worker::v1::RoundData;
+use paralith_runtime_api::output::{IoLeaf, OpenedOutput, io_root};
 use paralith_storage::{Changes, EMPTY_ROOT, Prepared};
 use paralith_types::{Hash, PublicKey, Round};
-use paratime_api::output::{IoLeaf, OpenedOutput, io_root};
 
 use crate::act::LINK_TIMEOUT;
 use crate::error::WorkerError;

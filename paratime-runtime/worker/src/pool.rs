@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use consensus_api::registry::Batching;
+use paralith_consensus_api::registry::Batching;
 use paralith_types::{Hash, PublicKey};
 
 use crate::error::WorkerError;

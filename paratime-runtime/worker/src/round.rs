@@ -28,14 +28,14 @@ mod run;
 
 use std::collections::BTreeMap;
 
-use consensus_api::beacon::EpochState;
-use consensus_api::registry::{Batching, Executor};
-use consensus_api::roothash::{
+use discrepancy::{Config, Signer};
+use paralith_consensus_api::beacon::EpochState;
+use paralith_consensus_api::registry::{Batching, Executor};
+use paralith_consensus_api::roothash::{
     Evidence, ExecutorCommit, Failure, Message, ProposalHeader, ResultsHeader, RuntimeState,
     SignedProposal, Vote,
 };
-use consensus_api::scheduler::Committee;
-use discrepancy::{Config, Signer};
+use paralith_consensus_api::scheduler::Committee;
 use paralith_types::{Hash, PublicKey, RuntimeId, Signature};
 
 use run::Run;

@@ -1,9 +1,9 @@
 //! What a worker reads of consensus state.
 
-use consensus_api::beacon::{self, EpochState};
-use consensus_api::registry::{self, Runtime};
-use consensus_api::roothash::{self, Header, IncomingQueue, MessageResults, RuntimeState};
-use consensus_api::scheduler::{self, Committee};
+use paralith_consensus_api::beacon::{self, EpochState};
+use paralith_consensus_api::registry::{self, Runtime};
+use paralith_consensus_api::roothash::{self, Header, IncomingQueue, MessageResults, RuntimeState};
+use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
 use paralith_types::{PublicKey, Round, RuntimeId};
 

@@ -1,12 +1,12 @@
 //! Messages of peers, read and verified: what the machine gets is signed by whom it names.
 
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     Message, ProposalHeader, SignedProposal, Vote, batch_hash, messages_hash,
 };
 use paralith_proto::pb::worker::v1::{Proposal, VoteMessage};
 use paralith_proto::{DecodeError, Wire, required};
+use paralith_runtime_api::tx;
 use paralith_types::{ChainContext, Hash};
-use paratime_api::tx;
 
 use crate::error::WorkerError;
 use crate::round::{CheckedProposal, CheckedVote};

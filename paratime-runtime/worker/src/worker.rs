@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consensus_api::roothash::SignedProposal;
-use consensus_api::tx::Body;
+use paralith_consensus_api::roothash::SignedProposal;
+use paralith_consensus_api::tx::Body;
 use paralith_proto::Wire;
 use paralith_proto::pb::worker::v1::VoteMessage;
 use paralith_types::PublicKey;
@@ -217,7 +217,7 @@ impl Loop {
     }
 
     fn report(&self, situation: &Situation, synced: &Result<bool, WorkerError>) {
-        let seat = |seats: fn(&consensus_api::scheduler::Committee) -> &Vec<_>| {
+        let seat = |seats: fn(&paralith_consensus_api::scheduler::Committee) -> &Vec<_>| {
             situation.committee.as_ref().is_some_and(|c| seats(c).contains(&self.shared.me))
         };
         let (applied, released) =
@@ -325,7 +325,7 @@ impl Loop {
         signed: &SignedProposal,
         id: paralith_types::Hash,
         round: u64,
-        votes: Vec<consensus_api::roothash::Vote>,
+        votes: Vec<paralith_consensus_api::roothash::Vote>,
     ) {
         let batch = self.shared.store.batch(&id).ok().flatten();
         let tx_hashes = batch.map(|batch| hashes(&batch.transactions)).unwrap_or_default();

@@ -6,10 +6,10 @@
 //! beside it, on the same store, for changes of the same size.
 
 use anyhow::{Context as _, Result, ensure};
-use consensus_api::address;
-use consensus_api::staking::{self, Transfer};
-use consensus_api::tx::{Body, Fee, SignedTransaction, Transaction};
-use consensus_app::{App, BlockInput};
+use paralith_consensus_api::address;
+use paralith_consensus_api::staking::{self, Transfer};
+use paralith_consensus_api::tx::{Body, Fee, SignedTransaction, Transaction};
+use paralith_consensus_app::{App, BlockInput};
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};

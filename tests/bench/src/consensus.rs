@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use consensus_abci::Application;
-use consensus_api::address;
-use consensus_api::staking::Transfer;
-use consensus_api::tx::{Fee, Transaction};
-use consensus_engine::{CometEngine, CometOptions, Engine as _, find_binary, node_id, write_home};
+use paralith_consensus_abci::Application;
+use paralith_consensus_api::address;
+use paralith_consensus_api::staking::Transfer;
+use paralith_consensus_api::tx::{Fee, Transaction};
+use paralith_consensus_engine::{
+    CometEngine, CometOptions, Engine as _, find_binary, node_id, write_home,
+};
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash, sha256};
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
@@ -69,7 +71,7 @@ fn key(purpose: &str, number: u32) -> SigningKey {
 fn document(validators: u16) -> Result<Document> {
     let mut params = development_params(Hash([3; 32]));
     params.beacon.epoch_blocks = 100_000;
-    let seconds = consensus_engine::system_clock()().as_secs();
+    let seconds = paralith_consensus_engine::system_clock()().as_secs();
     let time = GenesisTime::from_seconds(seconds).context("the time of genesis")?;
     let mut builder = Builder::new("bench", time, params);
     for number in 0..u32::from(validators) {

@@ -4,18 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use consensus_api::{address, keymanager};
 use paralith::client::{ChainClient, ParaTimeClient};
 use paralith::keystore::test_account;
+use paralith_consensus_api::{address, keymanager};
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_proto::pb::keymanager::v1 as kpb;
 use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::{Canonical, Wire};
+use paralith_runtime_api::envelope::{Info, seal_call};
+use paralith_runtime_api::output::Output;
+use paralith_runtime_api::tx::{Body, Call, Transaction, VERSION};
 use paralith_types::{Address, Amount, Epoch, RuntimeId, X25519PublicKey};
-use paratime_api::envelope::{Info, seal_call};
-use paratime_api::output::Output;
-use paratime_api::tx::{Body, Call, Transaction, VERSION};
 use serde_json::{Value, json};
 
 use crate::report::Samples;

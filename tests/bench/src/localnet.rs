@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use consensus_api::address;
 use paralith::client::{ChainClient, ParaTimeClient};
+use paralith_consensus_api::address;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use consensus_api::address;
 use paralith::guests;
-use paralith_abi as abi;
+use paralith_consensus_api::address;
 use paralith_crypto::SigningKey;
 use paralith_crypto::hpke::HpkeSecret;
-use paralith_host::wasm::{CallEnv, Engine, Export, Module, State, StateError};
+use paralith_runtime_abi as abi;
+use paralith_runtime_api::envelope::{Info, open_call, seal_call, seal_reply};
+use paralith_runtime_api::tx::Call;
+use paralith_runtime_vm::{CallEnv, Engine, Export, Module, State, StateError};
 use paralith_types::{ChainContext, Epoch, Hash, Round, RuntimeId};
-use paratime_api::envelope::{Info, open_call, seal_call, seal_reply};
-use paratime_api::tx::Call;
 use prost::Message as _;
 use serde_json::json;
 

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use consensus_api::roothash::{self, RuntimeState};
-use consensus_api::staking;
 use paralith::client::{ChainClient, Confirmed, ParaTimeClient, Sent};
 use paralith::error::NodeError;
 use paralith::keystore::test_account;
+use paralith_consensus_api::roothash::{self, RuntimeState};
+use paralith_consensus_api::staking;
 use paralith_crypto::SigningKey;
 use paralith_proto::pb::{node::v1 as npb, paratime::v1 as ppb};
+use paralith_runtime_api::output::Output;
+use paralith_runtime_api::tx::Call;
 use paralith_types::{Address, RuntimeId};
-use paratime_api::output::Output;
-use paratime_api::tx::Call;
 use serde_json::Value;
 
 use crate::PATIENCE;
@@ -24,7 +24,7 @@ pub type Refusal = (String, u32);
 
 /// The address of a test account.
 pub fn address(name: &str) -> Address {
-    consensus_api::address::of_key(&account_key(name).public())
+    paralith_consensus_api::address::of_key(&account_key(name).public())
 }
 
 /// The key of a test account.

@@ -85,7 +85,7 @@ pub fn root() -> PathBuf {
 
 /// Whether a test cannot run because there is no CometBFT; if so, says that it is skipped and why.
 pub fn skipped_without_cometbft(test: &str) -> bool {
-    let skipped = consensus_engine::find_binary().is_err();
+    let skipped = paralith_consensus_engine::find_binary().is_err();
     if skipped {
         println!("SKIPPED {test}: no cometbft binary (make setup builds it where Go is installed)");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consensus_api::event::{Event, EventKind};
+use paralith_consensus_api::event::{Event, EventKind};
 use paralith_proto::{Wire as _, pb};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::consensus::v1::{Block, GetBlockRequest, GetChainRequest, WatchBlocksRequest};

@@ -1,13 +1,13 @@
 //! What nobody should send: each kind has its own error, and the chain lives on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use consensus_api::staking::Transfer;
-use consensus_api::tx as consensus_tx;
 use e2e::{Client, Dev, DevOptions, Refusal, account_key, address, claim};
+use paralith_consensus_api::staking::Transfer;
+use paralith_consensus_api::tx as consensus_tx;
 use paralith_crypto::SigningKey;
 use paralith_proto::{Canonical, pb};
+use paralith_runtime_api::tx::{Body, Call, SignedTransaction, Transaction, VERSION};
 use paralith_types::{Amount, ChainContext, RuntimeId};
-use paratime_api::tx::{Body, Call, SignedTransaction, Transaction, VERSION};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::paratime::v1 as ppb;
 use pb::paratime::v1::para_time_service_client::ParaTimeServiceClient;
@@ -72,7 +72,7 @@ async fn bad_transactions(
     let mut inner_noise = good.sign(&dave);
     inner_noise.transaction = with_unknown_field(inner_noise.transaction);
     inner_noise.signature =
-        dave.sign(paratime_api::tx::SIGNATURE_DOMAIN, &chain, &inner_noise.transaction);
+        dave.sign(paralith_runtime_api::tx::SIGNATURE_DOMAIN, &chain, &inner_noise.transaction);
     let mut borrowed = good.sign(&dave);
     borrowed.public_key = account_key("erin").public();
     vec![
@@ -152,9 +152,9 @@ fn bad_input_gets_its_own_error_and_harms_nothing() {
         let copied = Transaction::decode(&outer.transaction, 1 << 20).unwrap();
         let mut stolen = client.prepare("tokens", "bob", "mint", &mint).await.unwrap();
         stolen.raw = copied.sign(&account_key("bob")).encode();
-        stolen.hash = paratime_api::tx::hash_of(&stolen.raw);
+        stolen.hash = paralith_runtime_api::tx::hash_of(&stolen.raw);
         let confirmed = client.submit("tokens", &stolen).await.unwrap();
-        let paratime_api::output::Output::Error(error) = confirmed.output else {
+        let paralith_runtime_api::output::Output::Error(error) = confirmed.output else {
             panic!("a stolen envelope was opened")
         };
         assert_eq!((error.module.as_str(), error.code), ("envelope", 2));

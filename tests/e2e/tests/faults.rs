@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use consensus_api::address as addresses;
-use consensus_api::event::EventKind;
-use consensus_api::roothash::{HeaderType, RoundFinalised};
 use e2e::{Client, Localnet, Seen, Watch, address, claim, in_step, until};
 use paralith::cli::localnet::ROUND_TIMEOUT_BLOCKS;
 use paralith::dev::shape;
+use paralith_consensus_api::address as addresses;
+use paralith_consensus_api::event::EventKind;
+use paralith_consensus_api::roothash::{HeaderType, RoundFinalised};
 use paralith_types::{Address, PublicKey, RuntimeId};
 use serde_json::json;
 

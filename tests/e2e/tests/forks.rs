@@ -10,12 +10,12 @@ mod host;
 
 use std::collections::BTreeMap;
 
-use consensus_api::roothash::Header;
 use e2e::{Client, Localnet, Refusal, address, claim, until};
 use paralith::client::Sent;
+use paralith_consensus_api::roothash::Header;
 use paralith_proto::pb::paratime::v1 as ppb;
+use paralith_runtime_api::output::Output;
 use paralith_types::Round;
-use paratime_api::output::Output;
 use ppb::para_time_service_client::ParaTimeServiceClient;
 use serde_json::{Value, json};
 

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use consensus_api::scheduler::{self, Committee};
-use consensus_api::{address as addresses, roothash};
 use discrepancy::Signer;
 use e2e::{Client, Dev, DevOptions, Localnet, address, claim, kill, processes_of, receipt, until};
 use paralith::client::Sent;
 use paralith::dev::shape;
 use paralith::network::Member;
+use paralith_consensus_api::scheduler::{self, Committee};
+use paralith_consensus_api::{address as addresses, roothash};
+use paralith_runtime_api::output::Output;
 use paralith_types::{Hash, PublicKey};
-use paratime_api::output::Output;
 use serde_json::json;
 
 /// Kills of one campaign on a network, and on a development chain.

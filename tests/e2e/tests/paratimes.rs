@@ -1,9 +1,9 @@
 //! ParaTimes as their users know them: deployed, called, asked, paid into and out of.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use consensus_api::address as addresses;
-use consensus_api::roothash::SubmitMessage;
 use e2e::{Client, Dev, DevOptions, account_key, address, claim, cli, until};
+use paralith_consensus_api::address as addresses;
+use paralith_consensus_api::roothash::SubmitMessage;
 use paralith_types::{Address, Amount};
 use serde_json::json;
 
@@ -76,7 +76,7 @@ fn a_ballot_shows_its_tally_only_when_the_closing_round_is_final() {
         for _ in 0..3 {
             assert_eq!(paratime.reveal(round, handle.clone()).await.unwrap(), first);
         }
-        let paratime_api::output::Output::Ok(bytes) = first else { panic!("{first:?}") };
+        let paralith_runtime_api::output::Output::Ok(bytes) = first else { panic!("{first:?}") };
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&bytes).unwrap(), tally);
         let status = client.query("ballot", None, "status", &json!({ "ballot": 0 })).await.unwrap();
         assert_eq!(status["tally"], tally);

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use consensus_api::address as addresses;
 use e2e::{Client, Localnet, address, claim, cli, in_step, until};
+use paralith_consensus_api::address as addresses;
 use paralith_crypto::SigningKey;
 use paralith_types::Address;
 use serde_json::json;

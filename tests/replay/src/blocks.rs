@@ -1,6 +1,6 @@
 //! Recorded blocks on the application itself.
 
-use consensus_app::{App, BlockInput, BlockOutput, Misbehaviour, TxOutcome};
+use paralith_consensus_app::{App, BlockInput, BlockOutput, Misbehaviour, TxOutcome};
 use paralith_genesis::Document;
 use paralith_storage::{Kv, WriteBatch};
 

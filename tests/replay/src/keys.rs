@@ -1,7 +1,7 @@
 //! Who takes part in the recorded network: everybody's key is a number.
 
-use consensus_light::chain::ConsensusKey;
 use paralith_attest::SoftwarePlatform;
+use paralith_consensus_light::chain::ConsensusKey;
 use paralith_crypto::SigningKey;
 use paralith_types::{Address, RuntimeId};
 
@@ -34,7 +34,7 @@ pub fn consensus_key(number: u8) -> SigningKey {
 
 /// The account of a person.
 pub fn account(number: u8) -> Address {
-    consensus_api::address::of_key(&key(number).public())
+    paralith_consensus_api::address::of_key(&key(number).public())
 }
 
 /// What the solo engine signs with.

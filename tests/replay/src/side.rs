@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use consensus_abci::Application;
-use consensus_api::roothash::SignedProposal;
-use keymanager_service::Service;
-use paralith_boundary::pb::host_call::Kind as HostCall;
-use paralith_boundary::pb::host_reply::Kind as Reply;
-use paralith_boundary::{Client, Failure, Handler, HostServices, pb};
+use paralith_consensus_abci::Application;
+use paralith_consensus_api::roothash::SignedProposal;
 use paralith_genesis::Document;
-use paralith_host::TrustedRuntime;
-use paralith_host::trusted::process::in_process;
+use paralith_keymanager_service::Service;
 use paralith_proto::{Canonical, Message, Wire};
+use paralith_runtime_enclave::TrustedRuntime;
+use paralith_runtime_enclave::process::in_process;
 use paralith_storage::{Kv, NodeSource, Tree, WriteBatch};
+use paralith_tee_channel::pb::host_call::Kind as HostCall;
+use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::{Client, Failure, Handler, HostServices, pb};
 use paralith_types::{Height, RuntimeId};
 
 use crate::keys::{KEY_MANAGER, key};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consensus_abci::Application;
-use consensus_engine::Chain;
+use paralith_consensus_abci::Application;
+use paralith_consensus_engine::Chain;
 use paralith_genesis::Document;
 use paralith_storage::Kv;
 use paralith_types::{Hash, Height};

@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use consensus_abci::{Application, PeerCheck, ServeError, Server, serve};
+use paralith_consensus_abci::{Application, PeerCheck, ServeError, Server, serve};
 use paralith_storage::Kv;
 use tendermint::abci::request;
 use tendermint::v0_38::abci::{Request, Response};

@@ -9,9 +9,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use consensus_api::Error;
-use consensus_api::beacon::{self, EpochStarted, EpochState};
-use consensus_api::genesis::Genesis;
+use paralith_consensus_api::Error;
+use paralith_consensus_api::beacon::{self, EpochStarted, EpochState};
+use paralith_consensus_api::genesis::Genesis;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_types::{Epoch, Hash, Height};
 

@@ -1,7 +1,7 @@
 //! The beacon's keys.
 
-use consensus_api::Error;
-use consensus_api::beacon::{EpochState, Params, keys};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::beacon::{EpochState, Params, keys};
 
 use crate::context::Context;
 

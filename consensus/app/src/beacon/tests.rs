@@ -1,7 +1,7 @@
 //! Refusals; that epochs begin where they should is shown from outside.
 
-use consensus_api::Error;
-use consensus_api::beacon;
+use paralith_consensus_api::Error;
+use paralith_consensus_api::beacon;
 use paralith_types::Hash;
 
 use crate::testing;

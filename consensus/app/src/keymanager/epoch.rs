@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use consensus_api::keymanager::{
+use paralith_consensus_api::keymanager::{
     EncryptedMasterSecret, INIT_RESPONSE_DOMAIN, InitResponse, SignedInitResponse, Status,
     StatusUpdated,
 };
-use consensus_api::registry::{Node, ROLE_KEYMANAGER, Runtime, RuntimeKind};
-use consensus_api::{Error, Fault};
+use paralith_consensus_api::registry::{Node, ROLE_KEYMANAGER, Runtime, RuntimeKind};
+use paralith_consensus_api::{Error, Fault};
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
 use paralith_types::{ChainContext, Hash, PublicKey};

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::Error;
-use consensus_api::keymanager::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::keymanager::{
     Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret, EpochSecretPublished,
     Error as KeyManagerError, MasterSecretPublished, PUBLISH_EPOCH_DOMAIN, PUBLISH_MASTER_DOMAIN,
     PublishEpochSecret, PublishMasterSecret, Status, StatusUpdated, UpdatePolicy,
 };
-use consensus_api::registry::CapabilityTee;
+use paralith_consensus_api::registry::CapabilityTee;
 use paralith_crypto::{Domain, ed25519};
 use paralith_proto::Canonical;
 use paralith_types::{Epoch, PublicKey, RuntimeId, Signature};

@@ -16,10 +16,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use consensus_api::Error;
-use consensus_api::genesis::Genesis;
-use consensus_api::keymanager::{Error as KeyManagerError, Policy, Status};
-use consensus_api::registry::{Runtime, RuntimeKind};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::keymanager::{Error as KeyManagerError, Policy, Status};
+use paralith_consensus_api::registry::{Runtime, RuntimeKind};
 use paralith_types::{Epoch, RuntimeId};
 
 use crate::{Context, registry};

@@ -1,7 +1,9 @@
 //! Reads of key managers, of any kept state.
 
-use consensus_api::Error;
-use consensus_api::keymanager::{Params, PublishEpochSecret, PublishMasterSecret, Status, keys};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::keymanager::{
+    Params, PublishEpochSecret, PublishMasterSecret, Status, keys,
+};
 use paralith_storage::StateRead;
 use paralith_types::RuntimeId;
 

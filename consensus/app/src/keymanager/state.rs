@@ -1,7 +1,9 @@
 //! The keys of key managers.
 
-use consensus_api::Error;
-use consensus_api::keymanager::{Params, PublishEpochSecret, PublishMasterSecret, Status, keys};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::keymanager::{
+    Params, PublishEpochSecret, PublishMasterSecret, Status, keys,
+};
 use paralith_types::RuntimeId;
 
 use crate::Context;

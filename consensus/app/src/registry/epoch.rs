@@ -1,7 +1,7 @@
 //! What an epoch changes in the registry, before its elections.
 
-use consensus_api::Error;
-use consensus_api::registry::{Node, NodeExpired};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::registry::{Node, NodeExpired};
 use paralith_types::Epoch;
 
 use super::{account_of, node_claim, state};

@@ -1,7 +1,7 @@
 //! The registry's transactions.
 
-use consensus_api::Error;
-use consensus_api::registry::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::registry::{
     Entity, EntityRegistered, Freshness, ProveFreshness, RegisterEntity, RegisterNode,
     RegisterRuntime,
 };
@@ -69,6 +69,6 @@ pub(crate) fn prove_freshness(ctx: &mut Context<'_>, body: &ProveFreshness) -> R
     Ok(())
 }
 
-fn roothash_params(ctx: &Context<'_>) -> Result<consensus_api::roothash::Params, Error> {
-    ctx.require(&consensus_api::roothash::keys::params())
+fn roothash_params(ctx: &Context<'_>) -> Result<paralith_consensus_api::roothash::Params, Error> {
+    ctx.require(&paralith_consensus_api::roothash::keys::params())
 }

@@ -17,11 +17,11 @@ mod tee;
 #[cfg(test)]
 mod tests;
 
-use consensus_api::genesis::Genesis;
-use consensus_api::registry::{
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::registry::{
     Entity, Error as RegistryError, GENESIS_CONTEXT, Node, NodeStatus, Runtime,
 };
-use consensus_api::{Error, address};
+use paralith_consensus_api::{Error, address};
 use paralith_crypto::sha256;
 use paralith_types::{Address, Epoch, PublicKey, RuntimeId};
 

@@ -6,8 +6,8 @@
 //! counts may extend its time, add roles and runtimes, and renew addresses and enclaves; it cannot
 //! take back what it was elected for.
 
-use consensus_api::Error;
-use consensus_api::registry::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::registry::{
     CONSENSUS_KEY_DOMAIN, Error as RegistryError, GENESIS_CONTEXT, Node, NodeRegistered,
     NodeRuntime, NodeStatus, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR, RegisterNode, Runtime,
     RuntimeKind,
@@ -218,7 +218,7 @@ fn claim_amount(ctx: &Context<'_>, node: &Node, runtimes: &[Runtime]) -> Result<
         .into_iter()
         .chain(of_runtimes)
         .try_fold(Amount::ZERO, |sum, amount| sum.add(amount))
-        .map_err(|_| consensus_api::staking::Error::Overflow.into())
+        .map_err(|_| paralith_consensus_api::staking::Error::Overflow.into())
 }
 
 const MAX_RUNTIMES: usize = 32;

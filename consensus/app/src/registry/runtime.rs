@@ -5,11 +5,11 @@
 //! punishment) may, and all of a change takes effect when the next epoch begins, before its elections:
 //! within an epoch the rules of the game are fixed.
 
-use consensus_api::Error;
-use consensus_api::registry::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::registry::{
     Code, Error as RegistryError, Runtime, RuntimeKind, RuntimeRegistered, TeePolicy,
 };
-use consensus_api::roothash;
+use paralith_consensus_api::roothash;
 use paralith_types::{PublicKey, RuntimeId};
 
 use super::{

@@ -1,7 +1,9 @@
 //! The registry's keys.
 
-use consensus_api::Error;
-use consensus_api::registry::{Entity, Freshness, Node, NodeStatus, Params, Runtime, keys};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::registry::{
+    Entity, Freshness, Node, NodeStatus, Params, Runtime, keys,
+};
 use paralith_types::{PublicKey, RuntimeId};
 
 use super::comet_address;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::Error;
-use consensus_api::registry::{Error as RegistryError, Node, Runtime};
 use paralith_attest::{Claims, Measurement, Policy};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::registry::{Error as RegistryError, Node, Runtime};
 
 use super::{invalid, state};
 use crate::context::Context;

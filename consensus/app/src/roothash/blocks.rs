@@ -1,7 +1,7 @@
 //! ParaTime blocks: how one is made and appended.
 
-use consensus_api::Error;
-use consensus_api::roothash::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::roothash::{
     Header, HeaderType, PendingResult, RoundFinalised, RoundRoots, RuntimeState, empty_hash,
 };
 use paralith_types::{Hash, PublicKey};

@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consensus_api::registry::Runtime;
-use consensus_api::roothash::{
+use discrepancy::{Ignored, ProposalId, ResultHash};
+use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_api::roothash::{
     Error as RoothashError, ExecutorCommit, PendingResult, ProposalHeader, ResultsHeader,
     SignedProposal, Vote, VoteError, VoteIgnored, Voted, empty_hash, messages_hash,
 };
-use consensus_api::{Error, beacon};
-use discrepancy::{Ignored, ProposalId, ResultHash};
+use paralith_consensus_api::{Error, beacon};
 use paralith_proto::Canonical;
 use paralith_types::{ChainContext, Hash, Height, PublicKey};
 

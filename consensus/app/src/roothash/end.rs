@@ -1,8 +1,10 @@
 //! The end of a block: verdicts, and what follows from them.
 
-use consensus_api::Error;
-use consensus_api::roothash::{DiscrepancyDetected, FailedRounds, HeaderType, RuntimeState};
 use discrepancy::{Outcome, ResultHash, Signer, Verdict};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::roothash::{
+    DiscrepancyDetected, FailedRounds, HeaderType, RuntimeState,
+};
 use paralith_types::{Hash, PublicKey, RuntimeId};
 
 use super::blocks::{self, Judged};

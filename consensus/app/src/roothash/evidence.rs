@@ -3,11 +3,11 @@
 //! An honest node syncs a proposal or vote to disk before it leaves and sends the same bytes after
 //! a crash, so that neither a restart nor a slow network makes it sign two.
 
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     EquivocatedProposals, EquivocatedVotes, Error as RoothashError, Evidence, EvidenceKind,
     HeaderType, ProposalHeader, RuntimeState, SignedProposal, Vote,
 };
-use consensus_api::{Error, beacon};
+use paralith_consensus_api::{Error, beacon};
 use paralith_types::{Amount, ChainContext, PublicKey, Round, RuntimeId};
 
 use super::{runtime_and_chain, slash, state};

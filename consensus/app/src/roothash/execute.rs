@@ -1,9 +1,9 @@
 //! The transactions of ParaTimes.
 
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     Error as RoothashError, Evidence, ExecutorCommit, IncomingMessage, SubmitMessage,
 };
-use consensus_api::{Error, address, staking as token};
+use paralith_consensus_api::{Error, address, staking as token};
 
 use super::{commit, evidence, runtime_and_chain, state};
 use crate::{Context, staking};

@@ -1,10 +1,10 @@
 //! Messages between consensus and a runtime, when its round is final.
 
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     InMessageProcessed, IncomingMessage, Message, MessageExecuted, MessageResult, MessageResults,
     ResultsHeader, in_messages_hash,
 };
-use consensus_api::{Error, Fault, address};
+use paralith_consensus_api::{Error, Fault, address};
 use paralith_types::{Round, RuntimeId};
 
 use super::round::{Running, damaged};

@@ -26,10 +26,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use consensus_api::Error;
-use consensus_api::genesis::Genesis;
-use consensus_api::registry::{Runtime, RuntimeKind};
-use consensus_api::roothash::{Header, HeaderType, RuntimeState, empty_hash};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::registry::{Runtime, RuntimeKind};
+use paralith_consensus_api::roothash::{Header, HeaderType, RuntimeState, empty_hash};
 use paralith_storage::EMPTY_ROOT;
 use paralith_types::{Hash, Round, RuntimeId};
 
@@ -131,7 +131,8 @@ fn begin_epoch(
 
 /// A compute runtime with its chain.
 fn runtime_and_chain(ctx: &Context<'_>, id: &RuntimeId) -> Result<(Runtime, RuntimeState), Error> {
-    let missing = || consensus_api::roothash::Error::NoSuchRuntime { runtime: id.to_string() };
+    let missing =
+        || paralith_consensus_api::roothash::Error::NoSuchRuntime { runtime: id.to_string() };
     let runtime = registry::runtime(ctx, id)?.ok_or_else(missing)?;
     let chain = state::runtime_state(ctx, id)?.ok_or_else(missing)?;
     Ok((runtime, chain))

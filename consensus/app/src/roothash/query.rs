@@ -1,7 +1,7 @@
 //! Reads of ParaTimes, of any kept state.
 
-use consensus_api::Error;
-use consensus_api::roothash::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::roothash::{
     Header, IncomingMessage, IncomingQueue, MessageResults, Params, RoundRoots, RuntimeState, keys,
 };
 use paralith_storage::StateRead;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::registry::Runtime;
-use consensus_api::roothash::{Error as RoothashError, Pool as StoredPool, RuntimeState};
-use consensus_api::scheduler::Committee;
-use consensus_api::{Error, consensus};
 use discrepancy::{Config, GRACE, Pool, Signer};
+use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_api::roothash::{Error as RoothashError, Pool as StoredPool, RuntimeState};
+use paralith_consensus_api::scheduler::Committee;
+use paralith_consensus_api::{Error, consensus};
 use paralith_types::{Hash, PublicKey, Round, RuntimeId};
 
 use super::{runtime_and_chain, state};

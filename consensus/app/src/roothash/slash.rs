@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::registry::Runtime;
-use consensus_api::roothash::{EvidenceAccepted, RuntimeState};
-use consensus_api::{Error, address};
+use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_api::roothash::{EvidenceAccepted, RuntimeState};
+use paralith_consensus_api::{Error, address};
 use paralith_types::{Address, Amount, PublicKey, Round};
 
 use super::round::damaged;

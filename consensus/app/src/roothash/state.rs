@@ -1,7 +1,7 @@
 //! The keys of ParaTimes.
 
-use consensus_api::Error;
-use consensus_api::roothash::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::roothash::{
     Header, IncomingMessage, IncomingQueue, MessageResults, Params, PendingResult, RoundRoots,
     RuntimeState, keys,
 };

@@ -5,9 +5,9 @@
 //! are too few for either, or the owner's stake does not cover its claims, there is no committee and
 //! the runtime rests.
 
-use consensus_api::registry::{ROLE_COMPUTE, Runtime, RuntimeKind};
-use consensus_api::scheduler::{Committee, CommitteeElected};
-use consensus_api::{Error, Fault, address};
+use paralith_consensus_api::registry::{ROLE_COMPUTE, Runtime, RuntimeKind};
+use paralith_consensus_api::scheduler::{Committee, CommitteeElected};
+use paralith_consensus_api::{Error, Fault, address};
 use paralith_crypto::hash::{Domain, hash};
 use paralith_types::{Hash, PublicKey};
 
@@ -58,7 +58,7 @@ fn suitable(
 
 fn is_attested(
     ctx: &Context<'_>,
-    node: &consensus_api::registry::Node,
+    node: &paralith_consensus_api::registry::Node,
     runtime: &Runtime,
 ) -> Result<bool, Error> {
     if runtime.tee.is_none() {

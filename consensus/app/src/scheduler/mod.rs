@@ -11,10 +11,10 @@ mod state;
 mod tests;
 mod validators;
 
-use consensus_api::genesis::Genesis;
-use consensus_api::registry::Node;
-use consensus_api::scheduler::{Committee, Error as SchedulerError, Validators};
-use consensus_api::{Error, address};
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::registry::Node;
+use paralith_consensus_api::scheduler::{Committee, Error as SchedulerError, Validators};
+use paralith_consensus_api::{Error, address};
 use paralith_types::{Address, Amount, RuntimeId};
 
 use crate::context::Context;

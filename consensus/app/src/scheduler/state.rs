@@ -1,7 +1,7 @@
 //! The scheduler's keys.
 
-use consensus_api::Error;
-use consensus_api::scheduler::{Committee, Params, Validators, keys};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::scheduler::{Committee, Params, Validators, keys};
 use paralith_types::RuntimeId;
 
 use crate::context::Context;

@@ -1,6 +1,6 @@
 //! Powers and updates; that elections choose whom they should is shown from outside.
 
-use consensus_api::scheduler::{Validator, Validators};
+use paralith_consensus_api::scheduler::{Validator, Validators};
 use paralith_types::{Amount, PublicKey};
 
 use super::updates;

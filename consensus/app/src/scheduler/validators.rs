@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use consensus_api::Error;
-use consensus_api::registry::ROLE_VALIDATOR;
-use consensus_api::scheduler::{Validator, Validators, ValidatorsElected};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::registry::ROLE_VALIDATOR;
+use paralith_consensus_api::scheduler::{Validator, Validators, ValidatorsElected};
 use paralith_crypto::hash::{Domain, hash};
 use paralith_types::{Address, Amount, PublicKey};
 

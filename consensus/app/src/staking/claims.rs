@@ -4,8 +4,8 @@
 //! may leave them uncovered: whoever they are for then counts in no election until there is enough
 //! stake again.
 
-use consensus_api::Error;
-use consensus_api::staking::{Account, Claim, Error as StakingError};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::staking::{Account, Claim, Error as StakingError};
 use paralith_types::{Address, Amount};
 
 use super::{pool::overflow, state};

@@ -1,7 +1,7 @@
 //! Debonded stake is paid out when its epoch begins.
 
-use consensus_api::Error;
-use consensus_api::staking::EscrowReclaimed;
+use paralith_consensus_api::Error;
+use paralith_consensus_api::staking::EscrowReclaimed;
 use paralith_types::{Address, Amount, Epoch};
 
 use super::{credit, pool, state};

@@ -1,7 +1,7 @@
 //! The token's transactions.
 
-use consensus_api::Error;
-use consensus_api::staking::{
+use paralith_consensus_api::Error;
+use paralith_consensus_api::staking::{
     AddEscrow, DebondingStarted, Error as StakingError, ReclaimEscrow, Transfer,
 };
 use paralith_types::Amount;

@@ -14,11 +14,11 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
-use consensus_api::genesis::Genesis;
-use consensus_api::staking::{
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::staking::{
     Account, Error as StakingError, EscrowAdded, EscrowTaken, Params, Transferred,
 };
-use consensus_api::{Error, address};
+use paralith_consensus_api::{Error, address};
 use paralith_types::{Address, Amount};
 
 use crate::block::Misbehaviour;

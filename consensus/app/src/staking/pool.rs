@@ -1,6 +1,6 @@
 //! Share pools: multiply first, then divide, rounding down. What rounding takes stays in the pool.
 
-use consensus_api::staking::{Error, SharePool};
+use paralith_consensus_api::staking::{Error, SharePool};
 use paralith_types::{Amount, AmountError};
 
 /// Puts base units into a pool and gives the shares for them.

@@ -1,7 +1,7 @@
 //! The token's keys. Nothing is stored for what is zero, so that a state has one form.
 
-use consensus_api::Error;
-use consensus_api::staking::{Account, Delegation, Params, keys};
+use paralith_consensus_api::Error;
+use paralith_consensus_api::staking::{Account, Delegation, Params, keys};
 use paralith_types::{Address, Amount, Epoch};
 
 use crate::context::Context;

@@ -1,7 +1,7 @@
 //! The formulas.
 
-use consensus_api::staking::{Account, Error, SharePool};
-use consensus_api::{Error as AnyError, address};
+use paralith_consensus_api::staking::{Account, Error, SharePool};
+use paralith_consensus_api::{Error as AnyError, address};
 use paralith_types::{Address, Amount};
 use proptest::prelude::*;
 
@@ -175,7 +175,10 @@ fn an_account_with_nothing_in_it_is_not_stored() {
         let mut other = [1; 21];
         other[0] = 0;
         transfer(ctx, &ONE, &Address(other), Amount(100)).unwrap();
-        assert_eq!(ctx.get_raw(&consensus_api::staking::keys::account(&ONE)).unwrap(), None);
+        assert_eq!(
+            ctx.get_raw(&paralith_consensus_api::staking::keys::account(&ONE)).unwrap(),
+            None
+        );
     });
 }
 

@@ -1,10 +1,10 @@
 //! What gets in, what it pays, and what fails how.
 
-use consensus_api::address;
-use consensus_api::consensus::Error;
-use consensus_api::staking::Transfer;
-use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_app::{App, BlockInput};
+use paralith_consensus_api::address;
+use paralith_consensus_api::consensus::Error;
+use paralith_consensus_api::staking::Transfer;
+use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_app::{App, BlockInput};
 use paralith_proto::Canonical;
 use paralith_storage::Kv;
 use paralith_types::{Amount, ChainContext, Signature};
@@ -32,7 +32,7 @@ fn a_failing_transaction_pays_and_uses_its_nonce_and_does_nothing_else() {
 fn fees_go_to_the_entity_of_the_proposer() {
     let mut net = Net::new();
     let tx = net.tx(ALICE, transfer(5));
-    let proposer = consensus_app::registry::comet_address(&public(ENTITIES[1] + 2));
+    let proposer = paralith_consensus_app::registry::comet_address(&public(ENTITIES[1] + 2));
     let block = BlockInput { proposer, ..net.input(vec![tx]) };
     net.finalize(block);
     assert_eq!(net.balance(ENTITIES[1]), 1_000_000 + 10);

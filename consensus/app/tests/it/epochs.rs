@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use consensus_api::genesis::Genesis;
-use consensus_api::staking::{AddEscrow, ReclaimEscrow};
-use consensus_app::{App, query};
+use paralith_consensus_api::genesis::Genesis;
+use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow};
+use paralith_consensus_app::{App, query};
 use paralith_storage::Kv;
 use paralith_types::{Amount, ChainContext, Epoch, Height};
 
@@ -164,7 +164,7 @@ fn a_chain_may_begin_at_any_height() {
     app.init_chain(&document.genesis, document.hash().unwrap()).unwrap();
     let epoch = query::epoch(app.latest()).unwrap();
     assert_eq!((epoch.height, epoch.next_height), (Height(1000), Height(1005)));
-    let block = |height| consensus_app::BlockInput {
+    let block = |height| paralith_consensus_app::BlockInput {
         height,
         time_seconds: 1,
         proposer: [0; 20],

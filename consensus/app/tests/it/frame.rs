@@ -1,9 +1,9 @@
 //! Heights, hashes, crashes, events.
 
-use consensus_api::consensus;
-use consensus_api::event::EventKind;
-use consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
-use consensus_app::{App, query};
+use paralith_consensus_api::consensus;
+use paralith_consensus_api::event::EventKind;
+use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
+use paralith_consensus_app::{App, query};
 use paralith_crypto::merkle::merkle_proof;
 use paralith_crypto::sha256;
 use paralith_proto::Canonical;
@@ -198,9 +198,10 @@ fn the_same_blocks_give_the_same_hashes_with_restarts_and_without() {
 
 impl Net {
     fn nonce_free_slash(&mut self, txs: Vec<Vec<u8>>) -> Hash {
-        let validator = consensus_app::registry::comet_address(&public(ENTITIES[2] + 2));
+        let validator = paralith_consensus_app::registry::comet_address(&public(ENTITIES[2] + 2));
         let mut block = self.input(txs);
-        block.misbehaviour = vec![consensus_app::Misbehaviour { validator, height: block.height }];
+        block.misbehaviour =
+            vec![paralith_consensus_app::Misbehaviour { validator, height: block.height }];
         self.finalize(block).app_hash
     }
 }

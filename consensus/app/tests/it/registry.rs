@@ -1,10 +1,10 @@
 //! Entities, nodes, runtimes.
 
-use consensus_api::registry::{
+use paralith_consensus_api::registry::{
     Entity, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime,
 };
-use consensus_api::staking::{AddEscrow, ReclaimEscrow};
-use consensus_app::query;
+use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow};
+use paralith_consensus_app::query;
 use paralith_types::{Amount, Epoch, Hash, RuntimeId};
 
 use crate::support::*;
@@ -136,7 +136,7 @@ fn an_expired_node_is_forgotten_after_its_stake_could_be_debonding() {
     assert_eq!(net.account(&account(ALICE)).claims.len(), 1, "the entity's alone");
     // Its consensus key is free again.
     net.ok(ALICE, RegisterEntity { entity: entity(ALICE, &[6]) });
-    let tx = consensus_api::staking::Transfer { to: account(6), amount: Amount(1000) };
+    let tx = paralith_consensus_api::staking::Transfer { to: account(6), amount: Amount(1000) };
     net.ok(ALICE, tx);
     let node = Node { id: public(6), expiration: Epoch(9), ..validator_only() };
     let registration = net.registration(node, 4);
@@ -198,8 +198,8 @@ fn each_wrong_runtime_is_refused_with_its_code() {
         good.id = RuntimeId([9; 32]);
         good
     };
-    let mut cases: Vec<(&str, &str, consensus_api::registry::Runtime)> = Vec::new();
-    let mut case = |what, code, change: fn(&mut consensus_api::registry::Runtime)| {
+    let mut cases: Vec<(&str, &str, paralith_consensus_api::registry::Runtime)> = Vec::new();
+    let mut case = |what, code, change: fn(&mut paralith_consensus_api::registry::Runtime)| {
         let mut runtime = good();
         change(&mut runtime);
         cases.push((what, code, runtime));

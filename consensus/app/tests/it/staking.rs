@@ -1,8 +1,8 @@
 //! The token.
 
-use consensus_api::address;
-use consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
-use consensus_app::query;
+use paralith_consensus_api::address;
+use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
+use paralith_consensus_app::query;
 use paralith_types::{Address, Amount};
 use proptest::prelude::*;
 

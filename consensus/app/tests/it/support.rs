@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use consensus_api::genesis::Params;
-use consensus_api::registry::{
+use paralith_consensus_api::genesis::Params;
+use paralith_consensus_api::registry::{
     Batching, CONSENSUS_KEY_DOMAIN, Code, Executor, Node, RegisterNode, Runtime, RuntimeKind,
     RuntimeStaking,
 };
-use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_api::{Error, address, staking};
-use consensus_app::{App, BlockInput, BlockOutput, Misbehaviour, TxOutcome, query};
+use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_api::{Error, address, staking};
+use paralith_consensus_app::{App, BlockInput, BlockOutput, Misbehaviour, TxOutcome, query};
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
 use paralith_proto::Canonical;
@@ -160,7 +160,7 @@ impl Net {
     }
 
     pub(crate) fn slash(&mut self, consensus_key: u8) -> BlockOutput {
-        let validator = consensus_app::registry::comet_address(&public(consensus_key));
+        let validator = paralith_consensus_app::registry::comet_address(&public(consensus_key));
         let height = self.next_height();
         let misbehaviour = vec![Misbehaviour { validator, height }];
         let block = BlockInput { misbehaviour, ..self.input(vec![]) };

@@ -1,11 +1,11 @@
 //! Nodes of confidential runtimes.
 
-use consensus_api::keymanager;
-use consensus_api::registry::{
+use paralith_attest::{Claims, Measurement, SoftwarePlatform};
+use paralith_consensus_api::keymanager;
+use paralith_consensus_api::registry::{
     CapabilityTee, Node, NodeRuntime, RegisterEntity, Runtime, RuntimeKind, TeePolicy,
 };
-use consensus_app::query;
-use paralith_attest::{Claims, Measurement, SoftwarePlatform};
+use paralith_consensus_app::query;
 use paralith_types::{Amount, CodeId, Epoch, Hash, RuntimeId, X25519PublicKey};
 
 use crate::support::*;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use consensus_light::LightBlock;
+use paralith_consensus_light::LightBlock;
 use paralith_types::Height;
 use tokio::sync::Mutex;
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use consensus_abci::{Application, BlockEvent, PeerCheck, Server, serve};
-use consensus_api::event::Event;
-use consensus_app::{Proven, TxOutcome};
-use consensus_light::LightBlock;
+use paralith_consensus_abci::{Application, BlockEvent, PeerCheck, Server, serve};
+use paralith_consensus_api::event::Event;
+use paralith_consensus_app::{Proven, TxOutcome};
+use paralith_consensus_light::LightBlock;
 use paralith_storage::Snapshot;
 use paralith_types::Height;
 use tokio::sync::{broadcast, mpsc, watch};

@@ -95,7 +95,7 @@ fn genesis(options: &CometOptions) -> Result<Value, EngineError> {
                 "max_bytes": (options.max_block_bytes / 4).to_string(),
             },
             "validator": { "pub_key_types": ["ed25519"] },
-            "version": { "app": consensus_abci::APP_VERSION.to_string() },
+            "version": { "app": paralith_consensus_abci::APP_VERSION.to_string() },
             "abci": { "vote_extensions_enable_height": "0" },
         },
         // The application names them in its answer to InitChain.

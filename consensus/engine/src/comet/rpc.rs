@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use consensus_light::LightBlock;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
+use paralith_consensus_light::LightBlock;
 use paralith_types::Height;
 use serde_json::{Value, json};
 use tendermint::block::signed_header::SignedHeader;
@@ -104,7 +104,7 @@ impl Rpc {
             key.map(|key| (key, info.power.value())).map_err(|e| no_answer(e.to_string()))
         });
         let set: Result<Vec<_>, EngineError> = set.collect();
-        Ok(consensus_light::chain::validator_set(&set?)?)
+        Ok(paralith_consensus_light::chain::validator_set(&set?)?)
     }
 
     /// Hands transactions on. Says how many CometBFT did not take, e.g. because it has them already.

@@ -1,7 +1,7 @@
 //! A block as the ABCI services are asked about it: what CometBFT would send.
 
-use consensus_light::LightBlock;
-use consensus_light::chain::validator;
+use paralith_consensus_light::LightBlock;
+use paralith_consensus_light::chain::validator;
 use paralith_types::PublicKey;
 use tendermint::abci::request::{FinalizeBlock, PrepareProposal, ProcessProposal};
 use tendermint::abci::types::{BlockSignatureInfo, CommitInfo, Validator, VoteInfo};

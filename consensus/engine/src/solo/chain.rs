@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use consensus_abci::{Application, ConsensusService, InfoService, Services};
-use consensus_light::LightBlock;
-use consensus_light::chain::{
+use paralith_consensus_abci::{Application, ConsensusService, InfoService, Services};
+use paralith_consensus_light::LightBlock;
+use paralith_consensus_light::chain::{
     ConsensusKey, HeaderInput, consensus_hash, result_bytes, sign, validator_set,
 };
 use paralith_genesis::Document;
@@ -176,7 +176,7 @@ impl Chain {
         let proposer = self.keys.iter().find(is_validator).map(ConsensusKey::address);
         let proposer = proposer.ok_or(EngineError::NotEnoughPower { height, own, total })?;
         let time = self.time(now)?;
-        let raw_height = consensus_abci::convert::height_to(height)
+        let raw_height = paralith_consensus_abci::convert::height_to(height)
             .ok_or(EngineError::NoAnswer { reason: "no heights are left".to_string() })?;
 
         let pooled = self.application.pooled(usize::try_from(self.max_block_bytes).unwrap_or(0));
@@ -204,8 +204,8 @@ impl Chain {
             validators: &validators,
             next_validators: &next_validators,
             consensus_hash: consensus_hash(self.max_block_bytes, MAX_BLOCK_GAS),
-            app_hash: consensus_abci::convert::app_hash_to(&self.tip.app_hash),
-            app_version: consensus_abci::APP_VERSION,
+            app_hash: paralith_consensus_abci::convert::app_hash_to(&self.tip.app_hash),
+            app_version: paralith_consensus_abci::APP_VERSION,
             proposer,
         }
         .header();
@@ -223,7 +223,7 @@ impl Chain {
     /// Signs the block and writes it with its commit. No height is ever signed twice.
     pub fn store(&self, proposed: Proposed) -> Result<Stored, EngineError> {
         let Proposed { header, validators, next_validators, txs } = proposed;
-        let height = consensus_abci::convert::height_from(header.height);
+        let height = paralith_consensus_abci::convert::height_from(header.height);
         if let Some(signed) = signed(&self.kv)?.filter(|signed| *signed >= height) {
             return Err(EngineError::SignedAlready { signed, height });
         }
@@ -287,7 +287,7 @@ impl Chain {
     async fn init(&mut self, document: &Document) -> Result<(), EngineError> {
         let text =
             document.to_json().map_err(|e| EngineError::Genesis { reason: e.to_string() })?;
-        let height = consensus_abci::convert::height_to(self.first)
+        let height = paralith_consensus_abci::convert::height_to(self.first)
             .ok_or(EngineError::NoAnswer { reason: "no heights are left".to_string() })?;
         let request = tendermint::abci::request::InitChain {
             time: self.tip.time,
@@ -434,13 +434,13 @@ fn tip_after(light: LightBlock, result: ResultRecord, next: Vec<(PublicKey, u64)
 async fn stands_at(info: &mut InfoService) -> Result<(Height, Hash), EngineError> {
     let request = InfoRequest::Info(tendermint::abci::request::Info {
         version: String::new(),
-        block_version: consensus_light::chain::BLOCK_PROTOCOL,
+        block_version: paralith_consensus_light::chain::BLOCK_PROTOCOL,
         p2p_version: 0,
         abci_version: String::new(),
     });
     match info.call(request).await {
         Ok(InfoResponse::Info(info)) => {
-            let height = consensus_abci::convert::height_from(info.last_block_height);
+            let height = paralith_consensus_abci::convert::height_from(info.last_block_height);
             let hash = if height == Height(0) {
                 Hash::ZERO
             } else {

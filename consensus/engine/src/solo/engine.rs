@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use consensus_abci::{Application, BlockEvent};
-use consensus_api::event::Event;
-use consensus_app::{Proven, TxOutcome};
-use consensus_light::LightBlock;
-use consensus_light::chain::ConsensusKey;
+use paralith_consensus_abci::{Application, BlockEvent};
+use paralith_consensus_api::event::Event;
+use paralith_consensus_app::{Proven, TxOutcome};
+use paralith_consensus_light::LightBlock;
+use paralith_consensus_light::chain::ConsensusKey;
 use paralith_genesis::Document;
 use paralith_storage::{Kv, Snapshot};
 use paralith_types::Height;

@@ -4,7 +4,7 @@
 //! * `solo/result/<height>` (column `Blocks`): what executing the block gave.
 //! * `solo/signed` (column `Meta`): the newest height that was signed, and the header's hash.
 
-use consensus_light::LightBlock;
+use paralith_consensus_light::LightBlock;
 use paralith_storage::{Column, Kv, WriteBatch};
 use paralith_types::{Hash, Height, PublicKey};
 use prost::Message;

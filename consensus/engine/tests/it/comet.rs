@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use consensus_abci::{Application, BlockEvent};
-use consensus_api::event::Event;
-use consensus_api::tx::hash_of;
-use consensus_engine::{CometEngine, CometOptions, Engine, find_binary, write_home};
-use consensus_light::chain::{HeaderInput, consensus_hash, result_bytes};
+use paralith_consensus_abci::{Application, BlockEvent};
+use paralith_consensus_api::event::Event;
+use paralith_consensus_api::tx::hash_of;
+use paralith_consensus_engine::{CometEngine, CometOptions, Engine, find_binary, write_home};
+use paralith_consensus_light::chain::{HeaderInput, consensus_hash, result_bytes};
 use paralith_storage::Kv;
 use paralith_types::Height;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -137,7 +137,7 @@ async fn headers_are_made_alike(
         next_validators: block.next_validators(),
         consensus_hash: consensus_hash(4 * 1024 * 1024, -1),
         app_hash: header.app_hash.clone(),
-        app_version: consensus_abci::APP_VERSION,
+        app_version: paralith_consensus_abci::APP_VERSION,
         proposer: header.proposer_address,
     }
     .header();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use consensus_api::address;
-use consensus_api::staking::{AddEscrow, Transfer};
-use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_light::chain::ConsensusKey;
-use consensus_light::{LightBlock, LightClient};
+use paralith_consensus_api::address;
+use paralith_consensus_api::staking::{AddEscrow, Transfer};
+use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_light::chain::ConsensusKey;
+use paralith_consensus_light::{LightBlock, LightClient};
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
 use paralith_proto::Canonical;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use consensus_abci::Application;
-use consensus_engine::{Engine, EngineError, SoloEngine, SoloOptions, system_clock};
+use paralith_consensus_abci::Application;
+use paralith_consensus_engine::{Engine, EngineError, SoloEngine, SoloOptions, system_clock};
 use paralith_genesis::Document;
 use paralith_storage::Kv;
 use paralith_types::Height;

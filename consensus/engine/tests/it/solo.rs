@@ -1,9 +1,9 @@
 //! The solo chain, step by step.
 
-use consensus_abci::Application;
-use consensus_api::consensus::keys;
-use consensus_engine::{Chain, EngineError};
-use consensus_light::LightBlock;
+use paralith_consensus_abci::Application;
+use paralith_consensus_api::consensus::keys;
+use paralith_consensus_engine::{Chain, EngineError};
+use paralith_consensus_light::LightBlock;
 use paralith_genesis::Document;
 use paralith_storage::Kv;
 use paralith_types::{Hash, Height};

@@ -1,7 +1,9 @@
 //! A chain of headers whose validators may change at every height.
 
-use consensus_light::LightBlock;
-use consensus_light::chain::{ConsensusKey, HeaderInput, consensus_hash, sign, validator_set};
+use paralith_consensus_light::LightBlock;
+use paralith_consensus_light::chain::{
+    ConsensusKey, HeaderInput, consensus_hash, sign, validator_set,
+};
 use paralith_types::{Hash, Height, PublicKey};
 use tendermint::Time;
 use tendermint::block::signed_header::SignedHeader;
@@ -63,7 +65,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-pub(crate) fn client(validators: &[(u8, u64)]) -> consensus_light::LightClient {
+pub(crate) fn client(validators: &[(u8, u64)]) -> paralith_consensus_light::LightClient {
     let validators = powers(validators);
-    consensus_light::LightClient::from_genesis(CHAIN_ID, Height(1), &validators).unwrap()
+    paralith_consensus_light::LightClient::from_genesis(CHAIN_ID, Height(1), &validators).unwrap()
 }

@@ -1,5 +1,5 @@
-use consensus_light::chain::validator_set;
-use consensus_light::{LightBlock, LightClient, Trusted};
+use paralith_consensus_light::chain::validator_set;
+use paralith_consensus_light::{LightBlock, LightClient, Trusted};
 use paralith_types::{Hash, Height};
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
-use consensus_api::consensus::{EventsRoot, keys};
-use consensus_api::event::Event;
+use paralith_consensus_api::consensus::{EventsRoot, keys};
+use paralith_consensus_api::event::Event;
 use paralith_crypto::merkle::{MerkleProof, merkle_proof, merkle_root};
 use paralith_proto::Canonical;
 use paralith_storage::{Changes, Kv, Tree, WriteBatch};

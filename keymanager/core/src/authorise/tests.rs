@@ -1,6 +1,8 @@
-use consensus_api::keymanager::RuntimePolicy;
-use consensus_api::registry::{Batching, Code, Executor, NodeRuntime, RuntimeKind, RuntimeStaking};
 use paralith_attest::{Claims, SoftwarePlatform};
+use paralith_consensus_api::keymanager::RuntimePolicy;
+use paralith_consensus_api::registry::{
+    Batching, Code, Executor, NodeRuntime, RuntimeKind, RuntimeStaking,
+};
 use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_types::{Amount, CodeId};
 

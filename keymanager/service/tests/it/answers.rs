@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
-use keymanager_core::SignedKeyReply;
-use paralith_boundary::pb;
-use paralith_boundary::pb::host_call::Kind as Call;
+use paralith_consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
 use paralith_crypto::HpkeSecret;
+use paralith_keymanager_core::SignedKeyReply;
 use paralith_proto::Canonical;
+use paralith_tee_channel::pb;
+use paralith_tee_channel::pb::host_call::Kind as Call;
 use paralith_types::{Epoch, Hash, RuntimeId};
 
 use crate::chain::{Chain, RT, key};
@@ -55,7 +55,7 @@ fn each_refusal_has_its_code() {
     let stranger = Compute::new(5, &chain);
     let good = compute.request(BLOB);
     let keys = |code| ("keys".to_string(), code);
-    let change = |change: fn(&mut keymanager_core::KeyRequest)| {
+    let change = |change: fn(&mut paralith_keymanager_core::KeyRequest)| {
         let mut request = good.clone();
         change(&mut request);
         compute.ask(&request)

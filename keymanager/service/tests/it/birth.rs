@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use consensus_api::keymanager::{PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey};
-use paralith_boundary::pb;
-use paralith_boundary::pb::host_call::Kind as Call;
+use paralith_consensus_api::keymanager::{
+    PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey,
+};
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
+use paralith_tee_channel::pb;
+use paralith_tee_channel::pb::host_call::Kind as Call;
 
 use crate::chain::{Chain, KM, RT, key};
 use crate::node::{KeyManager, born, pass_epoch};

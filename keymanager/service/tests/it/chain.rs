@@ -2,17 +2,19 @@
 
 use std::sync::Mutex;
 
-use consensus_api::beacon::EpochState;
-use consensus_api::keymanager::{Policy, RuntimePolicy, Status};
-use consensus_api::registry::{
+use paralith_attest::SoftwarePlatform;
+use paralith_consensus_api::beacon::EpochState;
+use paralith_consensus_api::keymanager::{Policy, RuntimePolicy, Status};
+use paralith_consensus_api::registry::{
     Batching, Code, Executor, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
 };
-use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_api::{beacon, keymanager};
-use consensus_app::{App, BlockInput};
-use consensus_light::LightBlock;
-use consensus_light::chain::{ConsensusKey, HeaderInput, consensus_hash, sign, validator_set};
-use paralith_attest::SoftwarePlatform;
+use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_api::{beacon, keymanager};
+use paralith_consensus_app::{App, BlockInput};
+use paralith_consensus_light::LightBlock;
+use paralith_consensus_light::chain::{
+    ConsensusKey, HeaderInput, consensus_hash, sign, validator_set,
+};
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
 use paralith_proto::Canonical;
@@ -68,7 +70,7 @@ impl Chain {
         let policy = Policy {
             serial: 1,
             id: KM,
-            measurements: vec![keymanager_service::measurement().0],
+            measurements: vec![paralith_keymanager_service::measurement().0],
             runtimes: vec![RuntimePolicy { runtime_id: RT, measurements: vec![COMPUTE] }],
             max_epoch_secret_age: 2,
             rotation_epochs,
@@ -106,11 +108,13 @@ impl Chain {
             .into_iter()
             .map(|(signer, body)| {
                 let next = nonces.entry(signer.public()).or_insert_with(|| {
-                    let account = consensus_api::address::of_key(&signer.public());
-                    let key = consensus_api::staking::keys::account(&account);
+                    let account = paralith_consensus_api::address::of_key(&signer.public());
+                    let key = paralith_consensus_api::staking::keys::account(&account);
                     let bytes = state.app.latest().get(&key).unwrap();
                     bytes.map_or(0, |bytes| {
-                        consensus_api::staking::Account::decode(&bytes, bytes.len()).unwrap().nonce
+                        paralith_consensus_api::staking::Account::decode(&bytes, bytes.len())
+                            .unwrap()
+                            .nonce
                     })
                 });
                 let nonce = *next;
@@ -202,7 +206,7 @@ impl Chain {
 fn runtime(id: RuntimeId) -> Runtime {
     let compute = id == RT;
     let code = Code { id: CODE, size_bytes: 1, abi_version: 1, gas_schedule_version: 1 };
-    let measurement = if compute { COMPUTE } else { keymanager_service::measurement().0 };
+    let measurement = if compute { COMPUTE } else { paralith_keymanager_service::measurement().0 };
     Runtime {
         id,
         entity_id: key(100).public(),

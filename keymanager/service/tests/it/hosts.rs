@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use paralith_boundary::pb;
-use paralith_boundary::pb::host_call::Kind as Call;
+use paralith_tee_channel::pb;
+use paralith_tee_channel::pb::host_call::Kind as Call;
 use paralith_types::{Hash, Height};
 
 use crate::answers::ready;

@@ -3,19 +3,19 @@
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
-use consensus_api::registry::{
+use paralith_attest::{Claims, Measurement};
+use paralith_consensus_api::registry::{
     CONSENSUS_KEY_DOMAIN, CapabilityTee, Node, NodeRuntime, ProveFreshness, ROLE_COMPUTE,
     ROLE_KEYMANAGER, RegisterNode,
 };
-use consensus_api::tx::Body;
-use keymanager_core::{KeyRequest, SignedKeyRequest};
-use keymanager_service::Service;
-use paralith_attest::{Claims, Measurement};
-use paralith_boundary::pb::host_call::Kind as Call;
-use paralith_boundary::pb::host_reply::Kind as Reply;
-use paralith_boundary::{BoundaryError, Client, Failure, HostServices, pb, serve};
+use paralith_consensus_api::tx::Body;
 use paralith_crypto::{HpkeSecret, SigningKey};
+use paralith_keymanager_core::{KeyRequest, SignedKeyRequest};
+use paralith_keymanager_service::Service;
 use paralith_proto::Canonical;
+use paralith_tee_channel::pb::host_call::Kind as Call;
+use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb, serve};
 use paralith_types::{Hash, Height, PublicKey};
 
 use crate::chain::{CODE, COMPUTE, Chain, KM, RT, consensus_key, key, platform};
@@ -310,14 +310,14 @@ fn registration(n: u8, roles: u32, runtime: NodeRuntime, chain: &Chain) -> (Sign
 pub(crate) fn publish_master(maker: &KeyManager) -> (SigningKey, Body) {
     let epoch = maker.chain.epoch().next().0;
     let bytes = maker.bytes(Call::GenerateMaster(pb::GenerateMaster { epoch }));
-    let body = consensus_api::keymanager::PublishMasterSecret::decode(&bytes, bytes.len());
+    let body = paralith_consensus_api::keymanager::PublishMasterSecret::decode(&bytes, bytes.len());
     (key(maker.n), body.unwrap().into())
 }
 
 pub(crate) fn publish_epoch_secret(maker: &KeyManager) -> (SigningKey, Body) {
     let epoch = maker.chain.epoch().next().0;
     let bytes = maker.bytes(Call::GenerateEpochSecret(pb::GenerateEpochSecret { epoch }));
-    let body = consensus_api::keymanager::PublishEpochSecret::decode(&bytes, bytes.len());
+    let body = paralith_consensus_api::keymanager::PublishEpochSecret::decode(&bytes, bytes.len());
     (key(maker.n), body.unwrap().into())
 }
 

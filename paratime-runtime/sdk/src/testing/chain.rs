@@ -7,8 +7,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use paralith_abi as abi;
-use paralith_abi::{Call, ConsensusMessageKind, OutcomeResult};
+use paralith_runtime_abi as abi;
+use paralith_runtime_abi::{Call, ConsensusMessageKind, OutcomeResult};
 use prost::Message;
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ed25519_zebra::{Signature, VerificationKey};
-use paralith_abi as abi;
+use paralith_runtime_abi as abi;
 use prost::Message;
 
 use super::sha256;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     ExecutorCommit, Message, SignedProposal, Vote, empty_hash, messages_hash,
 };
 use paralith_types::{Hash, PublicKey};

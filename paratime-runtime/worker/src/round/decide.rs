@@ -1,6 +1,6 @@
 //! What is due now: proposing and working.
 
-use consensus_api::roothash::ProposalHeader;
+use paralith_consensus_api::roothash::ProposalHeader;
 use paralith_types::{Hash, Height, Round};
 
 use super::run::{Batch, Known, Run, Work};

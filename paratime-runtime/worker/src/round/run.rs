@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consensus_api::roothash::{
+use discrepancy::Config;
+use paralith_consensus_api::roothash::{
     EquivocatedProposals, EquivocatedVotes, Evidence, EvidenceKind, Failure, Message, Pool,
     PoolRank, SignedProposal, Vote,
 };
-use discrepancy::Config;
 use paralith_types::{Hash, PublicKey, RuntimeId};
 
 use super::{

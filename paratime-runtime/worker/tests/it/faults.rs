@@ -1,7 +1,7 @@
 //! Rounds with one member that misbehaves, each in its own way.
 
 use discrepancy::{FailReason, Signer, Verdict};
-use paralith_worker::Byzantine;
+use paralith_runtime_worker::Byzantine;
 
 use crate::net::{Cluster, FakeChain, Setup, id, transfer};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use paralith_runtime_worker::HostStore;
 use paralith_storage::{Changes, Kv, StorageError, Tree, VerifiedTree, WriteBatch};
-use paralith_worker::HostStore;
 
 use crate::net::{FakeChain, RUNTIME, Setup};
 

@@ -4,9 +4,9 @@ use discrepancy::Verdict;
 use paralith_crypto::merkle::MerkleProof;
 use paralith_proto::pb::paratime::v1::Confirmation as Level;
 use paralith_proto::{Canonical, required};
+use paralith_runtime_api::output::{IoLeaf, OpenedOutput};
+use paralith_runtime_worker::Confirmation;
 use paralith_types::Hash;
-use paralith_worker::Confirmation;
-use paratime_api::output::{IoLeaf, OpenedOutput};
 
 use crate::net::{Cluster, Sent, Setup, code_of, hash_of, id, transfer, until};
 
@@ -161,7 +161,7 @@ async fn a_restarted_node_sends_the_very_bytes_that_it_signed_before() {
 }
 
 fn round_of(sent: &Sent) -> u64 {
-    use consensus_api::roothash::{ProposalHeader, SignedProposal};
+    use paralith_consensus_api::roothash::{ProposalHeader, SignedProposal};
     let proposal = match sent {
         Sent::Proposal(proposal) => proposal.proposal.clone(),
         Sent::Vote(vote) => vote.proposal.clone(),

@@ -1,8 +1,8 @@
 //! Where our host forks, and what it gets.
 
-use consensus_api::roothash::{ProposalHeader, RuntimeState};
-use paralith_boundary::pb;
+use paralith_consensus_api::roothash::{ProposalHeader, RuntimeState};
 use paralith_storage::Changes;
+use paralith_tee_channel::pb;
 use paralith_types::{Epoch, Round};
 
 /// Where the chain stands when our node forks: it is a worker that has keys and the final state.

@@ -15,11 +15,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use consensus_api::beacon::{self, EpochState};
-use consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
-use consensus_api::registry::{NodeRuntime, ROLE_COMPUTE, Runtime};
-use consensus_api::roothash::{self, Header, HeaderType, ProposalHeader, RuntimeState, batch_hash};
-use consensus_api::scheduler::{self, Committee};
 use e2e::{Localnet, Refusal, account_key, binary, until};
 use paralith::chain::{ChainAccess, Source};
 use paralith::client::Sent;
@@ -33,19 +28,26 @@ use paralith::roles::{KeySource, Registrar, StartInput, attest_and_start, prove_
 use paralith::state::{CodeStore, Services};
 use paralith::trusted::{Kind, Placement, TrustedSide};
 use paralith_attest::SoftwarePlatform;
-use paralith_boundary::{BoundaryError, Recorder, pb};
+use paralith_consensus_api::beacon::{self, EpochState};
+use paralith_consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
+use paralith_consensus_api::registry::{NodeRuntime, ROLE_COMPUTE, Runtime};
+use paralith_consensus_api::roothash::{
+    self, Header, HeaderType, ProposalHeader, RuntimeState, batch_hash,
+};
+use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_crypto::SigningKey;
 use paralith_proto::pb::keymanager::v1 as kpb;
 use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::{Canonical, Wire};
+use paralith_runtime_api::envelope::{Info, open_reply, seal_call};
+use paralith_runtime_api::output::{Output, SealedReply};
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx::{Body, Call as UserCall};
+use paralith_runtime_worker::round::{Situation, config_of};
+use paralith_runtime_worker::{HostStore, Links as _};
 use paralith_storage::{Changes, Kv, Tree, WriteBatch};
+use paralith_tee_channel::{BoundaryError, Recorder, pb};
 use paralith_types::{Epoch, Hash, Height, PublicKey, Round};
-use paralith_worker::round::{Situation, config_of};
-use paralith_worker::{HostStore, Links as _};
-use paratime_api::envelope::{Info, open_reply, seal_call};
-use paratime_api::output::{Output, SealedReply};
-use paratime_api::query::Query;
-use paratime_api::tx::{Body, Call as UserCall};
 use pb::host_call::Kind as Call;
 use pb::host_reply::Kind as Reply;
 use serde_json::Value;

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use paralith_boundary::{Failure, HostServices};
-use paralith_worker::{HostStore, TrustedError};
+use paralith_runtime_worker::{HostStore, TrustedError};
+use paralith_tee_channel::{Failure, HostServices};
 
 use super::lock;
 

@@ -1,14 +1,14 @@
 //! Births, epochs and restarts: registrations, secrets, freshness, keys.
 
-use consensus_api::keymanager::{PublishEpochSecret, PublishMasterSecret};
-use consensus_api::registry::{
+use paralith_attest::Claims;
+use paralith_consensus_api::keymanager::{PublishEpochSecret, PublishMasterSecret};
+use paralith_consensus_api::registry::{
     CONSENSUS_KEY_DOMAIN, CapabilityTee, Node, NodeRuntime, ProveFreshness, ROLE_COMPUTE,
     ROLE_KEYMANAGER, RegisterNode,
 };
-use consensus_api::tx::Body;
-use paralith_attest::Claims;
-use paralith_boundary::pb::host_reply::Kind as Reply;
+use paralith_consensus_api::tx::Body;
 use paralith_proto::Canonical;
+use paralith_tee_channel::pb::host_reply::Kind as Reply;
 use paralith_types::Hash;
 
 use super::{Recorder, genesis};

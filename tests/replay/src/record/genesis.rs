@@ -1,11 +1,11 @@
 //! What the recorded chain begins with.
 
-use consensus_api::keymanager::{Policy, RuntimePolicy};
-use consensus_api::registry::{
+use paralith_consensus_api::keymanager::{Policy, RuntimePolicy};
+use paralith_consensus_api::registry::{
     Batching, Code, Executor, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
 };
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
-use paralith_host::wasm::{GAS_SCHEDULE_VERSION, code_id};
+use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_types::{Amount, Epoch, Hash, RuntimeId};
 
 use crate::keys::{
@@ -24,7 +24,7 @@ const FIRST_EPOCH_BLOCKS: u64 = 8;
 const EPOCH_BLOCKS: u64 = 28;
 
 /// The ABI that the modules are written for.
-const ABI_VERSION: u32 = consensus_app::registry::KNOWN_ABI_VERSION;
+const ABI_VERSION: u32 = paralith_consensus_app::registry::KNOWN_ABI_VERSION;
 
 /// The last epoch of every registration.
 pub(crate) const EXPIRATION: Epoch = Epoch(100);
@@ -49,12 +49,12 @@ pub(crate) fn is_confidential(paratime: &ParaTime) -> bool {
 /// One entity with a validator, a key manager and two compute nodes; three users with money.
 pub(crate) fn document() -> Document {
     let (entity, paratimes) = (key(ENTITY).public(), paratimes());
-    let host = paralith_host::measurement().0;
+    let host = paralith_runtime_enclave::measurement().0;
     let allowed = |one: &ParaTime| RuntimePolicy { runtime_id: one.id, measurements: vec![host] };
     let policy = Policy {
         serial: 1,
         id: KEY_MANAGER,
-        measurements: vec![keymanager_service::measurement().0],
+        measurements: vec![paralith_keymanager_service::measurement().0],
         runtimes: paratimes.iter().filter(|one| is_confidential(one)).map(allowed).collect(),
         max_epoch_secret_age: 2,
         rotation_epochs: 1,
@@ -87,7 +87,7 @@ pub(crate) fn document() -> Document {
 }
 
 fn key_manager() -> Runtime {
-    let measurements = vec![keymanager_service::measurement().0];
+    let measurements = vec![paralith_keymanager_service::measurement().0];
     Runtime {
         id: KEY_MANAGER,
         kind: RuntimeKind::KeyManager,
@@ -104,7 +104,7 @@ fn key_manager() -> Runtime {
 fn compute(paratime: &ParaTime) -> Runtime {
     let code = module(&paratime.name);
     let confidential = is_confidential(paratime);
-    let measurements = vec![paralith_host::measurement().0];
+    let measurements = vec![paralith_runtime_enclave::measurement().0];
     Runtime {
         id: paratime.id,
         entity_id: key(ENTITY).public(),

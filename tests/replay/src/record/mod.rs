@@ -13,15 +13,15 @@ mod tail;
 
 use std::collections::BTreeMap;
 
-use consensus_api::beacon::EpochState;
-use consensus_api::roothash::SubmitMessage;
-use consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
-use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_app::query;
-use paralith_boundary::pb::host_reply::Kind as Reply;
+use paralith_consensus_api::beacon::EpochState;
+use paralith_consensus_api::roothash::SubmitMessage;
+use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
+use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_app::query;
 use paralith_genesis::Document;
 use paralith_proto::Canonical;
 use paralith_storage::Snapshot;
+use paralith_tee_channel::pb::host_reply::Kind as Reply;
 use paralith_types::{Amount, ChainContext, Epoch, Height, RuntimeId, X25519PublicKey};
 
 use crate::keys::{COMPUTE, ENTITY, KEY_MANAGER_NODE, USERS, account, key};

@@ -1,20 +1,20 @@
 //! Rounds: users' calls, the proposal, both nodes' votes, the block that makes them final.
 
-use consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
-use consensus_api::roothash::{
+use discrepancy::{Config, Signer};
+use paralith_consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
+use paralith_consensus_api::roothash::{
     EquivocatedProposals, Evidence, EvidenceKind, ExecutorCommit, HeaderType, ProposalHeader,
     ResultsHeader, Vote, batch_hash, empty_hash,
 };
-use consensus_api::tx::Body as ConsensusBody;
-use consensus_app::query;
-use discrepancy::{Config, Signer};
-use paralith_boundary::pb::host_reply::Kind as Reply;
+use paralith_consensus_api::tx::Body as ConsensusBody;
+use paralith_consensus_app::query;
 use paralith_proto::{Canonical, Message, Wire};
+use paralith_runtime_api::envelope::{Info, seal_call};
+use paralith_runtime_api::output::Output;
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx::{self, Body, Envelope, Transaction, VERSION, hash_of};
+use paralith_tee_channel::pb::host_reply::Kind as Reply;
 use paralith_types::{Amount, Epoch, Hash, Height, PublicKey, Signature, X25519PublicKey};
-use paratime_api::envelope::{Info, seal_call};
-use paratime_api::output::Output;
-use paratime_api::query::Query;
-use paratime_api::tx::{self, Body, Envelope, Transaction, VERSION, hash_of};
 
 use super::batches::{Form, Wanted, batch, closed_ballot, question};
 use super::{Recorder, genesis};

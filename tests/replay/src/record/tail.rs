@@ -1,6 +1,6 @@
 //! Blocks that no solo validator makes: misbehaviour, and transactions that no pool admits.
 
-use consensus_app::{BlockInput, Misbehaviour, query};
+use paralith_consensus_app::{BlockInput, Misbehaviour, query};
 use paralith_genesis::Document;
 use paralith_storage::Kv;
 use paralith_types::Height;
@@ -46,7 +46,7 @@ pub(super) fn append(document: &Document, recorded: &mut Vec<Block>) {
 
 fn offence(now: Height) -> Vec<Misbehaviour> {
     let key = consensus_key(VALIDATOR).public();
-    let validator = consensus_app::registry::comet_address(&key);
+    let validator = paralith_consensus_app::registry::comet_address(&key);
     vec![Misbehaviour { validator, height: now.minus(3) }]
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use consensus_abci::{Application, PeerCheck, serve};
+use paralith_consensus_abci::{Application, PeerCheck, serve};
 use paralith_storage::Kv;
 use paralith_types::Height;
 use replay::{Block, Recording, blocks};

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use consensus_abci::Application;
-use consensus_api::staking::{Account, AddEscrow, Delegation, Transfer};
-use consensus_api::tx::{Body, Fee, Transaction};
-use consensus_app::query;
-use consensus_engine::{
+use paralith_consensus_abci::Application;
+use paralith_consensus_api::staking::{Account, AddEscrow, Delegation, Transfer};
+use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_app::query;
+use paralith_consensus_engine::{
     CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, find_binary, system_clock,
 };
 use paralith_genesis::Document;

@@ -51,7 +51,7 @@ fn the_recording_is_worth_playing() {
         .collect();
     assert!(outcomes.len() > 3, "{outcomes:?}");
     assert!(recording.blocks.iter().any(|block| !block.misbehaviour.is_empty()));
-    let empty = consensus_api::roothash::empty_hash();
+    let empty = paralith_consensus_api::roothash::empty_hash();
     let tokens = &recording.paratimes[0].batches;
     assert!(tokens.iter().any(|batch| batch.messages_hash != empty), "a withdrawal");
     assert!(tokens.iter().any(|batch| batch.in_messages_hash != empty), "a deposit");

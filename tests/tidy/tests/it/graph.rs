@@ -10,15 +10,22 @@ use crate::{holds, licence, read, root, with_name};
 /// A crate uses only crates of the layers above it here: never one of its own layer or below.
 /// Tests and build scripts may use what they like.
 const LAYERS: &[&[&str]] = &[
-    &["paralith-types", "paralith-abi", "discrepancy"],
+    &["paralith-types", "paralith-runtime-abi", "discrepancy"],
     &["paralith-crypto", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
-    &["consensus-api"],
-    &["keymanager-core", "paratime-api"],
-    &["paralith-genesis", "consensus-light"],
-    &["consensus-app"],
-    &["paralith-boundary", "consensus-abci"],
-    &["paralith-host", "paralith-worker", "keymanager-service", "consensus-engine"],
+    &["paralith-consensus-api"],
+    &["paralith-keymanager-core", "paralith-runtime-api"],
+    &["paralith-genesis", "paralith-consensus-light"],
+    &["paralith-consensus-app"],
+    &["paralith-tee-channel", "paralith-rt"],
+    &["paralith-consensus-abci"],
+    &["paralith-runtime-vm"],
+    &[
+        "paralith-runtime-enclave",
+        "paralith-runtime-worker",
+        "paralith-keymanager-service",
+        "paralith-consensus-engine",
+    ],
     &["paralith"],
     &["tidy", "e2e", "replay", "bench"],
 ];
@@ -26,30 +33,33 @@ const LAYERS: &[&[&str]] = &[
 /// What decides: synchronous, without clock, randomness and floating point.
 pub(crate) const PURE: &[&str] = &[
     "paralith-types",
-    "paralith-abi",
+    "paralith-runtime-abi",
     "paralith-crypto",
     "paralith-proto",
     "paralith-storage",
     "paralith-attest",
     "discrepancy",
-    "consensus-api",
-    "consensus-app",
-    "consensus-light",
-    "keymanager-core",
-    "paratime-api",
+    "paralith-consensus-api",
+    "paralith-consensus-app",
+    "paralith-consensus-light",
+    "paralith-keymanager-core",
+    "paralith-runtime-api",
     "paralith-genesis",
 ];
 
 /// Who may name a heavy dependency. A name ending in `*` stands for all that begin so.
 const OWNERS: &[(&str, &[&str])] = &[
     ("rocksdb", &["paralith-storage"]),
-    ("wasmtime*", &["paralith-host"]),
-    ("wasmparser", &["paralith-host"]),
-    ("wasm-encoder", &["paralith-host"]),
-    ("tower-abci", &["consensus-abci"]),
-    ("tendermint*", &["consensus-abci", "consensus-engine", "consensus-light"]),
+    ("wasmtime*", &["paralith-runtime-vm"]),
+    ("wasmparser", &["paralith-runtime-vm"]),
+    ("wasm-encoder", &["paralith-runtime-vm"]),
+    ("tower-abci", &["paralith-consensus-abci"]),
+    (
+        "tendermint*",
+        &["paralith-consensus-abci", "paralith-consensus-engine", "paralith-consensus-light"],
+    ),
     ("tonic*", &["paralith", "paralith-proto", "e2e"]),
-    ("hyper", &["consensus-engine"]),
+    ("hyper", &["paralith-consensus-engine"]),
     ("rustls", &["paralith"]),
     ("tokio-rustls", &["paralith"]),
     ("clap", &["paralith"]),
@@ -173,8 +183,8 @@ fn guests_see_only_the_contract_and_the_types() {
     let own: BTreeSet<String> = members().iter().map(|p| p.name.to_string()).collect();
     let mut offences = Vec::new();
     for (manifest, allowed) in [
-        ("paratime-runtime/sdk/Cargo.toml", &["paralith-abi", "paralith-types"][..]),
-        ("paratime-runtime/runtimes/Cargo.toml", &["paralith-sdk"][..]),
+        ("paratime-runtime/sdk/Cargo.toml", &["paralith-runtime-abi", "paralith-types"][..]),
+        ("paratime-runtime/examples/Cargo.toml", &["paralith-sdk"][..]),
     ] {
         for package in metadata(manifest, false).packages {
             for dependency in &package.dependencies {

@@ -1,6 +1,6 @@
 //! From the first registration to an accepted generation, and who belongs to the committee.
 
-use consensus_api::event::EventKind;
+use paralith_consensus_api::event::EventKind;
 use paralith_crypto::ed25519::SigningKey;
 use paralith_types::{Epoch, Hash, RuntimeId};
 
@@ -60,7 +60,7 @@ fn who_does_not_belong_to_the_committee() {
     type Case = (&'static str, fn(&mut Registration));
     let cases: Vec<Case> = vec![
         ("expired", |r| r.expiration = 3),
-        ("another role", |r| r.roles = consensus_api::registry::ROLE_COMPUTE),
+        ("another role", |r| r.roles = paralith_consensus_api::registry::ROLE_COMPUTE),
         ("an enclave outside the policy", |r| r.measurement = OLD_ENCLAVE),
         ("an enclave outside the descriptor", |r| r.measurement = Hash([99; 32])),
         ("attests another key", |r| r.attested_rak = SigningKey::from_seed([9; 32]).public()),

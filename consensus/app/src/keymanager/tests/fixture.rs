@@ -1,18 +1,18 @@
 //! Key-manager nodes, their enclaves, and a chain that counts epochs.
 
-use consensus_api::event::EventKind;
-use consensus_api::keymanager::{
+use paralith_attest::{Claims, Measurement, SoftwarePlatform};
+use paralith_consensus_api::event::EventKind;
+use paralith_consensus_api::keymanager::{
     Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret, INIT_RESPONSE_DOMAIN, InitResponse,
     PUBLISH_EPOCH_DOMAIN, PUBLISH_MASTER_DOMAIN, Params, Policy, PublishEpochSecret,
     PublishMasterSecret, SignedInitResponse, Status, UpdatePolicy, keys,
 };
-use consensus_api::registry::{
+use paralith_consensus_api::registry::{
     Batching, CapabilityTee, Executor, Node, NodeRuntime, ROLE_KEYMANAGER, Runtime, RuntimeKind,
     RuntimeStaking, TeePolicy,
 };
-use consensus_api::tx::Body;
-use consensus_api::{Error, address, beacon, registry};
-use paralith_attest::{Claims, Measurement, SoftwarePlatform};
+use paralith_consensus_api::tx::Body;
+use paralith_consensus_api::{Error, address, beacon, registry};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
 use paralith_storage::{Kv, Snapshot, Tree, WriteBatch};

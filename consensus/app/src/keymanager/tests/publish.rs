@@ -1,8 +1,8 @@
 //! What a published secret must satisfy.
 
-use consensus_api::event::EventKind;
-use consensus_api::keymanager::{EncryptedMasterSecret, PublishMasterSecret};
-use consensus_api::tx::Body;
+use paralith_consensus_api::event::EventKind;
+use paralith_consensus_api::keymanager::{EncryptedMasterSecret, PublishMasterSecret};
+use paralith_consensus_api::tx::Body;
 use paralith_types::{Epoch, Hash, RuntimeId, Signature};
 
 use super::fixture::{FIRST_SECRET, Net, code, node_key, rak, signed_epoch, signed_master};
@@ -90,7 +90,8 @@ fn the_first_secret_of_an_epoch_wins() {
         assert_eq!(code(&net.deliver(&sender, &body)), expected);
     }
     let (stored, _) = net.run(|ctx| {
-        ctx.get(&consensus_api::keymanager::keys::epoch_secret(&super::fixture::KM)).unwrap()
+        ctx.get(&paralith_consensus_api::keymanager::keys::epoch_secret(&super::fixture::KM))
+            .unwrap()
     });
     let Body::PublishEpochSecret(published) = signed_epoch(0, &rak(0), &secret) else {
         panic!("it is an epoch secret")

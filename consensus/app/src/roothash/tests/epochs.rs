@@ -1,7 +1,7 @@
 //! New epochs, suspension, and what is forgotten.
 
-use consensus_api::event::EventKind;
-use consensus_api::roothash::{HeaderType, keys};
+use paralith_consensus_api::event::EventKind;
+use paralith_consensus_api::roothash::{HeaderType, keys};
 use paralith_storage::EMPTY_ROOT;
 use paralith_types::{Height, Round};
 
@@ -117,8 +117,8 @@ fn a_descriptor_that_changes_within_an_epoch_leaves_its_round_decidable() {
     let votes = vec![net.vote(net.scheduler(0), &header, 1)];
     net.commit(&header, votes);
     net.run(|ctx| {
-        let key = consensus_api::registry::keys::runtime(&RUNTIME);
-        let mut runtime: consensus_api::registry::Runtime = ctx.require(&key).unwrap();
+        let key = paralith_consensus_api::registry::keys::runtime(&RUNTIME);
+        let mut runtime: paralith_consensus_api::registry::Runtime = ctx.require(&key).unwrap();
         runtime.executor.workers = 9;
         runtime.executor.allowed_stragglers = 8;
         runtime.executor.round_timeout_blocks = 0;

@@ -1,9 +1,9 @@
 //! Evidence: each kind counts once, and nothing an honest node signs is any.
 
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     EquivocatedProposals, EquivocatedVotes, Evidence, EvidenceKind, Failure, ProposalHeader, Vote,
 };
-use consensus_api::tx::Body;
+use paralith_consensus_api::tx::Body;
 use paralith_types::{Amount, Round, RuntimeId, Signature};
 
 use super::fixture::{CHAIN, Net, RUNTIME, USER, ids, node_key, vote_for};
@@ -188,7 +188,7 @@ fn evidence_of_an_earlier_epoch_costs_stake_and_does_not_skip() {
         net.begin_epoch(epoch, true);
     }
     assert_eq!(net.block(&user(body)).code(0), 10);
-    let notes = consensus_api::roothash::keys::evidence_of(&RUNTIME);
+    let notes = paralith_consensus_api::roothash::keys::evidence_of(&RUNTIME);
     let (notes, _) = net.run(|ctx| ctx.scan(&notes).unwrap());
     assert!(notes.is_empty());
 }

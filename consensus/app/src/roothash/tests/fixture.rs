@@ -1,17 +1,17 @@
 //! A chain of consensus blocks over the in-memory store, with the real modules around.
 
-use consensus_api::event::EventKind;
-use consensus_api::registry::{
+use paralith_consensus_api::event::EventKind;
+use paralith_consensus_api::registry::{
     Batching, Code, Executor, Node, NodeRuntime, ROLE_COMPUTE, Runtime, RuntimeKind, RuntimeStaking,
 };
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     ExecutorCommit, Failure, HeaderType, Message, Params, ProposalHeader, ResultsHeader,
     RoundFinalised, RuntimeState, SignedProposal, Vote, empty_hash, keys,
 };
-use consensus_api::scheduler::Committee;
-use consensus_api::staking::{Account, SharePool};
-use consensus_api::tx::Body;
-use consensus_api::{Error, address, beacon, registry, scheduler, staking};
+use paralith_consensus_api::scheduler::Committee;
+use paralith_consensus_api::staking::{Account, SharePool};
+use paralith_consensus_api::tx::Body;
+use paralith_consensus_api::{Error, address, beacon, registry, scheduler, staking};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
 use paralith_storage::{Kv, Snapshot, Tree, WriteBatch};
@@ -334,7 +334,7 @@ fn deliver(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> {
     }
 }
 
-fn kinds(events: &[consensus_api::event::Event]) -> Vec<EventKind> {
+fn kinds(events: &[paralith_consensus_api::event::Event]) -> Vec<EventKind> {
     events.iter().map(|event| EventKind::from_event(event).unwrap()).collect()
 }
 

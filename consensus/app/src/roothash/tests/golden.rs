@@ -1,6 +1,6 @@
 //! The stored form of a runtime with a running round is frozen.
 
-use consensus_api::roothash::{
+use paralith_consensus_api::roothash::{
     FailedRounds, Header, HeaderType, Pool, PoolRank, PoolVote, RuntimeState,
 };
 use paralith_proto::Canonical;

@@ -1,6 +1,8 @@
 //! What holds whatever dishonest nodes do: drawn at random, shrunk when it does not.
 
-use consensus_api::roothash::{EquivocatedVotes, Evidence, EvidenceKind, ProposalHeader, Vote};
+use paralith_consensus_api::roothash::{
+    EquivocatedVotes, Evidence, EvidenceKind, ProposalHeader, Vote,
+};
 use proptest::prelude::*;
 
 use super::fixture::{BACKUPS, CHAIN, Net, RUNTIME, USER, WORKERS, node_key};

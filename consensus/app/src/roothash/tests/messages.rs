@@ -1,12 +1,12 @@
 //! Messages between consensus and runtimes.
 
-use consensus_api::address;
-use consensus_api::event::EventKind;
-use consensus_api::roothash::{
+use paralith_consensus_api::address;
+use paralith_consensus_api::event::EventKind;
+use paralith_consensus_api::roothash::{
     IncomingMessage, Message, MessageResult, ResultsHeader, SubmitMessage, TransferMessage,
     empty_hash, in_messages_hash, messages_hash,
 };
-use consensus_api::tx::Body;
+use paralith_consensus_api::tx::Body;
 use paralith_types::{Address, Amount};
 
 use super::fixture::{
@@ -136,7 +136,7 @@ fn a_round_that_names_other_messages_than_the_queues_fails_and_charges_its_sched
         let event = block.finalised().unwrap();
         assert_eq!(event.fail_reason, 4, "case {index}");
         assert!(event.good.is_empty() && event.bad.is_empty());
-        let count = |failed: &[consensus_api::roothash::FailedRounds]| {
+        let count = |failed: &[paralith_consensus_api::roothash::FailedRounds]| {
             let id = node_key(scheduler).public();
             failed.iter().find(|one| one.node == id).map_or(0, |one| one.count)
         };

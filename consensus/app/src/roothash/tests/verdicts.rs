@@ -1,6 +1,6 @@
 //! Every verdict: its event, its block, and who pays and is paid, to the base unit.
 
-use consensus_api::roothash::{HeaderType, empty_hash};
+use paralith_consensus_api::roothash::{HeaderType, empty_hash};
 use paralith_types::{Hash, Height, Round};
 
 use super::fixture::{BACKUPS, FIRST, Net, RUNTIME, WORKERS, ids};
@@ -149,7 +149,7 @@ fn a_lying_scheduler_loses_the_round_and_all_who_lied_with_it_pay() {
     assert_eq!((net.gain(scheduler), net.gain(accomplice)), (-101, -101));
     assert_eq!((net.gain(honest), net.gain(3), net.gain(4), net.gain(5)), (50, 50, 50, 0));
     assert_eq!(net.runtime_balance(), 50);
-    let common = net.account(&consensus_api::address::common_pool());
+    let common = net.account(&paralith_consensus_api::address::common_pool());
     assert_eq!(common.balance.0, 2);
     assert_eq!(net.state().last_block.state_root, paralith_storage::EMPTY_ROOT);
     assert_eq!(net.state().failed[0].node, ids(&[scheduler])[0]);

@@ -1,6 +1,6 @@
 //! What single votes are ignored for, and that none of them spoils the others.
 
-use consensus_api::roothash::{ProposalHeader, Vote};
+use paralith_consensus_api::roothash::{ProposalHeader, Vote};
 use paralith_types::{Hash, Height, Round, RuntimeId, Signature};
 
 use super::fixture::{CHAIN, Net, RUNTIME, USER, WORKERS, node_key, vote_for};
@@ -60,7 +60,7 @@ fn each_bad_vote_is_ignored_with_its_own_code_and_the_rest_counts() {
             proposal.scheduler = node_key(net.scheduler(0)).public();
             proposal.signature = Signature([1; 64]);
         }
-        let alone = consensus_api::roothash::ExecutorCommit {
+        let alone = paralith_consensus_api::roothash::ExecutorCommit {
             runtime_id: RUNTIME,
             proposals: vec![proposal.clone()],
             votes: vec![vote.clone()],
@@ -84,7 +84,7 @@ fn a_header_that_cannot_be_read_is_no_proposal() {
     let mut proposal = net.signed(&header);
     proposal.header.push(0);
     let votes = vec![net.vote(1, &header, 1)];
-    let body = consensus_api::roothash::ExecutorCommit {
+    let body = paralith_consensus_api::roothash::ExecutorCommit {
         runtime_id: RUNTIME,
         proposals: vec![proposal],
         votes,
@@ -136,7 +136,7 @@ fn gas_is_charged_for_every_vote() {
     let header = net.header(0, 1);
     let votes: Vec<_> = WORKERS.map(|node| net.vote(node, &header, 1)).to_vec();
     let signed = net.signed(&header);
-    let body = consensus_api::roothash::ExecutorCommit {
+    let body = paralith_consensus_api::roothash::ExecutorCommit {
         runtime_id: RUNTIME,
         proposals: vec![signed],
         votes,
@@ -156,7 +156,7 @@ fn gas_is_charged_for_every_vote() {
 #[test]
 fn the_results_of_a_confidential_runtime_bear_the_signature_of_the_registered_enclave() {
     let mut net = Net::with(|runtime| {
-        runtime.tee = Some(consensus_api::registry::TeePolicy {
+        runtime.tee = Some(paralith_consensus_api::registry::TeePolicy {
             measurements: vec![Hash([1; 32])],
             max_age_blocks: 100,
         });
@@ -164,9 +164,9 @@ fn the_results_of_a_confidential_runtime_bear_the_signature_of_the_registered_en
     let rak = |node: u8| node_key(node + 60);
     net.run(|ctx| {
         for node in 0..6 {
-            let key = consensus_api::registry::keys::node(&node_key(node).public());
-            let mut registered: consensus_api::registry::Node = ctx.require(&key).unwrap();
-            registered.runtimes[0].tee = Some(consensus_api::registry::CapabilityTee {
+            let key = paralith_consensus_api::registry::keys::node(&node_key(node).public());
+            let mut registered: paralith_consensus_api::registry::Node = ctx.require(&key).unwrap();
+            registered.runtimes[0].tee = Some(paralith_consensus_api::registry::CapabilityTee {
                 rak: rak(node).public(),
                 rek: paralith_types::X25519PublicKey([node; 32]),
                 evidence: vec![1],

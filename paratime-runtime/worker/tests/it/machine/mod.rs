@@ -1,16 +1,16 @@
 //! The round machine by itself: tables of inputs and what has to come out.
 
-use consensus_api::beacon::EpochState;
-use consensus_api::registry::{Batching, Executor};
-use consensus_api::roothash::{
+use paralith_consensus_api::beacon::EpochState;
+use paralith_consensus_api::registry::{Batching, Executor};
+use paralith_consensus_api::roothash::{
     EvidenceKind, ExecutorCommit, Failure, Header, HeaderType, Pool, PoolRank, PoolVote,
     ProposalHeader, ResultsHeader, RuntimeState, Vote, empty_hash,
 };
-use consensus_api::scheduler::Committee;
-use paralith_types::{Epoch, Hash, Height, PublicKey, Round, Signature};
-use paralith_worker::round::{
+use paralith_consensus_api::scheduler::Committee;
+use paralith_runtime_worker::round::{
     Ballot, CheckedProposal, CheckedVote, Execution, Input, Machine, Output, PoolView, Situation,
 };
+use paralith_types::{Epoch, Hash, Height, PublicKey, Round, Signature};
 
 use crate::net::{CHAIN, RUNTIME, id, key};
 

@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use consensus_api::beacon::{self, EpochState};
-use consensus_api::registry::{self, Batching, Executor, Runtime, RuntimeKind, RuntimeStaking};
-use consensus_api::roothash::{
-    self, EvidenceKind, ExecutorCommit, Header, HeaderType, PendingResult, RuntimeState, empty_hash,
-};
-use consensus_api::scheduler::{self, Committee};
-use consensus_api::tx::Body;
 use discrepancy::{Config, Outcome, Pool, ProposalId, ResultHash, Signer, Verdict, Vote};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use paralith_consensus_api::beacon::{self, EpochState};
+use paralith_consensus_api::registry::{
+    self, Batching, Executor, Runtime, RuntimeKind, RuntimeStaking,
+};
+use paralith_consensus_api::roothash::{
+    self, EvidenceKind, ExecutorCommit, Header, HeaderType, PendingResult, RuntimeState, empty_hash,
+};
+use paralith_consensus_api::scheduler::{self, Committee};
+use paralith_consensus_api::tx::Body;
 use paralith_proto::Canonical;
+use paralith_runtime_worker::{Chain, ChainBlock, ChainError, ProvenValue};
 use paralith_storage::EMPTY_ROOT;
 use paralith_types::{Amount, ChainContext, Epoch, Hash, Height, PublicKey, Round, RuntimeId};
-use paralith_worker::{Chain, ChainBlock, ChainError, ProvenValue};
 use tokio::sync::broadcast;
 
 use super::{Setup, id};

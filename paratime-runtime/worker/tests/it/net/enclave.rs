@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use consensus_api::roothash::{ProposalHeader, ResultsHeader, SignedProposal, empty_hash};
+use paralith_consensus_api::roothash::{ProposalHeader, ResultsHeader, SignedProposal, empty_hash};
 use paralith_proto::pb::host::v1::{self as pb, host_call, host_reply};
 use paralith_proto::pb::paratime::v1 as paratime_pb;
 use paralith_proto::{Canonical, Message as _, Wire, required};
+use paralith_runtime_api::output::{IoLeaf, Output, commitment, io_root};
+use paralith_runtime_api::tx;
+use paralith_runtime_worker::{Trusted, TrustedError};
 use paralith_storage::{Changes, EMPTY_ROOT, Kv, Tree};
 use paralith_types::Hash;
-use paralith_worker::{Trusted, TrustedError};
-use paratime_api::output::{IoLeaf, Output, commitment, io_root};
-use paratime_api::tx;
 
 use super::{CHAIN, FakeChain, RUNTIME};
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt as _;
 use paralith_proto::pb::paratime::v1::Output;
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_runtime_worker::{LinkError, LinkFuture, Links, WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
-use paralith_worker::{LinkError, LinkFuture, Links, WorkerError, WorkerHandle};
 
 /// Something that left a node.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
 use paralith_proto::pb::paratime::v1::Receipt;
+use paralith_runtime_api::tx::{self, Body, Call, Transaction};
+use paralith_runtime_worker::{Byzantine, PoolLimits, Trusted, Worker, WorkerConfig, WorkerHandle};
 use paralith_storage::Kv;
 use paralith_types::{Amount, Hash, PublicKey};
-use paralith_worker::{Byzantine, PoolLimits, Trusted, Worker, WorkerConfig, WorkerHandle};
-use paratime_api::tx::{self, Body, Call, Transaction};
 use tokio::task::JoinHandle;
 
 pub(crate) use chain::{CHAIN, FakeChain, RUNTIME};

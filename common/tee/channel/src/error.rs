@@ -1,0 +1,128 @@
+//! Failures across the boundary.
+
+use paralith_consensus_light::LightError;
+use paralith_runtime_api::boundary::{FrameError, pb};
+
+/// Why a call failed, as it crosses the boundary: a module and its stable code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{module} {code}: {message}")]
+pub struct Failure {
+    /// Who refused.
+    pub module: String,
+    /// Its stable code, not 0.
+    pub code: u32,
+    /// What, why, what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// A refusal.
+    pub fn new(module: &str, code: u32, message: impl ToString) -> Self {
+        Self { module: module.to_string(), code, message: message.to_string() }
+    }
+}
+
+impl From<pb::Failure> for Failure {
+    fn from(pb: pb::Failure) -> Self {
+        Self { module: pb.module, code: pb.code, message: pb.message }
+    }
+}
+
+impl From<Failure> for pb::Failure {
+    fn from(failure: Failure) -> Self {
+        Self { module: failure.module, code: failure.code, message: failure.message }
+    }
+}
+
+/// Why the other side gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum BoundaryError {
+    #[error("the other side of the boundary is gone")]
+    Closed,
+    #[error("the stream failed: {0}")]
+    Frame(String),
+    #[error("the other side answered with something else than was asked")]
+    WrongReply,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl BoundaryError {
+    /// Stable code within module "boundary".
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Closed => 1,
+            Self::Frame(_) => 2,
+            Self::WrongReply => 3,
+            Self::Failure(_) => 4,
+        }
+    }
+}
+
+impl From<FrameError> for BoundaryError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Closed => Self::Closed,
+            other => Self::Frame(other.to_string()),
+        }
+    }
+}
+
+impl From<BoundaryError> for Failure {
+    fn from(error: BoundaryError) -> Self {
+        match error {
+            BoundaryError::Failure(failure) => failure,
+            other => Self::new("boundary", other.code(), &other),
+        }
+    }
+}
+
+/// Why consensus state cannot be had from the host. Always the host's fault: never a result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ViewError {
+    #[error(transparent)]
+    Boundary(#[from] BoundaryError),
+    #[error("the host's light block or proof does not verify: {0}")]
+    Light(LightError),
+    #[error(
+        "the state at height {wanted} is not proven, and the newest that is, {newest}, lies past it"
+    )]
+    NotProven { wanted: u64, newest: u64 },
+    #[error("the host gave the light block of height {got} for {wanted}")]
+    WrongHeight { wanted: u64, got: u64 },
+    #[error("genesis cannot be used: {0}")]
+    Genesis(String),
+    #[error("a value of consensus state cannot be read: {0}")]
+    Malformed(String),
+    #[error("what was sealed cannot be used: {0}")]
+    Sealed(String),
+}
+
+impl From<LightError> for ViewError {
+    fn from(error: LightError) -> Self {
+        Self::Light(error)
+    }
+}
+
+impl ViewError {
+    /// Stable code within module "view".
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Boundary(_) => 1,
+            Self::Light(_) => 2,
+            Self::NotProven { .. } => 3,
+            Self::Genesis(_) => 4,
+            Self::Malformed(_) => 5,
+            Self::Sealed(_) => 6,
+            Self::WrongHeight { .. } => 7,
+        }
+    }
+}
+
+impl From<ViewError> for Failure {
+    fn from(error: ViewError) -> Self {
+        Self::new("view", error.code(), &error)
+    }
+}

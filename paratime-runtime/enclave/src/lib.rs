@@ -1,0 +1,120 @@
+//! The trusted side of a compute node: what runs inside the enclave beside the guest.
+//!
+//! It believes nothing that its host says. Consensus it follows by light client and reads by proof;
+//! the runtime's state it reads through the last final root; keys it takes from an enclave that
+//! consensus state names. So a host can keep it from giving a result, and cannot choose which.
+//!
+//! * **Execution** ([`TrustedRuntime`], call `Execute`) takes every input at the height that the
+//!   proposal pins. What is missing (a key, a node of the tree, a proof) is a [`TrustedError`], and
+//!   the host votes a failure. What every replica sees alike (a trap, a bad signature, an envelope
+//!   that does not open) is a result.
+//! * **What leaves before the round is final** is public: places and sizes of what is written, gas,
+//!   messages to consensus, public events, commitments to outputs. Values and outputs are sealed
+//!   under keys that depend on the batch, so two executions on one state have nothing in common.
+//! * **What an attacker would want** (outputs, answers, revealed bytes) leaves after the round that
+//!   it depends on is proven final, and for that round's leaves alone.
+//! * A confidential runtime's enclave works only in epochs for which it has proven that it sees the
+//!   living chain, or the one after.
+//!
+//! One file for each group of calls; [`process`] joins it to its host.
+
+mod block;
+mod error;
+mod facts;
+mod guest;
+mod keys;
+mod known;
+pub mod process;
+mod read;
+mod release;
+mod round;
+mod sealer;
+mod session;
+mod start;
+mod state;
+mod transaction;
+
+use std::sync::{Arc, Mutex};
+
+use paralith_tee_channel::pb::host_call::Kind as Call;
+use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::{Callbacks, Failure, Handler, pb};
+use paralith_types::{Epoch, Height};
+
+pub use block::{BLOCK_ERROR, BLOCK_GAS, INIT_GAS};
+pub use error::TrustedError;
+pub use read::READ_GAS;
+pub use start::measurement;
+
+use session::{Session, lock};
+
+/// The trusted side of one compute runtime on one node.
+#[derive(Debug, Default)]
+pub struct TrustedRuntime {
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+impl TrustedRuntime {
+    /// One that waits for its first call.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn start(&self, call: &pb::Start) -> Result<pb::Started, TrustedError> {
+        let mut session = lock(&self.session);
+        if session.is_some() {
+            return Err(TrustedError::AlreadyStarted);
+        }
+        let (made, started) = start::start(call)?;
+        *session = Some(Arc::new(made));
+        Ok(started)
+    }
+
+    fn session(&self) -> Result<Arc<Session>, TrustedError> {
+        lock(&self.session).clone().ok_or(TrustedError::NotStarted)
+    }
+
+    fn answer(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, TrustedError> {
+        if let Call::Start(start) = call {
+            return Ok(Reply::Started(self.start(&start)?));
+        }
+        let session = &*self.session()?;
+        Ok(match call {
+            Call::Sync(call) => Reply::Synced(keys::sync(session, callbacks, Height(call.height))?),
+            Call::FreshnessBlob(_) => Reply::Bytes(keys::freshness_blob(session)?),
+            Call::ConfirmFreshness(call) => {
+                keys::confirm_freshness(session, callbacks, Height(call.height))?;
+                Reply::Empty(pb::Empty {})
+            }
+            Call::Stop(_) => Reply::Bytes(start::to_keep(session, true)?),
+            Call::KeyRequestFor(call) => {
+                Reply::Bytes(keys::request(session, callbacks, Epoch(call.epoch))?)
+            }
+            Call::ProvideKeys(call) => {
+                keys::provide(session, callbacks, &call.reply)?;
+                Reply::Empty(pb::Empty {})
+            }
+            Call::Check(call) => Reply::Bytes(read::check(session, callbacks, &call.transactions)?),
+            Call::Execute(call) => Reply::Executed(round::execute(session, callbacks, call)?),
+            Call::Release(call) => Reply::Released(release::release(session, callbacks, call)?),
+            Call::RunQuery(call) => Reply::Answer(read::query(session, callbacks, call)?),
+            Call::Reveal(call) => Reply::Answer(read::reveal(session, callbacks, call)?),
+            Call::Start(_)
+            | Call::Init(_)
+            | Call::GenerateMaster(_)
+            | Call::GenerateEpochSecret(_)
+            | Call::LoadProposals(_)
+            | Call::AnswerKeys(_)
+            | Call::ReplicationRequest(_)
+            | Call::AnswerReplication(_)
+            | Call::ProvideReplica(_)
+            | Call::PublicKeyGet(_) => return Err(TrustedError::WrongCall),
+        })
+    }
+}
+
+impl Handler for TrustedRuntime {
+    fn handle(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, Failure> {
+        Ok(self.answer(call, callbacks)?)
+    }
+}

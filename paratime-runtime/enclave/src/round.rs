@@ -1,0 +1,312 @@
+//! Executes a proposed batch.
+//!
+//! The proposal pins every input: each is read at its height and proven there, so that what a host
+//! shows or hides decides only whether there is a result, never which.
+
+use std::collections::BTreeSet;
+
+use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_api::roothash::{
+    IncomingMessage, MessageResult, ProposalHeader, ResultsHeader, RuntimeState, SignedProposal,
+    batch_hash, in_messages_hash, messages_hash,
+};
+use paralith_crypto::hash::{Domain, hash};
+use paralith_keymanager_core::RuntimeKeys;
+use paralith_proto::{Canonical, Wire};
+use paralith_runtime_api::envelope::seal_reply;
+use paralith_runtime_api::output::{IoLeaf, SealedOutput, SealedReply, commitment, io_root};
+use paralith_runtime_api::tx;
+use paralith_storage::Changes;
+use paralith_tee_channel::{Callbacks, pb};
+use paralith_types::{Epoch, Hash, Signature};
+
+use super::block::{self, Block, BlockInputs};
+use super::error::TrustedError;
+use super::facts::{At, context};
+use super::guest::Guest;
+use super::sealer::{Place, Sealer};
+use super::session::{Session, at, lock, newest};
+use super::state::{RoundState, missing};
+use super::transaction::{Opener, Receipt};
+
+const PUBLIC_SEED: Domain = Domain::new("paralith/host-public-seed/v1");
+
+/// Everything that a round depends on besides its transactions.
+struct Inputs {
+    proposal: ProposalHeader,
+    runtime: Runtime,
+    state: RuntimeState,
+    epoch: Epoch,
+    /// 0 in public runtimes.
+    generation: u64,
+    keys: Option<RuntimeKeys>,
+    incoming: Vec<IncomingMessage>,
+    message_results: Vec<MessageResult>,
+    wrong_root: bool,
+}
+
+/// Executes a proposed batch.
+pub(crate) fn execute(
+    session: &Session,
+    callbacks: &Callbacks,
+    call: pb::Execute,
+) -> Result<pb::Executed, TrustedError> {
+    let signed: SignedProposal = paralith_proto::required(call.proposal, "proposal")?;
+    let inputs = inputs(session, callbacks, &signed)?;
+    let transactions = call.transactions;
+    let opener = Opener {
+        chain: &session.chain,
+        runtime: &inputs.runtime,
+        epoch: inputs.epoch,
+        keys: inputs.keys.as_ref(),
+        known: &session.known,
+    };
+    check_batch(&inputs, &opener, &transactions)?;
+    let sealer = session.sealer(inputs.keys.as_ref());
+    let place = Place {
+        round: inputs.proposal.round,
+        previous_hash: inputs.proposal.previous_hash,
+        batch_hash: inputs.proposal.batch_hash,
+    };
+
+    let mut kept = lock(&session.execution);
+    let root = inputs.state.last_block.state_root;
+    let tree = kept.at(callbacks, inputs.state.last_normal_round, root);
+    let state = RoundState::new(tree, sealer.as_ref());
+    let mut guest = guest(session, &inputs, state, sealer.as_ref(), &place)?;
+    let block_inputs = BlockInputs {
+        code: guest.module.code_id(),
+        init_argument: &inputs.runtime.init_argument,
+        incoming: &inputs.incoming,
+        message_results: &inputs.message_results,
+    };
+    let block = block::run(&mut guest, &block_inputs, &opener, &transactions)?;
+    let mut changes = guest.state.changes(inputs.generation, &place)?;
+    if inputs.wrong_root {
+        changes.insert(session.node.as_bytes().to_vec(), Some(b"wrong-root".to_vec()));
+    }
+    let state_root = guest.state.root_after(place.round, &changes)?;
+    let (messages, logs) = (guest.messages, guest.logs);
+    kept.computed(place.round, state_root);
+    drop(kept);
+
+    let (leaves, outputs) = outputs(&inputs, sealer.as_ref(), &place, &block)?;
+    let taken = if block.took_messages { inputs.incoming.as_slice() } else { &[] };
+    let results = ResultsHeader {
+        round: place.round,
+        previous_hash: place.previous_hash,
+        io_root: io_root(&leaves),
+        state_root,
+        messages_hash: messages_hash(&messages),
+        in_messages_hash: in_messages_hash(taken),
+        in_messages_count: u32::try_from(taken.len()).unwrap_or(u32::MAX),
+    };
+    let signature: Option<Signature> = inputs
+        .runtime
+        .confidential
+        .then(|| results.sign(&inputs.proposal.id(), &session.rak, &session.chain));
+    Ok(pb::Executed {
+        results: Some(results.to_pb()),
+        rak_signature: signature.map(|signature| signature.0.to_vec()).unwrap_or_default(),
+        changes: write_log(changes),
+        leaves: leaves.to_pb(),
+        outputs: outputs.to_pb(),
+        messages: messages.to_pb(),
+        logs,
+    })
+}
+
+/// Reads and proves what the proposal pins, and whether it may be executed at all.
+fn inputs(
+    session: &Session,
+    callbacks: &Callbacks,
+    signed: &SignedProposal,
+) -> Result<Inputs, TrustedError> {
+    let proposal = signed.open(&session.chain)?;
+    if proposal.runtime_id != session.runtime_id {
+        return Err(bad("it is another runtime's"));
+    }
+    let mut view = session.view();
+    view.ensure(callbacks, proposal.consensus_height)?;
+    let pinned = at(&view, callbacks, proposal.consensus_height);
+    let runtime = pinned.runtime(&session.runtime_id)?;
+    session.module(&runtime)?;
+    let state = pinned.runtime_state(&session.runtime_id)?;
+    follows(&proposal, &state)?;
+    let epoch = pinned.epoch()?.epoch;
+    check_committee(session, &pinned, signed, epoch)?;
+    let keys = session.keys(&newest(&view, callbacks), &runtime)?;
+    let generation = if runtime.confidential { pinned.generation(&runtime)? } else { 0 };
+    if keys.as_ref().is_some_and(|keys| keys.generation() < generation) {
+        return Err(missing(generation));
+    }
+    let incoming = pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?;
+    let message_results = pinned.message_results(&state)?;
+    let wrong_root = session.wrong_root && may_misbehave(&pinned)?;
+    Ok(Inputs {
+        proposal,
+        runtime,
+        state,
+        epoch,
+        generation,
+        keys,
+        incoming,
+        message_results,
+        wrong_root,
+    })
+}
+
+/// Whether the proposal is for the round after the newest block.
+fn follows(proposal: &ProposalHeader, state: &RuntimeState) -> Result<(), TrustedError> {
+    let last = &state.last_block;
+    if state.suspended {
+        return Err(bad("the runtime is suspended"));
+    }
+    if proposal.round != last.round.next() {
+        let reason = format!("it is for round {}, the last is {}", proposal.round, last.round);
+        return Err(TrustedError::BadProposal(reason));
+    }
+    if proposal.previous_hash != last.hash() {
+        return Err(bad("it follows another block"));
+    }
+    if proposal.consensus_height < last.consensus_height {
+        return Err(bad("its consensus height lies before the last block's"));
+    }
+    Ok(())
+}
+
+fn check_committee(
+    session: &Session,
+    pinned: &At<'_>,
+    signed: &SignedProposal,
+    epoch: Epoch,
+) -> Result<(), TrustedError> {
+    let outside = TrustedError::NotInCommittee { epoch: epoch.0 };
+    let committee = pinned.committee(&session.runtime_id)?;
+    let Some(committee) = committee.filter(|one| one.epoch == epoch) else { return Err(outside) };
+    if !committee.workers.contains(&session.node) && !committee.backups.contains(&session.node) {
+        return Err(outside);
+    }
+    if !committee.workers.contains(&signed.scheduler) {
+        return Err(bad("its signer is no worker of the committee"));
+    }
+    Ok(())
+}
+
+/// Nodes misbehave on purpose on test chains only.
+fn may_misbehave(pinned: &At<'_>) -> Result<bool, TrustedError> {
+    let params = pinned.registry_params()?;
+    Ok(params.allow_byzantine && !params.software_platforms.is_empty())
+}
+
+/// Whether these transactions are the proposed ones and within the runtime's limits.
+fn check_batch(
+    inputs: &Inputs,
+    opener: &Opener<'_>,
+    transactions: &[Vec<u8>],
+) -> Result<(), TrustedError> {
+    let limits = &inputs.runtime.batching;
+    let count = transactions.len() as u64;
+    within("transactions", u64::from(limits.max_batch_size), count)?;
+    let bytes = transactions.iter().map(|raw| raw.len() as u64).fold(0, u64::saturating_add);
+    within("bytes", u64::from(limits.max_batch_bytes), bytes)?;
+    let hashes: Vec<Hash> = transactions.iter().map(|raw| tx::hash_of(raw)).collect();
+    if batch_hash(&hashes) != inputs.proposal.batch_hash {
+        return Err(bad("the transactions are not the proposed ones"));
+    }
+    // Outputs are sealed and blinded by transaction: one of each.
+    if hashes.iter().collect::<BTreeSet<_>>().len() != hashes.len() {
+        return Err(bad("a transaction is in the batch twice"));
+    }
+    let gas = transactions.iter().filter_map(|raw| opener.gas_limit(raw));
+    within("gas", limits.max_batch_gas, gas.fold(0, u64::saturating_add))
+}
+
+fn within(what: &'static str, limit: u64, got: u64) -> Result<(), TrustedError> {
+    if got > limit { Err(TrustedError::BatchTooLarge { what, limit, got }) } else { Ok(()) }
+}
+
+fn guest<'a>(
+    session: &'a Session,
+    inputs: &Inputs,
+    state: RoundState<'a>,
+    sealer: Option<&Sealer>,
+    place: &Place,
+) -> Result<Guest<'a>, TrustedError> {
+    let height = inputs.proposal.consensus_height;
+    let context = context(&session.chain, &inputs.runtime, place.round, inputs.epoch.0, height);
+    let (seed, secret) = match sealer {
+        Some(sealer) => {
+            let seed = sealer.seed(inputs.generation, place);
+            let seed = seed.ok_or_else(|| missing(inputs.generation))?;
+            (seed, Some(sealer.guest_secret()))
+        }
+        None => (public_seed(place), None),
+    };
+    let max_messages = inputs.runtime.executor.max_messages;
+    let module = session.module(&inputs.runtime)?;
+    Ok(Guest::new(module, state, context, seed, secret, max_messages))
+}
+
+/// Everyone can compute it, and the scheduler chooses it: public runtimes have no better.
+fn public_seed(place: &Place) -> [u8; 32] {
+    let round = place.round.0.to_be_bytes();
+    let parts: [&[u8]; 3] = [place.previous_hash.as_bytes(), place.batch_hash.as_bytes(), &round];
+    hash(PUBLIC_SEED, &parts).0
+}
+
+/// Leaves and outputs, in the order of the batch; after them the leaf of the block's own calls.
+fn outputs(
+    inputs: &Inputs,
+    sealer: Option<&Sealer>,
+    place: &Place,
+    block: &Block,
+) -> Result<(Vec<IoLeaf>, Vec<SealedOutput>), TrustedError> {
+    let mut leaves = Vec::with_capacity(block.receipts.len().saturating_add(1));
+    let mut outputs = Vec::with_capacity(block.receipts.len());
+    for receipt in &block.receipts {
+        let output = reply(receipt, place);
+        let tx_hash = receipt.tx_hash;
+        let (blinding, sealed) = match sealer {
+            None => (Hash::ZERO, output.clone()),
+            Some(sealer) => {
+                let generation = inputs.generation;
+                let without_key = || missing(generation);
+                let blinding =
+                    sealer.blinding(generation, place, &tx_hash).ok_or_else(without_key)?;
+                let blinded = [blinding.as_bytes(), output.as_slice()].concat();
+                let sealed = sealer.seal_output(generation, place, &tx_hash, &blinded);
+                (blinding, sealed.ok_or_else(without_key)?)
+            }
+        };
+        leaves.push(IoLeaf {
+            tx_hash,
+            gas_used: receipt.gas_used,
+            output_commitment: commitment(&blinding, &output),
+            events: receipt.events.clone(),
+        });
+        outputs.push(SealedOutput { tx_hash, sealed });
+    }
+    leaves.extend(block.leaf());
+    Ok((leaves, outputs))
+}
+
+/// The output as its sender gets it.
+fn reply(receipt: &Receipt, place: &Place) -> Vec<u8> {
+    let output = receipt.output.encode();
+    match &receipt.reply_key {
+        None => output,
+        Some(key) => {
+            let (subject, batch) = (&receipt.tx_hash, &place.batch_hash);
+            SealedReply { sealed: seal_reply(key, subject, place.round, batch, &output) }.encode()
+        }
+    }
+}
+
+fn write_log(changes: Changes) -> Vec<pb::Change> {
+    changes.into_iter().map(|(key, value)| pb::Change { key, value }).collect()
+}
+
+fn bad(reason: &str) -> TrustedError {
+    TrustedError::BadProposal(reason.to_string())
+}

@@ -1,0 +1,155 @@
+//! What a started trusted side holds.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use paralith_consensus_api::registry::Runtime;
+use paralith_crypto::hash::{Domain, hash};
+use paralith_crypto::{AeadKey, HpkeSecret, SigningKey, Zeroizing};
+use paralith_keymanager_core::{KeyRequest, RuntimeKeys};
+use paralith_tee_channel::{Callbacks, ChainView};
+use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId};
+
+use super::error::TrustedError;
+use super::facts::{At, check_code};
+use super::known::KnownSignatures;
+use super::sealer::Sealer;
+use super::state::KeptTree;
+use paralith_runtime_vm::Module;
+
+const ENTROPY: Domain = Domain::new("paralith/host-entropy/v1");
+
+/// What a started trusted side holds.
+pub(crate) struct Session {
+    pub(crate) chain: ChainContext,
+    pub(crate) runtime_id: RuntimeId,
+    pub(crate) node: PublicKey,
+    /// Signs what this enclave says. Made here.
+    pub(crate) rak: SigningKey,
+    /// Receives secrets. Made here.
+    pub(crate) rek: HpkeSecret,
+    pub(crate) module: Option<Module>,
+    /// Seals what the host keeps for the next start.
+    pub(crate) sealing_key: Option<AeadKey>,
+    /// Signs a false state root, where the chain allows it.
+    pub(crate) wrong_root: bool,
+    pub(crate) randomness: Mutex<Randomness>,
+    pub(crate) view: Mutex<ChainView>,
+    /// The view as the host was last given it to keep.
+    pub(crate) kept: Mutex<Vec<u8>>,
+    pub(crate) secrets: Mutex<Secrets>,
+    pub(crate) known: KnownSignatures,
+    pub(crate) execution: Mutex<KeptTree>,
+    pub(crate) reads: Mutex<KeptTree>,
+}
+
+/// What changes with the epochs.
+#[derive(Default)]
+pub(crate) struct Secrets {
+    pub(crate) keys: Option<RuntimeKeys>,
+    /// Blobs that were given out and not seen in state yet.
+    pub(crate) blobs: Vec<Hash>,
+    /// The newest epoch in which freshness was proven, and the blob.
+    pub(crate) fresh: Option<(Epoch, Hash)>,
+    /// Requests that no reply came to yet.
+    pub(crate) requests: Vec<KeyRequest>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session(runtime {}, rak {})", self.runtime_id, self.rak.public())
+    }
+}
+
+impl Session {
+    pub(crate) fn view(&self) -> MutexGuard<'_, ChainView> {
+        lock(&self.view)
+    }
+
+    pub(crate) fn secrets(&self) -> MutexGuard<'_, Secrets> {
+        lock(&self.secrets)
+    }
+
+    pub(crate) fn random(&self) -> Result<[u8; 32], TrustedError> {
+        lock(&self.randomness).bytes()
+    }
+
+    /// The module, if it is the one that the chain names.
+    pub(crate) fn module(&self, runtime: &Runtime) -> Result<&Module, TrustedError> {
+        let module = self.module.as_ref().ok_or(TrustedError::NoCode)?;
+        check_code(runtime, module)?;
+        Ok(module)
+    }
+
+    /// The keys of a confidential runtime, if this enclave may use them now: it has proven in the
+    /// epoch of the newest proven height, or the one before, that it sees the living chain.
+    pub(crate) fn keys(
+        &self,
+        at_newest: &At<'_>,
+        runtime: &Runtime,
+    ) -> Result<Option<RuntimeKeys>, TrustedError> {
+        if !runtime.confidential {
+            return Ok(None);
+        }
+        let epoch = at_newest.epoch()?.epoch;
+        let secrets = self.secrets();
+        if secrets.fresh.is_none_or(|(fresh, _)| fresh.next() < epoch) {
+            return Err(TrustedError::NotFresh { epoch: epoch.0 });
+        }
+        let keys = secrets.keys.clone();
+        keys.map(Some).ok_or_else(|| TrustedError::NoKeys("none were fetched yet".into()))
+    }
+
+    pub(crate) fn sealer(&self, keys: Option<&RuntimeKeys>) -> Option<Sealer> {
+        keys.map(|keys| Sealer::new(self.chain, self.runtime_id, keys))
+    }
+}
+
+/// Consensus state at the newest proven height.
+pub(crate) fn newest<'a>(view: &'a ChainView, callbacks: &'a Callbacks) -> At<'a> {
+    At { view, callbacks, height: view.proven_height() }
+}
+
+/// Consensus state at an earlier proven height.
+pub(crate) fn at<'a>(view: &'a ChainView, callbacks: &'a Callbacks, height: Height) -> At<'a> {
+    At { view, callbacks, height }
+}
+
+/// What is behind these locks stays whole if a thread panics: each change is one assignment, and a
+/// tree checks what it reads.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where fresh bytes come from.
+pub(crate) enum Randomness {
+    /// The operating system.
+    System,
+    /// A seed, for reproducible tests on software platforms.
+    Seeded { seed: Zeroizing<[u8; 32]>, drawn: u64 },
+}
+
+impl Randomness {
+    pub(crate) fn new(entropy: &[u8], node: &PublicKey, runtime: &RuntimeId) -> Self {
+        if entropy.is_empty() {
+            return Self::System;
+        }
+        let seed = hash(ENTROPY, &[entropy, node.as_bytes(), runtime.as_bytes()]);
+        Self::Seeded { seed: Zeroizing::new(seed.0), drawn: 0 }
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<[u8; 32], TrustedError> {
+        match self {
+            Self::System => {
+                let mut bytes = [0; 32];
+                getrandom::fill(&mut bytes)
+                    .map_err(|error| TrustedError::NoRandomness(error.to_string()))?;
+                Ok(bytes)
+            }
+            Self::Seeded { seed, drawn } => {
+                let number = drawn.to_be_bytes();
+                *drawn = drawn.wrapping_add(1);
+                Ok(hash(ENTROPY, &[seed.as_slice(), &number]).0)
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A runtime's state while calls run on it: what the verified tree holds, decrypted, and above it
+//! what the round has written so far.
+
+use std::collections::BTreeMap;
+
+use paralith_storage::{
+    Changes, EMPTY_ROOT, NodeSource, StorageError, VerifiedTree, VerifiedValues,
+};
+use paralith_tee_channel::Callbacks;
+use paralith_types::{Hash, Round};
+
+use super::error::TrustedError;
+use super::sealer::{Place, Sealer};
+use paralith_runtime_vm::{State, StateError};
+
+/// The host's copy of the tree. What it says is checked by the tree that reads through it.
+pub(crate) struct HostSource {
+    callbacks: Callbacks,
+    round: Round,
+}
+
+impl NodeSource for HostSource {
+    fn node(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.callbacks.state_node(self.round.0, id).map_err(host_failed)
+    }
+
+    fn value(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.callbacks.state_value(self.round.0, key).map_err(host_failed)
+    }
+}
+
+fn host_failed(error: paralith_tee_channel::BoundaryError) -> StorageError {
+    StorageError::Io { detail: error.to_string() }
+}
+
+pub(crate) type HostTree = VerifiedTree<HostSource>;
+
+/// A verified tree that is kept from round to round. A version of it is a normal round.
+#[derive(Debug, Default)]
+pub(crate) struct KeptTree {
+    tree: Option<HostTree>,
+    /// What the last execution on it led to.
+    computed: Option<(Round, Hash)>,
+    /// Whether the last use found all that it needed.
+    trusted: bool,
+    values: VerifiedValues,
+}
+
+impl KeptTree {
+    /// One that shares verified values with others: a value's hash is all that binds it.
+    pub(crate) fn with_values(values: VerifiedValues) -> Self {
+        Self { values, ..Self::default() }
+    }
+
+    /// The tree at a final root, the one that `round` led to.
+    pub(crate) fn at(&mut self, callbacks: &Callbacks, round: Round, root: Hash) -> &mut HostTree {
+        // Pages that an execution computed name their children by the round's number. If the round
+        // did not become final, the host never has those children: start over.
+        let other = self.computed.take().is_some_and(|computed| computed != (round, root));
+        // And a page says where its children are, which its hash does not bind: after a use that
+        // failed, nothing that the host has said is kept.
+        if other || !self.trusted {
+            self.tree = None;
+        }
+        self.trusted = false;
+        let source = || HostSource { callbacks: callbacks.clone(), round };
+        let values = self.values.clone();
+        let new = || VerifiedTree::new(source(), round.0, root).with_values(values);
+        let tree = self.tree.get_or_insert_with(new);
+        *tree.source_mut() = source();
+        if (tree.version(), tree.root()) != (round.0, root) {
+            tree.advance(round.0, root);
+        }
+        tree
+    }
+
+    /// Notes what an execution led to.
+    pub(crate) fn computed(&mut self, round: Round, root: Hash) {
+        self.computed = Some((round, root));
+        self.trusted = true;
+    }
+
+    /// Notes how a use ended that computed no root.
+    pub(crate) fn read<T>(&mut self, result: &Result<T, TrustedError>) {
+        self.trusted =
+            !matches!(result, Err(TrustedError::StateUnavailable(_) | TrustedError::Node(_)));
+    }
+}
+
+type Entry = Option<Vec<u8>>;
+
+/// The state that a round's calls see. A call's writes are kept or undone as a whole.
+pub(crate) struct RoundState<'a> {
+    tree: &'a mut HostTree,
+    sealer: Option<&'a Sealer>,
+    /// What was there before the round, decrypted.
+    before: BTreeMap<Vec<u8>, Entry>,
+    written: BTreeMap<Vec<u8>, Entry>,
+    /// What the running call overwrote: none where the round had not written before.
+    undo: Vec<(Vec<u8>, Option<Entry>)>,
+}
+
+impl<'a> RoundState<'a> {
+    pub(crate) fn new(tree: &'a mut HostTree, sealer: Option<&'a Sealer>) -> Self {
+        let (before, written) = (BTreeMap::new(), BTreeMap::new());
+        Self { tree, sealer, before, written, undo: Vec::new() }
+    }
+
+    /// The call is over and its writes stay.
+    pub(crate) fn keep(&mut self) {
+        self.undo.clear();
+    }
+
+    /// The call failed: it never wrote.
+    pub(crate) fn undo(&mut self) {
+        while let Some((key, entry)) = self.undo.pop() {
+            match entry {
+                Some(entry) => self.written.insert(key, entry),
+                None => self.written.remove(&key),
+            };
+        }
+    }
+
+    pub(crate) fn read(&mut self, key: &[u8]) -> Result<Entry, TrustedError> {
+        match self.written.get(key) {
+            Some(entry) => Ok(entry.clone()),
+            None => self.read_before(key),
+        }
+    }
+
+    pub(crate) fn write(&mut self, key: Vec<u8>, value: Entry) {
+        let old = self.written.insert(key.clone(), value);
+        self.undo.push((key, old));
+    }
+
+    fn read_before(&mut self, key: &[u8]) -> Result<Entry, TrustedError> {
+        if let Some(entry) = self.before.get(key) {
+            return Ok(entry.clone());
+        }
+        let entry = match self.sealer {
+            None => self.tree.get(key)?,
+            Some(sealer) => {
+                let index = sealer.index(key);
+                let sealed = self.tree.get(&index)?;
+                let open = |sealed: Vec<u8>| sealer.open_value(&index, &sealed);
+                // The root vouches for the bytes, so it is a key that is missing or wrong here.
+                sealed.map(open).transpose().map_err(|_| {
+                    TrustedError::StateUnavailable("a value does not open with these keys".into())
+                })?
+            }
+        };
+        self.before.insert(key.to_vec(), entry.clone());
+        Ok(entry)
+    }
+
+    /// The changes of the round as the tree stores them. What is as before is not written again.
+    pub(crate) fn changes(
+        &mut self,
+        generation: u64,
+        place: &Place,
+    ) -> Result<Changes, TrustedError> {
+        let mut changes = Changes::new();
+        for (key, value) in std::mem::take(&mut self.written) {
+            if self.read_before(&key)? == value {
+                continue;
+            }
+            let Some(sealer) = self.sealer else {
+                changes.insert(key, value);
+                continue;
+            };
+            let index = sealer.index(&key);
+            let sealed = match value {
+                None => None,
+                Some(value) => {
+                    let sealed = sealer.seal_value(generation, place, &index, &value);
+                    Some(sealed.ok_or_else(|| missing(generation))?)
+                }
+            };
+            changes.insert(index, sealed);
+        }
+        Ok(changes)
+    }
+
+    /// The root that these changes lead to.
+    pub(crate) fn root_after(
+        &mut self,
+        round: Round,
+        changes: &Changes,
+    ) -> Result<Hash, TrustedError> {
+        if changes.is_empty() && self.tree.root() == EMPTY_ROOT {
+            return Ok(EMPTY_ROOT);
+        }
+        Ok(self.tree.root_after(round.0, changes)?)
+    }
+}
+
+/// A generation whose keys this enclave does not have.
+pub(crate) fn missing(generation: u64) -> TrustedError {
+    TrustedError::NoKeys(format!("of generation {generation}"))
+}
+
+impl State for RoundState<'_> {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.read(key).map_err(|error| StateError { reason: error.to_string() })
+    }
+
+    fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StateError> {
+        self.write(key, value);
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+use paralith_runtime_enclave::TrustedRuntime;
+use paralith_runtime_enclave::process::in_process;
+use paralith_tee_channel::pb;
+use pb::host_call::Kind as Call;
+use pb::host_reply::Kind as Reply;
+use std::sync::{Arc, Mutex};
+
+use crate::chain::key;
+use crate::world::{EPOCH, Host, Lie, World};
+use crate::{code, code_of};
+
+#[test]
+fn claims_name_what_the_enclave_is() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave_with(1, |_| {});
+    assert_eq!(enclave.claims.measurement, paralith_runtime_enclave::measurement());
+    assert_eq!(enclave.claims.code, Some(paralith_runtime_vm::code_id(&code())));
+    assert_eq!(enclave.claims.node, key(1).public());
+    let again = world.enclave_with(1, |_| {});
+    assert_eq!(enclave.claims, again.claims, "seeded");
+    let random = world.enclave_with(1, |start| start.entropy.clear());
+    assert_ne!(enclave.claims.rak, random.claims.rak);
+}
+
+#[test]
+fn a_start_that_does_not_fit_is_refused() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave_with(1, |_| {});
+    let start = world.start_call(&key(1));
+    let refused = enclave.call(Call::Start(start.clone())).unwrap_err();
+    assert_eq!(code_of(&refused), ("trusted", 2));
+    assert_eq!(code_of(&enclave.call(Call::Init(pb::Init {})).unwrap_err()), ("trusted", 20));
+    type Change = fn(&mut pb::Start);
+    let cases: [(Change, u32); 7] = [
+        (|start| start.chain_context = vec![1; 32], 3),
+        (|start| start.chain_id = "other".into(), 3),
+        (|start| start.genesis.push(b'x'), 3),
+        (|start| start.node.clear(), 3),
+        (|start| start.code = b"no module".to_vec(), 3),
+        (|start| start.byzantine = b"explode".to_vec(), 3),
+        (|start| start.sealed = vec![1; 100], 4),
+    ];
+    for (change, code) in cases {
+        let mut start = start.clone();
+        change(&mut start);
+        let (chain, state) = (world.chain.clone(), world.state.clone());
+        let host = Arc::new(Host::new(chain, state, Mutex::new(Lie::None)));
+        let client = in_process(Arc::new(TrustedRuntime::new()), host, None).unwrap();
+        let early = client.call(Call::Stop(pb::Stop {})).unwrap_err();
+        assert!(early.to_string().starts_with("trusted 1:"), "{early}");
+        let error = client.call(Call::Start(start)).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("trusted {code}:")), "{error}");
+    }
+}
+
+#[test]
+fn what_was_sealed_is_where_the_next_start_goes_on() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave_with(1, |_| {});
+    let sealed = enclave.bytes(Call::Stop(pb::Stop {}));
+    let again = world.enclave_with(1, |start| start.sealed = sealed.clone());
+    assert_eq!(again.claims.height.0, world.chain.height());
+    let synced = again.sync(world.chain.height());
+    assert_eq!((synced.height, synced.epoch, synced.has_keys), (1, EPOCH, false));
+    assert!(synced.sealed.is_empty(), "nothing new to keep");
+    let lie = Mutex::new(Lie::None);
+    let host = Arc::new(Host::new(world.chain.clone(), world.state.clone(), lie));
+    let client = in_process(Arc::new(TrustedRuntime::new()), host, None).unwrap();
+    let mut start = world.start_call(&key(1));
+    (start.sealed, start.sealing_key) = (sealed, vec![9; 32]);
+    let error = client.call(Call::Start(start)).unwrap_err();
+    assert!(error.to_string().starts_with("trusted 4:"), "{error}");
+}
+
+#[test]
+fn only_the_code_that_the_chain_names_is_run() {
+    let mut world = World::new(code(), true);
+    world.code = wat::parse_str(crate::guest::text(&[], "")).unwrap();
+    let enclave = world.enclave(1, &[EPOCH]);
+    let failure = world.execute(&enclave, &[]).unwrap_err();
+    assert_eq!(code_of(&failure), ("trusted", 8));
+    let bare = world.enclave_with(1, |start| start.code.clear());
+    assert_eq!(code_of(&world.execute(&bare, &[]).unwrap_err()), ("trusted", 9));
+}
+
+#[test]
+fn keys_come_from_an_enclave_that_state_names_and_for_a_request_of_ours() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave_with(1, |_| {});
+    let ask = Call::KeyRequestFor(pb::KeyRequestFor { epoch: EPOCH });
+    assert_eq!(code_of(&enclave.call(ask).unwrap_err()), ("trusted", 7));
+    world.prove_freshness(&enclave).unwrap();
+    let forged = world.key_reply(&enclave, &[EPOCH], &key(99));
+    let good = world.key_reply(&enclave, &[EPOCH], &key(51));
+    let provide =
+        |reply: &[u8]| enclave.call(Call::ProvideKeys(pb::ProvideKeys { reply: reply.to_vec() }));
+    assert_eq!(code_of(&provide(&forged).unwrap_err()), ("trusted", 19));
+    assert_eq!(provide(&good).unwrap(), Reply::Empty(pb::Empty {}));
+    assert_eq!(code_of(&provide(&good).unwrap_err()), ("trusted", 19), "the request is answered");
+    assert!(enclave.sync(world.chain.height()).has_keys);
+}
+
+#[test]
+fn an_enclave_works_one_epoch_after_its_last_freshness_proof_and_not_two() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave(1, &[EPOCH, EPOCH + 1]);
+    for (epoch, fresh) in [(EPOCH + 1, true), (EPOCH + 2, false)] {
+        let mut changes = paralith_storage::Changes::new();
+        world.epoch(&mut changes, epoch, world.chain.height() + 1);
+        enclave.sync(world.chain.commit(changes));
+        match world.execute(&enclave, &[]) {
+            Ok(_) => assert!(fresh),
+            Err(failure) => {
+                assert!(!fresh, "{failure}");
+                assert_eq!(code_of(&failure), ("trusted", 7));
+            }
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! A confidential (or public) runtime on that chain, a key manager, and nodes with their hosts.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use paralith_attest::{Claims, Measurement, SoftwarePlatform};
+use paralith_consensus_api::beacon::EpochState;
+use paralith_consensus_api::keymanager::{Policy, Status};
+use paralith_consensus_api::registry::{
+    Batching, CapabilityTee, Code, Executor, Freshness, Node, NodeRuntime, ROLE_KEYMANAGER,
+    Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
+};
+use paralith_consensus_api::roothash::{
+    Header, HeaderType, ProposalHeader, ResultsHeader, RuntimeState, batch_hash, empty_hash,
+};
+use paralith_consensus_api::scheduler::Committee;
+use paralith_consensus_api::{beacon, keymanager, registry, roothash, scheduler};
+use paralith_crypto::{HpkeSecret, SigningKey};
+use paralith_keymanager_core::{
+    EpochSecret, KeyReplySecrets, Secret, SignedKeyReply, SignedKeyRequest,
+};
+use paralith_proto::{Canonical, Wire};
+use paralith_runtime_enclave::TrustedRuntime;
+use paralith_runtime_enclave::process::in_process;
+use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
+use paralith_storage::{Changes, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
+use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
+use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
+use pb::host_call::Kind as Call;
+use pb::host_reply::Kind as Reply;
+
+use crate::chain::{Chain, PLATFORM, key, set};
+
+pub const RUNTIME: RuntimeId = RuntimeId([5; 32]);
+pub const KEY_MANAGER: RuntimeId = RuntimeId([9; 32]);
+pub const EPOCH: u64 = 3;
+const KM_NODE: u8 = 50;
+const KM_RAK: u8 = 51;
+
+/// How a host lies about the runtime's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    None,
+    FlipNode,
+    NoNode,
+    StaleRoot,
+    FlipValue,
+    NoValue,
+    NoProof,
+    FlipProof,
+}
+
+/// What a node's host serves.
+pub struct Host {
+    chain: Arc<Chain>,
+    state: Tree,
+    pub lie: Mutex<Lie>,
+}
+
+impl Host {
+    pub fn new(chain: Arc<Chain>, state: Tree, lie: Mutex<Lie>) -> Self {
+        Self { chain, state, lie }
+    }
+}
+
+fn flipped(bytes: Vec<u8>) -> Vec<u8> {
+    let mut bytes = bytes;
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    bytes
+}
+
+impl HostServices for Host {
+    fn consensus_get(
+        &self,
+        height: u64,
+        key: &[u8],
+    ) -> Result<(Option<Vec<u8>>, Vec<u8>), Failure> {
+        let (value, proof) = self.chain.prove(height, key).ok_or(Failure::new("test", 1, "no"))?;
+        match *self.lie.lock().unwrap() {
+            Lie::NoProof => Ok((None, proof)),
+            Lie::FlipProof => Ok((value.map(flipped), proof)),
+            _ => Ok((value, proof)),
+        }
+    }
+
+    fn light_block(&self, height: u64) -> Result<Vec<u8>, Failure> {
+        self.chain.block(height).ok_or(Failure::new("test", 2, "no such block"))
+    }
+
+    fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        let lie = *self.lie.lock().unwrap();
+        let id = if lie == Lie::StaleRoot && id.len() == 8 { &1_u64.to_be_bytes() } else { id };
+        let node = self.state.node_source(round).node(id).unwrap();
+        Ok(match lie {
+            Lie::FlipNode => node.map(flipped),
+            Lie::NoNode => None,
+            _ => node,
+        })
+    }
+
+    fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        let value = self.state.get(round, key).unwrap();
+        Ok(match *self.lie.lock().unwrap() {
+            Lie::FlipValue => value.map(flipped),
+            Lie::NoValue => None,
+            _ => value,
+        })
+    }
+
+    fn log(&self, _text: &str) {}
+}
+
+/// The chain, the runtime's state as every honest host has it, and what the tests remember.
+pub struct World {
+    pub chain: Arc<Chain>,
+    pub state: Tree,
+    pub code: Vec<u8>,
+    pub runtime: Runtime,
+    pub last: RuntimeState,
+}
+
+/// A node's trusted side, seen from its host.
+pub struct Enclave {
+    pub client: Client,
+    pub host: Arc<Host>,
+    pub node: SigningKey,
+    pub claims: Claims,
+}
+
+pub fn enclave_key(epoch: u64) -> HpkeSecret {
+    HpkeSecret::from_ikm(&[epoch as u8 + 1; 32])
+}
+
+fn descriptor(code: &[u8], confidential: bool) -> Runtime {
+    let measurements = vec![paralith_runtime_enclave::measurement().0];
+    Runtime {
+        id: RUNTIME,
+        entity_id: key(100).public(),
+        kind: RuntimeKind::Compute,
+        name: "test".into(),
+        code: Some(Code {
+            id: code_id(code),
+            size_bytes: code.len() as u32,
+            abi_version: paralith_runtime_abi::ABI_VERSION,
+            gas_schedule_version: GAS_SCHEDULE_VERSION,
+        }),
+        confidential,
+        allow_plain_calls: false,
+        key_manager: confidential.then_some(KEY_MANAGER),
+        tee: confidential.then_some(TeePolicy { measurements, max_age_blocks: 1000 }),
+        init_argument: b"argument".to_vec(),
+        executor: Executor {
+            workers: 2,
+            backups: 0,
+            allowed_stragglers: 0,
+            round_timeout_blocks: 5,
+            max_messages: 4,
+            max_in_messages: 2,
+            max_failed_rounds: 3,
+        },
+        batching: Batching {
+            max_batch_size: 4,
+            max_batch_bytes: 100_000,
+            flush_timeout_ms: 1,
+            propose_timeout_ms: 1,
+            max_batch_gas: 1_000_000_000,
+        },
+        staking: RuntimeStaking {
+            slash_incorrect_results: Amount(1),
+            slash_equivocation: Amount(1),
+            reward_incorrect_results_percent: 0,
+            reward_equivocation_percent: 0,
+            min_in_message_fee: Amount(0),
+        },
+    }
+}
+
+impl World {
+    pub fn new(code: Vec<u8>, confidential: bool) -> Self {
+        let chain = Arc::new(Chain::new());
+        let state = Tree::new(Kv::memory(), b"runtime");
+        let runtime = descriptor(&code, confidential);
+        let header = Header {
+            version: 1,
+            runtime_id: RUNTIME,
+            round: Round(0),
+            timestamp: 0,
+            header_type: HeaderType::EpochTransition,
+            previous_hash: Hash::ZERO,
+            io_root: empty_hash(),
+            state_root: EMPTY_ROOT,
+            messages_hash: empty_hash(),
+            in_messages_hash: empty_hash(),
+            consensus_height: Height(0),
+            batch_hash: Hash::ZERO,
+        };
+        let last = RuntimeState {
+            runtime_id: RUNTIME,
+            suspended: false,
+            last_block: header,
+            last_block_height: Height(0),
+            last_normal_round: Round(0),
+            last_normal_height: Height(0),
+            pool: None,
+            skipped: vec![],
+            failed: vec![],
+            io_root: empty_hash(),
+            wakeup: None,
+            slashed: vec![],
+        };
+        let world = Self { chain, state, code, runtime, last };
+        world.chain.commit(world.first_state());
+        world
+    }
+
+    fn first_state(&self) -> Changes {
+        let mut changes = Changes::new();
+        set(&mut changes, registry::keys::runtime(&RUNTIME), &self.runtime);
+        set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &self.last);
+        let params = &self.chain.document.genesis.params.registry;
+        set(&mut changes, registry::keys::params(), params);
+        self.epoch(&mut changes, EPOCH, 1);
+        let measurement = Hash([77; 32]);
+        let key_manager = Runtime {
+            id: KEY_MANAGER,
+            kind: RuntimeKind::KeyManager,
+            code: None,
+            confidential: false,
+            key_manager: None,
+            tee: Some(TeePolicy { measurements: vec![measurement], max_age_blocks: 1000 }),
+            ..self.runtime.clone()
+        };
+        set(&mut changes, registry::keys::runtime(&KEY_MANAGER), &key_manager);
+        let node = key(KM_NODE).public();
+        let rek = HpkeSecret::from_ikm(&[4; 32]).public();
+        let claims = Claims {
+            measurement: Measurement(measurement),
+            rak: key(KM_RAK).public(),
+            rek,
+            node,
+            runtime: KEY_MANAGER,
+            code: None,
+            height: Height(0),
+        };
+        let evidence = SoftwarePlatform::new(key(PLATFORM)).quote(&claims, &self.chain.context);
+        let tee = Some(CapabilityTee { rak: claims.rak, rek, evidence });
+        let registered = Node {
+            id: node,
+            entity_id: key(100).public(),
+            expiration: Epoch(1000),
+            roles: ROLE_KEYMANAGER,
+            consensus_key: key(55).public(),
+            addresses: vec![],
+            runtimes: vec![NodeRuntime { runtime_id: KEY_MANAGER, tee, extra_info: vec![] }],
+            software_version: String::new(),
+        };
+        set(&mut changes, registry::keys::node(&node), &registered);
+        let policy = Policy {
+            serial: 1,
+            id: KEY_MANAGER,
+            measurements: vec![measurement],
+            runtimes: vec![],
+            max_epoch_secret_age: 1,
+            rotation_epochs: 0,
+        };
+        let status = Status {
+            id: KEY_MANAGER,
+            initialised: true,
+            generation: 0,
+            rotation_epoch: Epoch(0),
+            checksum: Some(Hash([1; 32])),
+            nodes: vec![node],
+            policy: Some(policy),
+            next_policy: None,
+            signing_key: None,
+        };
+        set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
+        changes
+    }
+
+    /// An epoch with both nodes as workers.
+    pub fn epoch(&self, changes: &mut Changes, epoch: u64, height: u64) {
+        let state = EpochState {
+            epoch: Epoch(epoch),
+            height: Height(height),
+            next_height: Height(height + 100),
+            entropy: Hash([1; 32]),
+        };
+        set(changes, beacon::keys::epoch(), &state);
+        let mut workers = vec![key(1).public(), key(2).public()];
+        workers.sort_unstable();
+        let committee =
+            Committee { runtime_id: RUNTIME, epoch: Epoch(epoch), workers, backups: vec![] };
+        set(changes, scheduler::keys::committee(&RUNTIME), &committee);
+    }
+
+    pub fn start_call(&self, node: &SigningKey) -> pb::Start {
+        pb::Start {
+            chain_id: self.chain.document.chain_id().unwrap(),
+            chain_context: self.chain.context.as_bytes().to_vec(),
+            genesis: self.chain.document.to_json().unwrap().into_bytes(),
+            node: node.public().as_bytes().to_vec(),
+            runtime_id: RUNTIME.as_bytes().to_vec(),
+            code: self.code.clone(),
+            sealed: vec![],
+            sealing_key: vec![8; 32],
+            byzantine: vec![],
+            entropy: vec![1],
+        }
+    }
+
+    /// A trusted side that has followed the chain, and nothing more.
+    pub fn enclave_with(&self, seed: u8, change: impl FnOnce(&mut pb::Start)) -> Enclave {
+        let node = key(seed);
+        let lie = Mutex::new(Lie::None);
+        let (chain, state) = (self.chain.clone(), self.state.clone());
+        let host = Arc::new(Host { chain, state, lie });
+        let client = in_process(Arc::new(TrustedRuntime::new()), host.clone(), None).unwrap();
+        let mut start = self.start_call(&node);
+        change(&mut start);
+        let Reply::Started(started) = client.call(Call::Start(start)).unwrap() else { panic!() };
+        let claims = Claims::decode(&started.claims).unwrap();
+        let enclave = Enclave { client, host, node, claims };
+        enclave.sync(self.chain.height());
+        enclave
+    }
+
+    /// One that is fresh and has the keys of these epochs.
+    pub fn enclave(&self, seed: u8, epochs: &[u64]) -> Enclave {
+        let enclave = self.enclave_with(seed, |_| {});
+        self.prove_freshness(&enclave).unwrap();
+        self.provide_keys(&enclave, epochs).unwrap();
+        enclave
+    }
+
+    pub fn prove_freshness(&self, enclave: &Enclave) -> Result<(), Failure> {
+        let blob = enclave.bytes(Call::FreshnessBlob(pb::FreshnessBlob {}));
+        let mut changes = Changes::new();
+        let blob = Hash::try_from(blob.as_slice()).unwrap();
+        let freshness = Freshness { blob, height: Height(self.chain.height() + 1) };
+        set(&mut changes, registry::keys::freshness(&enclave.node.public()), &freshness);
+        let height = self.chain.commit(changes);
+        enclave.call(Call::ConfirmFreshness(pb::ConfirmFreshness { height })).map(|_| ())
+    }
+
+    /// What a key manager's enclave replies.
+    pub fn key_reply(&self, enclave: &Enclave, epochs: &[u64], rak: &SigningKey) -> Vec<u8> {
+        let request = enclave.bytes(Call::KeyRequestFor(pb::KeyRequestFor { epoch: EPOCH }));
+        let signed = SignedKeyRequest::decode(&request, 10_000).unwrap();
+        signed.verify(&enclave.claims.rak, &self.chain.context).unwrap();
+        let secret = |epoch: &u64| EpochSecret {
+            epoch: Epoch(*epoch),
+            secret: Secret::new([*epoch as u8 + 1; 32]),
+        };
+        let secrets = KeyReplySecrets {
+            request_hash: signed.unverified().unwrap().hash(),
+            min_height: Height(self.chain.height()),
+            generation_secrets: vec![Secret::new([33; 32])],
+            epoch_secrets: epochs.iter().map(secret).collect(),
+        };
+        let who = (&KEY_MANAGER, &key(KM_NODE).public());
+        let rek: X25519PublicKey = enclave.claims.rek;
+        let context = &self.chain.context;
+        SignedKeyReply::seal(who, &secrets, &rek, rak, context, [6; 32]).unwrap().encode()
+    }
+
+    pub fn provide_keys(&self, enclave: &Enclave, epochs: &[u64]) -> Result<(), Failure> {
+        let reply = self.key_reply(enclave, epochs, &key(KM_RAK));
+        enclave.call(Call::ProvideKeys(pb::ProvideKeys { reply })).map(|_| ())
+    }
+
+    /// A proposal of node 1 for the next round at the newest height.
+    pub fn proposal(&self, transactions: &[Vec<u8>]) -> ProposalHeader {
+        let hashes: Vec<Hash> =
+            transactions.iter().map(|raw| paralith_runtime_api::tx::hash_of(raw)).collect();
+        ProposalHeader {
+            runtime_id: RUNTIME,
+            round: self.last.last_block.round.next(),
+            previous_hash: self.last.last_block.hash(),
+            rank: 0,
+            consensus_height: Height(self.chain.height()),
+            batch_hash: batch_hash(&hashes),
+        }
+    }
+
+    pub fn execute_call(&self, proposal: &ProposalHeader, transactions: &[Vec<u8>]) -> Call {
+        let signed = proposal.sign(&key(1), &self.chain.context);
+        Call::Execute(pb::Execute {
+            proposal: Some(signed.to_pb()),
+            transactions: transactions.to_vec(),
+        })
+    }
+
+    pub fn execute(
+        &self,
+        enclave: &Enclave,
+        transactions: &[Vec<u8>],
+    ) -> Result<pb::Executed, Failure> {
+        let proposal = self.proposal(transactions);
+        match enclave.call(self.execute_call(&proposal, transactions))? {
+            Reply::Executed(executed) => Ok(executed),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Consensus takes these results: the hosts apply the write log.
+    pub fn finalise(&mut self, executed: &pb::Executed, transactions: &[Vec<u8>]) -> Header {
+        let proposal = self.proposal(transactions);
+        let results: ResultsHeader = Wire::from_pb(executed.results.clone().unwrap()).unwrap();
+        let changes: BTreeMap<_, _> =
+            executed.changes.iter().map(|c| (c.key.clone(), c.value.clone())).collect();
+        let base = self.state.latest().unwrap().map(|(version, _)| version);
+        let prepared = self.state.prepare(base, results.round.0, &changes).unwrap();
+        assert_eq!(prepared.root(), results.state_root, "the write log leads to the signed root");
+        self.state.commit(prepared, WriteBatch::new(), false).unwrap();
+        let header = Header {
+            round: results.round,
+            header_type: HeaderType::Normal,
+            previous_hash: results.previous_hash,
+            io_root: results.io_root,
+            state_root: results.state_root,
+            messages_hash: results.messages_hash,
+            in_messages_hash: results.in_messages_hash,
+            consensus_height: proposal.consensus_height,
+            batch_hash: proposal.batch_hash,
+            ..self.last.last_block.clone()
+        };
+        self.last.last_block = header.clone();
+        self.last.last_normal_round = results.round;
+        let mut changes = Changes::new();
+        set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &self.last);
+        set(&mut changes, roothash::keys::header(&RUNTIME, results.round), &header);
+        self.chain.commit(changes);
+        header
+    }
+
+    /// Executes, finalises, and lets the enclave follow.
+    pub fn round(&mut self, enclave: &Enclave, transactions: &[Vec<u8>]) -> pb::Executed {
+        let executed = self.execute(enclave, transactions).unwrap();
+        self.finalise(&executed, transactions);
+        enclave.sync(self.chain.height());
+        executed
+    }
+}
+
+impl Enclave {
+    pub fn call(&self, call: Call) -> Result<Reply, Failure> {
+        self.client.call(call).map_err(|error| match error {
+            BoundaryError::Failure(failure) => failure,
+            other => panic!("{other}"),
+        })
+    }
+
+    pub fn sync(&self, height: u64) -> pb::Synced {
+        match self.call(Call::Sync(pb::Sync { height })).unwrap() {
+            Reply::Synced(synced) => synced,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn bytes(&self, call: Call) -> Vec<u8> {
+        match self.call(call).unwrap() {
+            Reply::Bytes(bytes) => bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn release(&self, round: u64, executed: &pb::Executed) -> Result<pb::Released, Failure> {
+        let (leaves, outputs) = (executed.leaves.clone(), executed.outputs.clone());
+        match self.call(Call::Release(pb::Release { round, leaves, outputs }))? {
+            Reply::Released(released) => Ok(released),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn reveal(&self, round: u64, handle: &[u8]) -> Result<pb::Answer, Failure> {
+        match self.call(Call::Reveal(pb::Reveal { round, handle: handle.to_vec() }))? {
+            Reply::Answer(answer) => Ok(answer),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn lie(&self, lie: Lie) {
+        *self.host.lie.lock().unwrap() = lie;
+    }
+}
