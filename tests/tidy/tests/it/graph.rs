@@ -118,6 +118,55 @@ fn a_crate_uses_only_layers_before_its_own() {
     holds("a crate uses only layers before its own", &offences);
 }
 
+/// Whether one crate may use another, by their folders: systems are used by themselves, by the node
+/// and by tests.
+fn may_use_system(user: &str, used: &str) -> bool {
+    let system =
+        |folder: &str| folder.strip_prefix("systems/")?.split('/').next().map(String::from);
+    match system(used) {
+        None => true,
+        Some(used) => {
+            user.starts_with("node") || user.starts_with("tests/") || system(user) == Some(used)
+        }
+    }
+}
+
+#[test]
+fn nothing_below_uses_a_system() {
+    let root = root();
+    let members = members();
+    let folder = |package: &Package| {
+        let manifest = package.manifest_path.parent().map(|p| p.as_std_path().to_path_buf());
+        let relative =
+            manifest.and_then(|p| p.strip_prefix(&root).map(|p| p.display().to_string()).ok());
+        relative.unwrap_or_default()
+    };
+    let folders: BTreeMap<String, String> =
+        members.iter().map(|p| (p.name.to_string(), folder(p))).collect();
+    let mut offences = Vec::new();
+    for package in &members {
+        for dependency in &package.dependencies {
+            let (user, used) = (folder(package), folders.get(&dependency.name));
+            if used.is_some_and(|used| !may_use_system(&user, used)) {
+                offences.push(format!("{} uses {}", package.name, dependency.name));
+            }
+        }
+    }
+    holds("a system is used by itself, the node and tests only", &offences);
+}
+
+#[test]
+fn the_rule_for_systems_tells_layers_apart() {
+    assert!(may_use_system("consensus/app", "common/types"));
+    assert!(may_use_system("systems/evm/gateway", "systems/evm/api"));
+    assert!(
+        may_use_system("node", "systems/evm/gateway")
+            && may_use_system("tests/e2e", "systems/evm/api")
+    );
+    assert!(!may_use_system("consensus/app", "systems/evm/api"));
+    assert!(!may_use_system("systems/chaincode/core", "systems/evm/api"));
+}
+
 #[test]
 fn heavy_dependencies_have_one_owner() {
     let mut offences = Vec::new();

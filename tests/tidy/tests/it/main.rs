@@ -1,11 +1,14 @@
 //! Each test is a claim about the repository and names every place where it does not hold.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod architecture;
+mod errors;
 mod graph;
 mod licence;
 mod manifests;
 mod pages;
 mod rust;
+mod seam;
 mod source;
 
 use std::fs;
