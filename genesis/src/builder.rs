@@ -90,6 +90,14 @@ impl Builder {
         self
     }
 
+    /// Adds stake of another account on an entity, taken from none of the balances.
+    #[must_use]
+    pub fn delegation(mut self, owner: &PublicKey, entity: &PublicKey, stake: Amount) -> Self {
+        let (owner, escrow) = (address::of_key(owner), address::of_key(entity));
+        self.escrows.push(Escrow { owner, escrow, amount: stake });
+        self
+    }
+
     /// Lets an entity answer for a node, which may register later.
     #[must_use]
     pub fn entity_node(mut self, entity: PublicKey, node: PublicKey) -> Self {

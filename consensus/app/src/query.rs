@@ -98,12 +98,13 @@ pub fn node_status(
     read(state, &registry::keys::node_status(id))
 }
 
-/// The newest blob that a node had included.
+/// The newest blob that a node had included for a runtime.
 pub fn freshness(
     state: &dyn StateRead,
     node: &PublicKey,
+    runtime: &RuntimeId,
 ) -> Result<Option<registry::Freshness>, Error> {
-    read(state, &registry::keys::freshness(node))
+    read(state, &registry::keys::freshness(node, runtime))
 }
 
 /// A runtime.

@@ -54,9 +54,14 @@ pub fn next_runtimes() -> Vec<u8> {
     key("registry/next-runtime/", &[])
 }
 
-/// [`Freshness`](super::Freshness) of a node.
-pub fn freshness(node: &PublicKey) -> Vec<u8> {
-    key("registry/freshness/", &[node.as_bytes()])
+/// [`Freshness`](super::Freshness) of a node's enclave of a runtime.
+pub fn freshness(node: &PublicKey, runtime: &RuntimeId) -> Vec<u8> {
+    key("registry/freshness/", &[node.as_bytes(), runtime.as_bytes()])
+}
+
+/// All freshness proofs, by node and runtime.
+pub fn freshness_proofs() -> Vec<u8> {
+    key("registry/freshness/", &[])
 }
 
 /// [`Params`](super::Params).

@@ -4,6 +4,8 @@ mod error;
 mod event;
 pub mod keys;
 mod params;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod types;
 

@@ -203,6 +203,10 @@ message! {
         /// Given to the guest's `init`.
         #[serde(with = "paralith_types::hex_bytes")]
         init_argument: Vec<u8>,
+        /// Least fee for a unit of gas limit, in base units of the fee that the runtime charges.
+        min_gas_price: Amount,
+        /// Highest gas limit of one transaction; 1 to `batching.max_batch_gas` in compute runtimes.
+        max_tx_gas: u64,
     }
     nested {
         /// Rules of its rounds.
@@ -215,7 +219,7 @@ message! {
 }
 
 message! {
-    /// The newest blob that a node had included.
+    /// The newest blob that a node had included for a runtime.
     Freshness = pb::registry::v1::Freshness {
         /// The blob.
         blob: Hash,

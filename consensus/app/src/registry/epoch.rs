@@ -6,7 +6,7 @@ use paralith_types::Epoch;
 
 use super::{account_of, node_claim, state};
 use crate::context::Context;
-use crate::staking;
+use crate::{beacon, staking};
 
 /// Changes of runtimes take effect, new nodes become electable, old ones expire.
 pub(crate) fn begin(ctx: &mut Context<'_>) -> Result<(), Error> {
@@ -20,11 +20,14 @@ pub(crate) fn begin(ctx: &mut Context<'_>) -> Result<(), Error> {
         if node.expiration.plus(debonding_epochs) < epoch {
             staking::remove_claim(ctx, &account_of(&node.entity_id), &node_claim(&node.id))?;
             state::remove_node(ctx, &node);
+            state::remove_node_status(ctx, &node.id);
         } else {
             note_epoch(ctx, &node, epoch)?;
         }
     }
-    Ok(())
+    // An enclave accepts a proof of the epoch that it is in; its view may be an epoch behind.
+    let earliest = beacon::previous_epoch_height(ctx)?;
+    state::forget_freshness(ctx, earliest)
 }
 
 /// A node that registered in the epoch that ends is electable in the one that begins.

@@ -2,8 +2,8 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    Entity, EntityRegistered, Freshness, ProveFreshness, RegisterEntity, RegisterNode,
-    RegisterRuntime,
+    Entity, EntityRegistered, Error as RegistryError, Freshness, ProveFreshness, RegisterEntity,
+    RegisterNode, RegisterRuntime,
 };
 
 use super::{account_of, entity_claim, invalid, node, refuse_signer, runtime, state};
@@ -59,13 +59,19 @@ pub(crate) fn register_runtime(ctx: &mut Context<'_>, body: &RegisterRuntime) ->
     }
 }
 
-/// Has a random blob included. Anybody may: a key manager asks before it is registered. The blob
-/// lies under the signer's key, so that nobody writes another's.
+/// Includes a random blob of an enclave. Any signer may: a key manager proves freshness before it
+/// is registered. The blob is stored under the signer's key, so that nobody writes another's, and
+/// for a registered runtime only, so that the number of entries of a signer is bounded.
 pub(crate) fn prove_freshness(ctx: &mut Context<'_>, body: &ProveFreshness) -> Result<(), Error> {
     let gas = state::params(ctx)?.gas_prove_freshness;
     ctx.charge(gas)?;
+    if state::runtime(ctx, &body.runtime_id)?.is_none() {
+        let runtime = body.runtime_id.to_string();
+        return Err(RegistryError::NoSuchRuntime { runtime }.into());
+    }
     let (signer, height) = (ctx.signer()?.key, ctx.height());
-    state::set_freshness(ctx, &signer, &Freshness { blob: body.blob, height });
+    let freshness = Freshness { blob: body.blob, height };
+    state::set_freshness(ctx, &signer, &body.runtime_id, &freshness);
     Ok(())
 }
 

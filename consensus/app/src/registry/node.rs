@@ -61,10 +61,8 @@ pub(super) fn admit(
     };
     if let Some(known) = &known {
         // Claims and indices of what it was: it may have another entity and key now.
-        let status = state::node_status(ctx, &node.id)?;
         staking::remove_claim(ctx, &account_of(&known.entity_id), &node_claim(&node.id))?;
         state::remove_node(ctx, known);
-        state::set_node_status(ctx, &node.id, &status);
     }
     let claim = claim_amount(ctx, node, &runtimes)?;
     staking::set_claim(ctx, &account_of(&node.entity_id), node_claim(&node.id), claim)?;

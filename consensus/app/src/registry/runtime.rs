@@ -174,6 +174,11 @@ fn check_rounds(runtime: &Runtime, limits: &roothash::Params) -> Result<(), Erro
         (batching.max_batch_size >= 1, "batch size: at least 1"),
         (batching.max_batch_bytes >= MIN_BATCH_BYTES, "batch bytes: at least 1024"),
         (batching.max_batch_gas >= 1, "batch gas: at least 1"),
+        (runtime.max_tx_gas >= 1, "gas of a transaction: at least 1"),
+        (
+            runtime.max_tx_gas <= batching.max_batch_gas,
+            "gas of a transaction: at most that of a batch",
+        ),
         (staking.reward_incorrect_results_percent <= 100, "rewards: at most 100 percent"),
         (staking.reward_equivocation_percent <= 100, "rewards: at most 100 percent"),
     ];

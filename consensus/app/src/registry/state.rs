@@ -4,7 +4,7 @@ use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
     Entity, Freshness, Node, NodeStatus, Params, Runtime, keys,
 };
-use paralith_types::{PublicKey, RuntimeId};
+use paralith_types::{Height, PublicKey, RuntimeId};
 
 use super::comet_address;
 use crate::context::Context;
@@ -42,13 +42,15 @@ pub(super) fn set_node(ctx: &mut Context<'_>, node: &Node) {
     ctx.set(keys::node(&node.id), node);
 }
 
-/// Forgets a node and all that is noted about it.
+/// Removes a node and its indices.
 pub(super) fn remove_node(ctx: &mut Context<'_>, node: &Node) {
     ctx.remove(keys::node_by_consensus_key(&node.consensus_key));
     ctx.remove(keys::node_by_comet_address(&comet_address(&node.consensus_key)));
-    ctx.remove(keys::freshness(&node.id));
-    ctx.remove(keys::node_status(&node.id));
     ctx.remove(keys::node(&node.id));
+}
+
+pub(super) fn remove_node_status(ctx: &mut Context<'_>, id: &PublicKey) {
+    ctx.remove(keys::node_status(id));
 }
 
 pub(super) fn owner_of_consensus_key(
@@ -101,8 +103,23 @@ pub(super) fn remove_next_runtime(ctx: &mut Context<'_>, id: &RuntimeId) {
     ctx.remove(keys::next_runtime(id));
 }
 
-pub(super) fn set_freshness(ctx: &mut Context<'_>, signer: &PublicKey, freshness: &Freshness) {
-    ctx.set(keys::freshness(signer), freshness);
+pub(super) fn set_freshness(
+    ctx: &mut Context<'_>,
+    signer: &PublicKey,
+    runtime: &RuntimeId,
+    freshness: &Freshness,
+) {
+    ctx.set(keys::freshness(signer, runtime), freshness);
+}
+
+/// Removes the proofs that were included before `earliest`: no enclave accepts them any more.
+pub(super) fn forget_freshness(ctx: &mut Context<'_>, earliest: Height) -> Result<(), Error> {
+    for (key, _) in ctx.scan(&keys::freshness_proofs())? {
+        if ctx.require::<Freshness>(&key)?.height < earliest {
+            ctx.remove(key);
+        }
+    }
+    Ok(())
 }
 
 fn node_id(ctx: &Context<'_>, key: &[u8]) -> Result<Option<PublicKey>, Error> {

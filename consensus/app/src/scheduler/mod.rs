@@ -15,7 +15,7 @@ use paralith_consensus_api::genesis::Genesis;
 use paralith_consensus_api::registry::Node;
 use paralith_consensus_api::scheduler::{Committee, Error as SchedulerError, Validators};
 use paralith_consensus_api::{Error, address};
-use paralith_types::{Address, Amount, RuntimeId};
+use paralith_types::{Amount, RuntimeId};
 
 use crate::context::Context;
 use crate::{registry, staking};
@@ -34,7 +34,7 @@ pub(crate) fn elect(ctx: &mut Context<'_>) -> Result<(), Error> {
     let mut candidates = Vec::new();
     for node in registry::nodes(ctx)? {
         if let Some(stake) = stake_of(ctx, &node)? {
-            candidates.push(Candidate { entity: address::of_key(&node.entity_id), stake, node });
+            candidates.push(Candidate { node, stake });
         }
     }
     validators::elect(ctx, &candidates)?;
@@ -70,7 +70,6 @@ pub(crate) fn validators(ctx: &Context<'_>) -> Result<Validators, Error> {
 /// A node that counts in elections.
 struct Candidate {
     node: Node,
-    entity: Address,
     /// The entity's active stake.
     stake: Amount,
 }

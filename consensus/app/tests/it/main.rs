@@ -4,6 +4,7 @@
 mod admission;
 mod epochs;
 mod frame;
+mod genesis;
 mod registry;
 mod staking;
 mod support;

@@ -1,20 +1,29 @@
 //! Entities, nodes, runtimes.
 
 use paralith_consensus_api::registry::{
-    Entity, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime,
+    Entity, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime, Runtime,
 };
 use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow};
 use paralith_consensus_app::query;
+use paralith_genesis::Builder;
 use paralith_types::{Amount, Epoch, Hash, RuntimeId};
 
 use crate::support::*;
 
 /// Alice as an entity with stake; her node is key 3, its consensus key 4.
 fn alice_with_stake() -> Net {
-    let mut net = Net::of(builder().fund(&public(3), Amount(1000)));
+    let mut net = Net::of(alice_builder());
+    alice_stakes(&mut net);
+    net
+}
+
+fn alice_builder() -> Builder {
+    builder().fund(&public(3), Amount(1000))
+}
+
+fn alice_stakes(net: &mut Net) {
     net.ok(ALICE, AddEscrow { account: account(ALICE), amount: Amount(1000) });
     net.ok(ALICE, RegisterEntity { entity: entity(ALICE, &[3]) });
-    net
 }
 
 fn entity(id: u8, nodes: &[u8]) -> Entity {
@@ -198,8 +207,8 @@ fn each_wrong_runtime_is_refused_with_its_code() {
         good.id = RuntimeId([9; 32]);
         good
     };
-    let mut cases: Vec<(&str, &str, paralith_consensus_api::registry::Runtime)> = Vec::new();
-    let mut case = |what, code, change: fn(&mut paralith_consensus_api::registry::Runtime)| {
+    let mut cases: Vec<(&str, &str, Runtime)> = Vec::new();
+    let mut case = |what, code, change: fn(&mut Runtime)| {
         let mut runtime = good();
         change(&mut runtime);
         cases.push((what, code, runtime));
@@ -219,6 +228,8 @@ fn each_wrong_runtime_is_refused_with_its_code() {
     case("in messages", "registry/1", |r| r.executor.max_in_messages = 129);
     case("batch", "registry/1", |r| r.batching.max_batch_size = 0);
     case("batch bytes", "registry/1", |r| r.batching.max_batch_bytes = 1023);
+    case("no gas for a transaction", "registry/1", |r| r.max_tx_gas = 0);
+    case("more gas than a batch", "registry/1", |r| r.max_tx_gas = r.batching.max_batch_gas + 1);
     case("percent", "registry/1", |r| r.staking.reward_equivocation_percent = 101);
     case("owner", "registry/12", |r| r.entity_id = public(ENTITIES[2]));
     for (what, code, runtime) in cases {
@@ -233,8 +244,45 @@ fn each_wrong_runtime_is_refused_with_its_code() {
 #[test]
 fn a_freshness_proof_lies_under_its_signer() {
     let mut net = Net::new();
-    net.ok(ALICE, ProveFreshness { blob: Hash([5; 32]) });
-    let fresh = query::freshness(&net.state(), &public(ALICE)).unwrap().unwrap();
+    net.ok(ALICE, ProveFreshness { runtime_id: RUNTIME, blob: Hash([5; 32]) });
+    let fresh = query::freshness(&net.state(), &public(ALICE), &RUNTIME).unwrap().unwrap();
     assert_eq!((fresh.blob, fresh.height), (Hash([5; 32]), net.app.info().height));
-    assert_eq!(query::freshness(&net.state(), &public(BOB)).unwrap(), None);
+    assert_eq!(query::freshness(&net.state(), &public(BOB), &RUNTIME).unwrap(), None);
+    let unknown = ProveFreshness { runtime_id: RuntimeId([1; 32]), blob: Hash([5; 32]) };
+    assert_eq!(net.refused(ALICE, unknown), "registry/11");
 }
+
+#[test]
+fn two_runtimes_of_a_node_prove_freshness_independently_and_renewal_keeps_both() {
+    let mut net = Net::of(alice_builder().runtime(Runtime { id: OTHER, ..runtime(ENTITIES[0]) }));
+    alice_stakes(&mut net);
+    let first = net.registration(node(), 4);
+    net.ok(3, first);
+    for (runtime_id, blob) in [(RUNTIME, Hash([5; 32])), (OTHER, Hash([6; 32]))] {
+        net.ok(3, ProveFreshness { runtime_id, blob });
+    }
+    let blobs = |net: &Net| {
+        let state = net.state();
+        [RUNTIME, OTHER].map(|runtime| {
+            query::freshness(&state, &public(3), &runtime).unwrap().map(|fresh| fresh.blob)
+        })
+    };
+    let both = [Some(Hash([5; 32])), Some(Hash([6; 32]))];
+    assert_eq!(blobs(&net), both);
+    let renewal = net.registration(Node { expiration: Epoch(9), ..node() }, 4);
+    net.ok(3, renewal);
+    assert_eq!(blobs(&net), both);
+}
+
+#[test]
+fn a_freshness_proof_is_forgotten_when_no_enclave_accepts_it_any_more() {
+    let mut net = Net::new();
+    net.next_epoch();
+    net.ok(ALICE, ProveFreshness { runtime_id: RUNTIME, blob: Hash([5; 32]) });
+    net.next_epoch();
+    assert!(query::freshness(&net.state(), &public(ALICE), &RUNTIME).unwrap().is_some());
+    net.next_epoch();
+    assert_eq!(query::freshness(&net.state(), &public(ALICE), &RUNTIME).unwrap(), None);
+}
+
+const OTHER: RuntimeId = RuntimeId([9; 32]);

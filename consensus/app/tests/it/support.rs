@@ -80,6 +80,8 @@ pub(crate) fn runtime(entity: u8) -> Runtime {
         key_manager: None,
         tee: None,
         init_argument: vec![],
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000,
         executor: Executor {
             workers: 2,
             backups: 1,

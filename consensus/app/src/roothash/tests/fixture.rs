@@ -376,6 +376,8 @@ pub(super) fn runtime() -> Runtime {
         key_manager: None,
         tee: None,
         init_argument: Vec::new(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000,
         executor: Executor {
             workers: 3,
             backups: 3,
