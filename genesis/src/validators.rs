@@ -1,15 +1,25 @@
-//! The first validators of a chain, from its document alone.
+//! The first validators of a chain and the limits of light clients, from its document alone.
 
 use std::collections::BTreeMap;
 
+use paralith_consensus_api::genesis::Params;
 use paralith_consensus_api::registry::ROLE_VALIDATOR;
 use paralith_consensus_api::scheduler::{ValidatorCandidate, Validators, elect_validators};
-use paralith_consensus_api::{address, registry};
+use paralith_consensus_api::{address, light, registry};
 use paralith_types::{Address, Amount, Epoch};
 
 use crate::{Document, GenesisError};
 
 impl Document {
+    /// Longest step of a light client on this chain, in blocks: at most [`light::MAX_STEP`], and at
+    /// most half the debonding time. Validators of the header that the client trusts still have
+    /// stake that can be slashed when they sign the header at the other end of the step, so that to
+    /// lead the client astray costs them.
+    #[must_use]
+    pub fn longest_light_step(&self) -> u64 {
+        light::MAX_STEP.min(debonding_blocks(&self.genesis.params).div_euclid(2))
+    }
+
     /// The validators that the chain begins with, sorted by consensus key: those that the application
     /// gives for a document that it accepts. It refuses a document whose stake does not cover its
     /// registrations, so every validator node of an accepted one is a candidate.
@@ -47,4 +57,9 @@ impl Document {
         }
         Ok(validators)
     }
+}
+
+/// The shortest time that debonding takes, in blocks.
+pub(crate) fn debonding_blocks(params: &Params) -> u64 {
+    params.staking.debonding_epochs.saturating_mul(params.beacon.shortest_epoch_blocks())
 }

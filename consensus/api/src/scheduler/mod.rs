@@ -11,4 +11,4 @@ pub use election::{ValidatorCandidate, elect_validators};
 pub use error::Error;
 pub use event::{CommitteeElected, ValidatorsElected};
 pub use params::Params;
-pub use types::{Committee, Validator, Validators};
+pub use types::{Committee, CommitteeTerm, TermMember, Validator, ValidatorAlarm, Validators};

@@ -8,7 +8,7 @@ use paralith_consensus_api::registry::{
 
 use super::{account_of, entity_claim, invalid, node, refuse_signer, runtime, state};
 use crate::context::Context;
-use crate::{keymanager, roothash, staking};
+use crate::staking;
 
 /// Registers the signer as an entity, or changes which nodes it answers for. A node that it no
 /// longer lists counts until it expires, and cannot renew.
@@ -40,21 +40,24 @@ pub(crate) fn register_node(ctx: &mut Context<'_>, body: &RegisterNode) -> Resul
     node::admit(ctx, body, &chain_context)
 }
 
-/// Registers a runtime of the signer's entity, or changes it from the next epoch on.
-pub(crate) fn register_runtime(ctx: &mut Context<'_>, body: &RegisterRuntime) -> Result<(), Error> {
+/// Registers a runtime of the signer's entity, or changes it from a later epoch on. Whether it is new.
+pub(crate) fn register_runtime(
+    ctx: &mut Context<'_>,
+    body: &RegisterRuntime,
+) -> Result<bool, Error> {
     let gas = state::params(ctx)?.gas_register_runtime;
     ctx.charge(gas)?;
     let limits = roothash_params(ctx)?;
     match state::runtime(ctx, &body.runtime.id)? {
         Some(known) => {
             let signer = ctx.signer()?.key;
-            runtime::change(ctx, &signer, &known, &body.runtime, &limits)
+            runtime::change(ctx, &signer, &known, &body.runtime, &limits)?;
+            Ok(false)
         }
         None => {
             refuse_signer(&body.runtime.entity_id, &ctx.signer()?.key)?;
             runtime::admit(ctx, &body.runtime, &limits)?;
-            roothash::on_runtime_registered(ctx, &body.runtime)?;
-            keymanager::on_runtime_registered(ctx, &body.runtime)
+            Ok(true)
         }
     }
 }

@@ -9,15 +9,15 @@ use proptest::prelude::*;
 use crate::support::*;
 
 /// The first validators, sorted by key, by the application and by the document.
-fn both(builder: Builder) -> (Vec<([u8; 32], u64)>, Vec<([u8; 32], u64)>) {
+fn both(builder: Builder) -> [Vec<([u8; 32], u64)>; 2] {
     let document = builder.build().unwrap();
     let mut app = App::open(Kv::memory()).unwrap();
     let (updates, _) = app.init_chain(&document.genesis, document.hash().unwrap()).unwrap();
     let by_document = document.first_validators().unwrap().validators;
-    (
+    [
         updates.into_iter().map(|update| (update.consensus_key.0, update.power)).collect(),
         by_document.into_iter().map(|one| (one.consensus_key.0, one.power)).collect(),
-    )
+    ]
 }
 
 proptest! {
@@ -44,7 +44,7 @@ proptest! {
                 all = all.validator(public(entity), &keys, &[]);
             }
         }
-        let (by_app, by_document) = both(all);
+        let [by_app, by_document] = both(all);
         prop_assert!(!by_app.is_empty());
         prop_assert_eq!(by_app, by_document);
     }

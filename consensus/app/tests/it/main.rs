@@ -9,3 +9,5 @@ mod registry;
 mod staking;
 mod support;
 mod tee;
+mod validators;
+mod value;
