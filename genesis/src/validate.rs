@@ -7,6 +7,7 @@ use paralith_consensus_api::registry::{ROLE_VALIDATOR, RuntimeKind};
 use paralith_consensus_api::{address, registry};
 use paralith_types::{Amount, PublicKey, RuntimeId};
 
+use crate::validators::debonding_blocks;
 use crate::{Document, GenesisError};
 
 type Result = std::result::Result<(), GenesisError>;
@@ -86,6 +87,24 @@ fn params(genesis: &Genesis) -> Result {
             params.registry.max_node_expiration_epochs >= 1,
             "registry.max_node_expiration_epochs",
             "lets no node register",
+            "set it to 1 at least",
+        ),
+        (
+            debonding_blocks(params) >= 2,
+            "staking.debonding_epochs",
+            "leaves light clients no step in which validators have something to lose",
+            "set it to 1 at least",
+        ),
+        (
+            params.staking.slash_reward_percent <= 100,
+            "staking.slash_reward_percent",
+            "is more than all",
+            "set it to 100 at most",
+        ),
+        (
+            params.consensus.min_transact_balance > Amount::ZERO,
+            "consensus.min_transact_balance",
+            "lets accounts without any balance fill blocks",
             "set it to 1 at least",
         ),
         (
@@ -243,6 +262,12 @@ fn check_runtime(path: &str, runtime: &registry::Runtime) -> Result {
             "executor.allowed_stragglers",
             "are not fewer than the workers",
             "lower them or raise executor.workers",
+        ),
+        (
+            !compute || (1..=runtime.batching.max_batch_gas).contains(&runtime.max_tx_gas),
+            "max_tx_gas",
+            "is not between 1 and batching.max_batch_gas",
+            "set it to what one transaction may use",
         ),
         (
             staking.reward_incorrect_results_percent <= 100

@@ -154,10 +154,17 @@ impl Shape {
             key_manager: confidential.then(|| runtime_id(KEY_MANAGER)),
             tee: confidential.then(tee_policy),
             init_argument,
+            min_gas_price: Amount::ZERO,
+            max_tx_gas: self.max_tx_gas(),
             executor: self.executor.clone(),
             batching: self.batching.clone(),
             staking: staking_rules(),
         }
+    }
+
+    /// A tenth of a batch's gas: no transaction takes a batch for itself.
+    fn max_tx_gas(&self) -> u64 {
+        self.batching.max_batch_gas.div_ceil(10)
     }
 
     /// The network of this shape.
@@ -252,6 +259,8 @@ impl Shape {
                 max_age_blocks: ATTESTATION_AGE_BLOCKS,
             }),
             init_argument: Vec::new(),
+            min_gas_price: Amount::ZERO,
+            max_tx_gas: self.max_tx_gas(),
             executor: self.executor.clone(),
             batching: self.batching.clone(),
             staking: staking_rules(),

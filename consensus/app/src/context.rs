@@ -121,6 +121,11 @@ impl<'a> Context<'a> {
         Ok(self.gas.charge(gas)?)
     }
 
+    /// The state that the running step reads.
+    pub(crate) fn state(&self) -> &dyn StateRead {
+        &self.state
+    }
+
     /// The value under a key.
     pub fn get<T: Canonical>(&self, key: &[u8]) -> Result<Option<T>, Error> {
         query::read(&self.state, key)

@@ -90,6 +90,24 @@ message! {
         expiration_processed: bool,
         /// Electable in epochs after this one; none until the first epoch after registration.
         election_eligible_after: Option<u64>,
+        /// The last epoch in which it is in no election because it misbehaved.
+        frozen_until: Option<u64>,
+    }
+}
+
+message! {
+    /// Who answers for what a consensus key signs. It is kept by the key's address in CometBFT as long
+    /// as evidence may come, whatever key or entity its node registers with meanwhile.
+    ConsensusKeyOwner = pb::registry::v1::ConsensusKeyOwner {
+        /// The node.
+        node_id: PublicKey,
+        /// The entity whose stake is slashed.
+        entity_id: PublicKey,
+        /// The last epoch in which they answer, and in which nobody else may register the key.
+        until: Epoch,
+        /// Heights of the offences that were punished, sorted: each costs once, however many
+        /// contradicting votes there are of it.
+        punished: Vec<Height>,
     }
 }
 
@@ -203,6 +221,10 @@ message! {
         /// Given to the guest's `init`.
         #[serde(with = "paralith_types::hex_bytes")]
         init_argument: Vec<u8>,
+        /// Least fee for a unit of gas limit, in base units of the fee that the runtime charges.
+        min_gas_price: Amount,
+        /// Highest gas limit of one transaction; 1 to `batching.max_batch_gas` in compute runtimes.
+        max_tx_gas: u64,
     }
     nested {
         /// Rules of its rounds.
@@ -215,7 +237,19 @@ message! {
 }
 
 message! {
-    /// The newest blob that a node had included.
+    /// A change of a runtime that waits for its epoch.
+    RuntimeChange = pb::registry::v1::RuntimeChange {
+        /// It takes effect when this epoch begins, before its elections.
+        epoch: Epoch,
+    }
+    nested {
+        /// The runtime as it will be.
+        runtime: Runtime,
+    }
+}
+
+message! {
+    /// The newest blob that a node had included for a runtime.
     Freshness = pb::registry::v1::Freshness {
         /// The blob.
         blob: Hash,

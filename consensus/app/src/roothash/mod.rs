@@ -93,6 +93,7 @@ pub(crate) fn on_committees_changed(ctx: &mut Context<'_>) -> Result<(), Error> 
     for runtime in registry::runtimes(ctx)? {
         if let Some(chain) = state::runtime_state(ctx, &runtime.id)? {
             state::forget_evidence(ctx, &runtime.id, chain.last_block.round, max_age)?;
+            scheduler::forget_terms(ctx, &runtime.id, chain.last_block.round.minus(max_age))?;
             begin_epoch(ctx, &runtime, chain)?;
         }
     }
@@ -116,12 +117,14 @@ fn begin_epoch(
             let header = blocks::empty(ctx, &chain, HeaderType::EpochTransition);
             blocks::append(ctx, &mut chain, header, blocks::Judged::default())?;
             chain.suspended = false;
+            scheduler::begin_term(ctx, runtime, chain.last_block.round.next(), Some(&committee))?;
             round::begin(&mut chain, runtime, &committee)?;
         }
         None if !chain.suspended => {
             let header = blocks::empty(ctx, &chain, HeaderType::Suspended);
             blocks::append(ctx, &mut chain, header, blocks::Judged::default())?;
             chain.suspended = true;
+            scheduler::begin_term(ctx, runtime, chain.last_block.round.next(), None)?;
         }
         None => {}
     }

@@ -45,6 +45,8 @@ fn runtime(id: RuntimeId) -> Runtime {
         key_manager: compute.then_some(KM),
         tee: Some(TeePolicy { measurements: vec![Hash([1; 32])], max_age_blocks: 50 }),
         init_argument: vec![],
+        min_gas_price: Amount(0),
+        max_tx_gas: 1,
         executor: Executor {
             workers: 1,
             backups: 1,

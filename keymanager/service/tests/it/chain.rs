@@ -218,6 +218,8 @@ fn runtime(id: RuntimeId) -> Runtime {
         key_manager: compute.then_some(KM),
         tee: Some(TeePolicy { measurements: vec![measurement], max_age_blocks: 1000 }),
         init_argument: vec![],
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000,
         executor: Executor {
             workers: 1,
             backups: 1,

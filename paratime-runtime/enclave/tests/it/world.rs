@@ -150,6 +150,8 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
         key_manager: confidential.then_some(KEY_MANAGER),
         tee: confidential.then_some(TeePolicy { measurements, max_age_blocks: 1000 }),
         init_argument: b"argument".to_vec(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000_000,
         executor: Executor {
             workers: 2,
             backups: 0,
@@ -339,7 +341,7 @@ impl World {
         let mut changes = Changes::new();
         let blob = Hash::try_from(blob.as_slice()).unwrap();
         let freshness = Freshness { blob, height: Height(self.chain.height() + 1) };
-        set(&mut changes, registry::keys::freshness(&enclave.node.public()), &freshness);
+        set(&mut changes, registry::keys::freshness(&enclave.node.public(), &RUNTIME), &freshness);
         let height = self.chain.commit(changes);
         enclave.call(Call::ConfirmFreshness(pb::ConfirmFreshness { height })).map(|_| ())
     }

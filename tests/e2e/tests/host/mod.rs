@@ -270,7 +270,9 @@ impl Host {
         let (told, client) = (|error: NodeError| error.to_string(), self.side.client());
         let height = self.chain.height().map_err(told)?;
         self.call(Call::Sync(pb::Sync { height })).await.map_err(|e| format!("{e:?}"))?;
-        prove_freshness(&self.chain, &self.node_id(), client, height).await.map_err(told)?;
+        prove_freshness(&self.chain, &self.node_id(), &self.runtime.id, client, height)
+            .await
+            .map_err(told)?;
         let (chain, links, services) = (&*self.chain, &*self.links, &*self.services);
         let source = KeySource { node: self.node_id(), chain, links, services };
         source.fetch(&self.runtime.id, client, epoch).await.map_err(told)?;

@@ -122,6 +122,8 @@ fn compute(paratime: &ParaTime) -> Runtime {
         key_manager: confidential.then_some(KEY_MANAGER),
         tee: confidential.then_some(TeePolicy { measurements, max_age_blocks: 1000 }),
         init_argument: init_argument(&paratime.name),
+        min_gas_price: Amount(0),
+        max_tx_gas: 10_000_000_000,
         executor: Executor {
             workers: 2,
             backups: 2,

@@ -336,6 +336,8 @@ fn runtime() -> Runtime {
         key_manager: None,
         tee: Some(TeePolicy { measurements: vec![ENCLAVE, OLD_ENCLAVE], max_age_blocks: 1000 }),
         init_argument: Vec::new(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 0,
         executor: Executor {
             workers: 0,
             backups: 0,

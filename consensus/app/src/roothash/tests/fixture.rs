@@ -98,13 +98,22 @@ impl Net {
         Self::with(|_| {})
     }
 
+    /// All of what is slashed is paid as rewards, so that every division shows.
     pub(super) fn with(change: impl FnOnce(&mut Runtime)) -> Self {
+        Self::rewarding(100, change)
+    }
+
+    /// At most `percent` of what is slashed is paid as rewards.
+    pub(super) fn rewarding(percent: u32, change: impl FnOnce(&mut Runtime)) -> Self {
         let mut runtime = runtime();
         change(&mut runtime);
+        let mut token_params = paralith_genesis::development_params(Hash([1; 32])).staking;
+        token_params.slash_reward_percent = percent;
         let tree = Tree::new(Kv::memory(), b"test");
         let mut net = Self { tree, height: 8, root: Hash::ZERO };
         net.run(|ctx| {
             ctx.set(keys::params(), &params());
+            ctx.set(staking::keys::params(), &token_params);
             ctx.set(registry::keys::runtime(&RUNTIME), &runtime);
             for node in WORKERS.into_iter().chain(BACKUPS).chain([6]) {
                 let id = node_key(node).public();
@@ -112,6 +121,8 @@ impl Net {
                 let active = SharePool { balance: Amount(STAKE), total_shares: Amount(STAKE) };
                 let account = Account { active, ..Account::default() };
                 ctx.set(staking::keys::account(&entity(node)), &account);
+                let own = staking::Delegation { shares: Amount(STAKE) };
+                ctx.set(staking::keys::delegation(&entity(node), &entity(node)), &own);
             }
             let user = Account { balance: Amount(USER_BALANCE), ..Account::default() };
             ctx.set(staking::keys::account(&net_user()), &user);
@@ -376,6 +387,8 @@ pub(super) fn runtime() -> Runtime {
         key_manager: None,
         tee: None,
         init_argument: Vec::new(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000,
         executor: Executor {
             workers: 3,
             backups: 3,

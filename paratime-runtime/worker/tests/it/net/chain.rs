@@ -161,6 +161,8 @@ fn runtime(setup: &Setup) -> Runtime {
         key_manager: None,
         tee: None,
         init_argument: Vec::new(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000,
         executor: Executor {
             workers: setup.workers.len() as u32,
             backups: setup.backups.len() as u32,
