@@ -1,7 +1,6 @@
 //! `paralith completions` and `paralith man`: what a package installs beside the program.
 
-use std::io::Write;
-use std::path::Path;
+use std::io::Write as _;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -27,25 +26,8 @@ fn completions_of(shell: Shell) -> Vec<u8> {
 pub fn man(args: &ManArgs) -> Result<(), NodeError> {
     let folder = &args.folder;
     std::fs::create_dir_all(folder).map_err(|e| NodeError::io(folder.display().to_string(), &e))?;
-    let mut command = Cli::command();
-    command.build();
-    write_pages(&command, NAME, folder)
-}
-
-fn write_pages(command: &clap::Command, name: &str, folder: &Path) -> Result<(), NodeError> {
-    let file = folder.join(format!("{name}.1"));
-    let failed = |e: std::io::Error| NodeError::io(file.display().to_string(), &e);
-    let mut page = Vec::new();
-    // The page's name is that of the whole command: `paralith-keys-new`.
-    let titled = command.clone().name(name.to_string()).display_name(name.to_string());
-    clap_mangen::Man::new(titled).render(&mut page).map_err(failed)?;
-    std::fs::write(&file, page).map_err(failed)?;
-    for sub in command.get_subcommands() {
-        if !sub.is_hide_set() && sub.get_name() != "help" {
-            write_pages(sub, &format!("{name}-{}", sub.get_name()), folder)?;
-        }
-    }
-    Ok(())
+    clap_mangen::generate_to(Cli::command(), folder)
+        .map_err(|e| NodeError::io(folder.display().to_string(), &e))
 }
 
 #[cfg(test)]
