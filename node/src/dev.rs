@@ -1,7 +1,7 @@
 //! `paralith dev`: a whole chain in one process.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use paralith_consensus_engine::{
 };
 use paralith_consensus_light::chain::ConsensusKey;
 use paralith_genesis::GenesisTime;
-use paralith_storage::{Kv, KvOptions};
+use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
 
 use crate::assemble::{Parts, assemble};
@@ -27,6 +27,7 @@ use crate::links::Neighbours;
 use crate::network::{Network, Shape};
 use crate::rpc;
 use crate::state::NodeState;
+use crate::store;
 use crate::trusted::Placement;
 
 /// How often a block is made when nothing happens.
@@ -93,11 +94,7 @@ impl DevChain {
     pub async fn start(args: &DevArgs, home: Option<&Path>) -> Result<Self, NodeError> {
         let network = network(args, home)?;
         let kv = match home {
-            Some(home) => {
-                Kv::open(&home.join("store"), KvOptions { compression: true }).map_err(|e| {
-                    NodeError::Io { what: home.display().to_string(), reason: e.to_string() }
-                })?
-            }
+            Some(home) => store::open(&home.join("store"), true)?,
             None => Kv::memory(),
         };
         let stop = CancellationToken::new();
@@ -269,15 +266,7 @@ pub(crate) fn byzantine_of(given: &[String], name: &str) -> Result<Option<String
 fn member_store(home: Option<&Path>, name: &str) -> Result<Kv, NodeError> {
     match home {
         None => Ok(Kv::memory()),
-        Some(home) => {
-            let folder: PathBuf = home.join(name).join("store");
-            std::fs::create_dir_all(&folder)
-                .map_err(|e| NodeError::io(folder.display().to_string(), &e))?;
-            Kv::open(&folder, KvOptions { compression: true }).map_err(|e| NodeError::Io {
-                what: folder.display().to_string(),
-                reason: e.to_string(),
-            })
-        }
+        Some(home) => store::open(&home.join(name).join("store"), true),
     }
 }
 

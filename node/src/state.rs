@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paralith_runtime_worker::WorkerHandle;
-use paralith_storage::{Column, Kv, WriteBatch};
+use paralith_storage::{Column, Durability, Kv, WriteBatch};
 use paralith_types::{CodeId, PublicKey, RuntimeId};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -72,7 +72,7 @@ impl CodeStore {
         let id = paralith_runtime_vm::code_id(module);
         let mut batch = WriteBatch::new();
         batch.put(Column::Blocks, [CODE_PREFIX, id.as_bytes()].concat(), module);
-        self.kv.write(batch, true).map_err(|e| NodeError::internal(&e))?;
+        self.kv.write(batch, Durability::Synced).map_err(|e| NodeError::internal(&e))?;
         Ok(id)
     }
 }

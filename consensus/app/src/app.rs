@@ -12,7 +12,7 @@ use paralith_consensus_api::genesis::Genesis;
 use paralith_consensus_api::{Error, consensus};
 use paralith_crypto::merkle::merkle_root;
 use paralith_proto::Canonical;
-use paralith_storage::{Column, Kv, Prepared, Snapshot, StateRead, Tree, WriteBatch};
+use paralith_storage::{Column, Durability, Kv, Prepared, Snapshot, StateRead, Tree, WriteBatch};
 use paralith_types::{ChainContext, Hash, Height};
 
 use crate::base::Base;
@@ -223,7 +223,7 @@ impl App {
             batch.put(Column::Blocks, events::key(info.height), events::join(&events));
         }
         batch.append(extra);
-        self.tree.commit(prepared, batch, true)?;
+        self.tree.commit(prepared, batch, Durability::Synced)?;
 
         self.committed = info;
         self.base = Base::Committed(Snapshot::new(self.tree.clone(), Some(info.height.0)));

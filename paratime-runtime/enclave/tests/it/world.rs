@@ -23,7 +23,7 @@ use paralith_proto::{Canonical, Wire};
 use paralith_runtime_enclave::TrustedRuntime;
 use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
-use paralith_storage::{Changes, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
 use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
 use pb::host_call::Kind as Call;
@@ -415,7 +415,7 @@ impl World {
         let base = self.state.latest().unwrap().map(|(version, _)| version);
         let prepared = self.state.prepare(base, results.round.0, &changes).unwrap();
         assert_eq!(prepared.root(), results.state_root, "the write log leads to the signed root");
-        self.state.commit(prepared, WriteBatch::new(), false).unwrap();
+        self.state.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
         let header = Header {
             round: results.round,
             header_type: HeaderType::Normal,

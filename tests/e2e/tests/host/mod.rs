@@ -45,7 +45,7 @@ use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::{Body, Call as UserCall};
 use paralith_runtime_worker::round::{Situation, config_of};
 use paralith_runtime_worker::{HostStore, Links as _};
-use paralith_storage::{Changes, Kv, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Recorder, pb};
 use paralith_types::{Epoch, Hash, Height, PublicKey, Round};
 use pb::host_call::Kind as Call;
@@ -478,7 +478,7 @@ fn commit(tree: &Tree, round: u64, changes: &Changes) -> Hash {
     let base = tree.latest().unwrap().map(|(version, _)| version);
     let prepared = tree.prepare(base, round, changes).unwrap();
     let root = prepared.root();
-    tree.commit(prepared, WriteBatch::new(), false).unwrap();
+    tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
     root
 }
 

@@ -15,7 +15,7 @@ use paralith_consensus_api::tx::Body;
 use paralith_consensus_api::{Error, address, beacon, registry};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
-use paralith_storage::{Kv, Snapshot, Tree, WriteBatch};
+use paralith_storage::{Durability, Kv, Snapshot, Tree, WriteBatch};
 use paralith_types::{
     Amount, ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey,
 };
@@ -135,7 +135,7 @@ impl Net {
         let events = ctx.take_events();
         let changes = ctx.into_changes();
         let prepared = self.tree.prepare(latest, self.height, &changes).unwrap();
-        self.tree.commit(prepared, WriteBatch::new(), false).unwrap();
+        self.tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
         (result, events.iter().map(|event| EventKind::from_event(event).unwrap()).collect())
     }
 

@@ -14,7 +14,7 @@ use paralith_consensus_api::tx::Body;
 use paralith_consensus_api::{Error, address, beacon, registry, scheduler, staking};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
-use paralith_storage::{Kv, Snapshot, Tree, WriteBatch};
+use paralith_storage::{Durability, Kv, Snapshot, Tree, WriteBatch};
 use paralith_types::{
     Address, Amount, ChainContext, CodeId, Epoch, Hash, Height, PublicKey, Round, RuntimeId,
 };
@@ -148,7 +148,7 @@ impl Net {
         let changes = ctx.into_changes();
         let prepared = self.tree.prepare(latest, self.height, &changes).unwrap();
         self.root = prepared.root();
-        self.tree.commit(prepared, WriteBatch::new(), false).unwrap();
+        self.tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
         (result, events)
     }
 
