@@ -127,23 +127,25 @@ impl Ballot<'_> {
 
     /// "disputed, over backups at lead".
     pub(crate) fn resolve(&self, late: bool) -> Decision {
-        let m = self.committee.backup_count();
-        let backups = self.backups();
-
-        let b = backups.best().map_or(0, |(_, votes)| votes);
-        let left = m.saturating_sub(backups.cast());
-
-        if let Some(result) = backups.at_least(self.majority()) {
+        if let Some(result) = self.backups_majority() {
             return if result == self.scheduler.result {
                 self.finalise()
             } else {
                 Decision::Fail(FailReason::LyingScheduler)
             };
         }
-        if b.saturating_add(left) < self.majority() || late {
+        if !self.majority_is_open() || late {
             return Decision::Fail(FailReason::NoMajority);
         }
         Decision::Wait
+    }
+
+    /// Whether the backups that have not voted could still make a majority: b + left >= m/2 + 1.
+    pub(crate) fn majority_is_open(&self) -> bool {
+        let backups = self.backups();
+        let b = backups.best().map_or(0, |(_, votes)| votes);
+        let left = self.committee.backup_count().saturating_sub(backups.cast());
+        b.saturating_add(left) >= self.majority()
     }
 
     /// The result that more than half of the backups voted for.
