@@ -61,7 +61,8 @@ message! {
         /// Its hash.
         header_hash: Hash,
         /// Why the round failed: 0 it did not, 1 lying scheduler, 2 no majority, 3 all ranks void,
-        /// 4 the results name other incoming messages than the queue's.
+        /// 4 the results name other incoming messages than the queue's, 5 they take more results of
+        /// own messages than wait or emit more messages than the queue has room for.
         fail_reason: u32,
         /// Who was right, sorted.
         good: Vec<PublicKey>,

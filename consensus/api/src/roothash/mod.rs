@@ -26,5 +26,6 @@ pub use tx::{
 };
 pub use types::{
     FailedRounds, Header, HeaderType, IncomingMessage, IncomingMessages, IncomingQueue,
-    MessageResult, MessageResults, PendingResult, RoundRoots, RuntimeState,
+    MessageResult, PendingResult, PendingResults, QueuedResult, ResultQueue, RoundRoots,
+    RuntimeState,
 };

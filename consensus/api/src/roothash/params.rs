@@ -23,5 +23,11 @@ message! {
         gas_evidence: u64,
         /// Gas of a message to a runtime.
         gas_submit_message: u64,
+        /// Most bytes of data in one message to a runtime.
+        max_in_message_bytes: u32,
+        /// Most bytes of all messages that wait for one runtime, encoded.
+        max_in_queue_bytes: u64,
+        /// Most results of one runtime's own messages that wait until a round takes them.
+        max_queued_results: u32,
     }
 }

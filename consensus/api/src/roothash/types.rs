@@ -120,6 +120,37 @@ message! {
 }
 
 message! {
+    /// The results that votes of the running round refer to, in one value: a round then costs the
+    /// same however many rounds there were before it.
+    #[derive(Default)]
+    PendingResults = pb::roothash::v1::PendingResults {
+        /// Sorted by the hash of the results, each once.
+        results: Vec<PendingResult>,
+    }
+}
+
+impl PendingResults {
+    /// The result with this hash.
+    pub fn get(&self, hash: &Hash) -> Option<&PendingResult> {
+        let place = self.results.binary_search_by_key(hash, |one| one.results.hash()).ok()?;
+        self.results.get(place)
+    }
+
+    /// Keeps a result, and replaces the one with the same hash.
+    pub fn insert(&mut self, pending: PendingResult) {
+        let hash = pending.results.hash();
+        match self.results.binary_search_by_key(&hash, |one| one.results.hash()) {
+            Ok(place) => {
+                if let Some(known) = self.results.get_mut(place) {
+                    *known = pending;
+                }
+            }
+            Err(place) => self.results.insert(place, pending),
+        }
+    }
+}
+
+message! {
     /// Roots of a normal round.
     RoundRoots = pb::roothash::v1::RoundRoots {
         /// Of the state.
@@ -142,12 +173,36 @@ message! {
 }
 
 message! {
-    /// What became of the messages of a normal round; the next round reads it.
-    MessageResults = pb::roothash::v1::MessageResults {
-        /// The round that emitted them.
+    /// The result of a runtime's own message, until a round takes it.
+    QueuedResult = pb::roothash::v1::QueuedResult {
+        /// The round that emitted the message.
         round: Round,
-        /// In their order.
-        results: Vec<MessageResult>,
+    }
+    nested {
+        /// What became of the message.
+        result: MessageResult,
+    }
+}
+
+message! {
+    /// The results of a runtime's own messages that no round has taken yet.
+    ///
+    /// A final round with results takes [`ResultsHeader::results_taken`] of them from the front and
+    /// adds those of its own messages at the end. No other event changes the queue.
+    #[derive(Default)]
+    ResultQueue = pb::roothash::v1::ResultQueue {
+        /// Oldest first; of one round, in the order of its messages.
+        results: Vec<QueuedResult>,
+    }
+}
+
+impl ResultQueue {
+    /// How many messages a round may emit that has taken `taken` results: every message has a
+    /// result, and the queue holds at most [`Params::max_queued_results`](super::Params).
+    pub fn messages_allowed(&self, max_messages: u32, max_queued_results: u32, taken: u32) -> u32 {
+        let queued = u32::try_from(self.results.len()).unwrap_or(u32::MAX);
+        let left = queued.saturating_sub(taken);
+        max_messages.min(max_queued_results.saturating_sub(left))
     }
 }
 
@@ -186,5 +241,21 @@ message! {
         size: u32,
         /// The number of the next.
         next_id: u64,
+        /// Bytes of all that wait, each as [`IncomingMessage::size`] says.
+        bytes: u64,
+    }
+}
+
+impl IncomingQueue {
+    /// The number of the oldest message that waits, if one does.
+    pub fn first_id(&self) -> u64 {
+        self.next_id.saturating_sub(u64::from(self.size))
+    }
+}
+
+impl IncomingMessage {
+    /// How many bytes it counts in its queue: those of its encoding.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.encode().len()).unwrap_or(u64::MAX)
     }
 }

@@ -106,7 +106,7 @@ fn begin_epoch(
     mut chain: RuntimeState,
 ) -> Result<(), Error> {
     state::disarm(ctx, &mut chain);
-    state::clear_touched(ctx, &runtime.id);
+    ctx.clear_due(&runtime.id);
     state::clear_pending(ctx, &runtime.id)?;
     chain.pool = None;
     chain.skipped.clear();

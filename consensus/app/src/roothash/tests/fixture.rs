@@ -277,6 +277,7 @@ impl Net {
             messages_hash: empty_hash(),
             in_messages_hash: empty_hash(),
             in_messages_count: 0,
+            results_taken: 0,
         }
     }
 
@@ -367,6 +368,9 @@ pub(super) fn params() -> Params {
         gas_vote: 10,
         gas_evidence: 50,
         gas_submit_message: 20,
+        max_in_message_bytes: 100,
+        max_in_queue_bytes: 400,
+        max_queued_results: 6,
     }
 }
 

@@ -138,6 +138,7 @@ fn results(value: u8) -> ResultsHeader {
         messages_hash: empty_hash(),
         in_messages_hash: empty_hash(),
         in_messages_count: 0,
+        results_taken: 0,
     }
 }
 
