@@ -317,6 +317,7 @@ fn policies(genesis: &Genesis) -> Result {
             return Err(GenesisError::field(format!("{path}.id"), problem, remedy));
         }
         let sorted = policy.measurements.is_sorted_by(|a, b| a < b)
+            && policy.nodes.is_sorted_by(|a, b| a < b)
             && policy.runtimes.is_sorted_by(|a, b| a.runtime_id < b.runtime_id)
             && policy.runtimes.iter().all(|r| r.measurements.is_sorted_by(|a, b| a < b));
         if !sorted {

@@ -70,6 +70,7 @@ kinds! {
     EscrowTaken(staking::EscrowTaken) = "staking.EscrowTaken",
     EvidenceAccepted(roothash::EvidenceAccepted) = "roothash.EvidenceAccepted",
     InMessageProcessed(roothash::InMessageProcessed) = "roothash.InMessageProcessed",
+    LivenessFailed(roothash::LivenessFailed) = "roothash.LivenessFailed",
     MasterSecretPublished(keymanager::MasterSecretPublished) = "keymanager.MasterSecretPublished",
     MessageExecuted(roothash::MessageExecuted) = "roothash.MessageExecuted",
     NodeExpired(registry::NodeExpired) = "registry.NodeExpired",

@@ -1,9 +1,9 @@
 //! Events of ParaTimes.
 
 use paralith_proto::pb;
-use paralith_types::{Address, Hash, PublicKey, Round, RuntimeId};
+use paralith_types::{Address, Amount, Hash, PublicKey, Round, RuntimeId};
 
-use super::types::{HeaderType, MessageResult};
+use super::types::{HeaderType, MessageResult, Standing};
 use crate::message::message;
 
 message! {
@@ -100,6 +100,22 @@ message! {
     nested {
         /// What became of it.
         result: MessageResult,
+    }
+}
+
+message! {
+    /// A member of a committee did too little in an epoch.
+    LivenessFailed = pb::roothash::v1::LivenessFailed {
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// The node.
+        node: PublicKey,
+        /// What its entity lost.
+        slashed: Amount,
+    }
+    nested {
+        /// Where the node stands now.
+        standing: Standing,
     }
 }
 

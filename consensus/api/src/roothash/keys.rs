@@ -50,6 +50,11 @@ pub fn evidence_of(runtime: &RuntimeId) -> Vec<u8> {
     key("roothash/evidence/", &[runtime.as_bytes()])
 }
 
+/// [`Standing`](super::Standing) of a node in a runtime; absent while it is a good one.
+pub fn standing(runtime: &RuntimeId, node: &PublicKey) -> Vec<u8> {
+    key("roothash/standing/", &[runtime.as_bytes(), node.as_bytes()])
+}
+
 /// Present while a runtime's timer is armed for a height.
 pub fn timer(height: u64, runtime: &RuntimeId) -> Vec<u8> {
     key("roothash/timer/", &[&height.to_be_bytes(), runtime.as_bytes()])

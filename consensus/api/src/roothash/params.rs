@@ -1,6 +1,7 @@
 //! Parameters of ParaTimes.
 
 use paralith_proto::pb;
+use paralith_types::Amount;
 
 use crate::message::message;
 
@@ -29,5 +30,12 @@ message! {
         max_in_queue_bytes: u64,
         /// Most results of one runtime's own messages that wait until a round takes them.
         max_queued_results: u32,
+        /// Epochs of a node in which it did too little before it is frozen and loses stake. 0 is
+        /// never.
+        max_liveness_failures: u32,
+        /// For how many epochs a frozen node may not be elected.
+        liveness_freeze_epochs: u64,
+        /// Stake that a frozen node's entity loses.
+        slash_liveness: Amount,
     }
 }

@@ -2,7 +2,7 @@
 
 use paralith_crypto::hash::{Domain, hash};
 use paralith_proto::{Canonical, pb};
-use paralith_types::{Address, Amount, Hash, Height, PublicKey, Round, RuntimeId};
+use paralith_types::{Address, Amount, Epoch, Hash, Height, PublicKey, Round, RuntimeId};
 
 use super::pool::Pool;
 use super::tx::{Message, ProposalHeader, ResultsHeader};
@@ -79,7 +79,7 @@ message! {
         /// Schedulers barred until the epoch ends, sorted. Those of the running round are fixed in
         /// it; who is added meanwhile is skipped from the next round on.
         skipped: Vec<PublicKey>,
-        /// Failed rounds in this epoch, sorted by node.
+        /// Missed proposals in this epoch, sorted by node.
         failed: Vec<FailedRounds>,
         /// I/O root of `last_normal_round`.
         io_root: Hash,
@@ -87,6 +87,8 @@ message! {
         wakeup: Option<u64>,
         /// Equivocators of the running round that lost stake already, sorted.
         slashed: Vec<PublicKey>,
+        /// What the members did in the rounds of this epoch, sorted by node.
+        records: Vec<MemberRecord>,
     }
     nested {
         /// The newest block.
@@ -95,7 +97,40 @@ message! {
 }
 
 message! {
-    /// How often a scheduler's rounds failed in this epoch.
+    /// What one member of the committee did in the rounds of this epoch.
+    MemberRecord = pb::roothash::v1::MemberRecord {
+        /// The member.
+        node: PublicKey,
+        /// Rounds in which it gave the right result.
+        live: u32,
+        /// Rounds in which it voted fail although others could execute.
+        failed: u32,
+        /// Rounds that waited for its vote in vain.
+        silent: u32,
+        /// Proposals of its own that became final.
+        finalised: u32,
+        /// Proposals of its own that failed or did not come.
+        missed: u32,
+    }
+}
+
+message! {
+    /// How a node has kept up with a runtime over the epochs. State has one only for nodes with
+    /// failures.
+    #[derive(Default)]
+    Standing = pb::roothash::v1::Standing {
+        /// Epochs in which it did too little; each good one takes one away.
+        failures: u32,
+        /// The first epoch in which it is elected like others again. Until then it is elected only
+        /// if there are too few others.
+        suspended_until: Epoch,
+        /// The first epoch in which it may be elected at all.
+        frozen_until: Epoch,
+    }
+}
+
+message! {
+    /// How many proposals of a scheduler were missed in this epoch.
     FailedRounds = pb::roothash::v1::FailedRounds {
         /// The scheduler.
         node: PublicKey,

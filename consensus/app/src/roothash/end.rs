@@ -2,14 +2,12 @@
 
 use discrepancy::{Outcome, ResultHash, Signer, Verdict};
 use paralith_consensus_api::Error;
-use paralith_consensus_api::roothash::{
-    DiscrepancyDetected, FailedRounds, HeaderType, RuntimeState,
-};
-use paralith_types::{Hash, PublicKey, RuntimeId};
+use paralith_consensus_api::roothash::{DiscrepancyDetected, HeaderType};
+use paralith_types::{Hash, RuntimeId};
 
 use super::blocks::{self, Judged};
 use super::round::{self, Running, damaged, keys};
-use super::{messages, slash, state};
+use super::{liveness, messages, slash, state};
 use crate::{Context, scheduler};
 
 /// Evaluates the rounds that the block touched, in the order of runtime ids, then those whose timer
@@ -71,6 +69,7 @@ fn finalise(ctx: &mut Context<'_>, mut running: Running, result: ResultHash) -> 
     let round = running.number();
     messages::settle(ctx, &id, round, taken, &pending.messages)?;
     let judged = judge(ctx, &running, &outcome, 0)?;
+    liveness::record(&mut running.chain, &outcome);
     let header = blocks::normal(ctx, &running.chain, &pending);
     blocks::append(ctx, &mut running.chain, header, judged)?;
     next_round(ctx, running)
@@ -82,9 +81,7 @@ fn fail(
     reason: u32,
     outcome: Outcome,
 ) -> Result<(), Error> {
-    for scheduler in &outcome.missed {
-        count_failure(&mut running.chain, round::key(*scheduler));
-    }
+    liveness::record(&mut running.chain, &outcome);
     let judged = judge(ctx, &running, &outcome, reason)?;
     let header = blocks::empty(ctx, &running.chain, HeaderType::RoundFailed);
     blocks::append(ctx, &mut running.chain, header, judged)?;
@@ -113,17 +110,6 @@ fn next_round(ctx: &mut Context<'_>, running: Running) -> Result<(), Error> {
     round::begin(&mut chain, &runtime, &committee)?;
     state::set_runtime_state(ctx, &chain);
     Ok(())
-}
-
-fn count_failure(chain: &mut RuntimeState, node: PublicKey) {
-    match chain.failed.binary_search_by_key(&node, |failed| failed.node) {
-        Ok(place) => {
-            if let Some(failed) = chain.failed.get_mut(place) {
-                failed.count = failed.count.saturating_add(1);
-            }
-        }
-        Err(place) => chain.failed.insert(place, FailedRounds { node, count: 1 }),
-    }
 }
 
 fn outcome(running: &Running) -> Result<Outcome, Error> {

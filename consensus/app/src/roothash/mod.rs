@@ -9,6 +9,7 @@
 //! * FINALISE makes a Normal block: messages from consensus leave the queue, messages to consensus
 //!   run as the runtime's account. FAIL makes a RoundFailed block with the same state root.
 //! * An equivocator loses stake once a round, as soon as it is found, whatever becomes of the round.
+//! * [`liveness`] counts who takes part, and suspends who does too little in an epoch.
 //! * A new epoch discards the running round: its results may name the old committee's inputs.
 //!
 //! The rules of the pool are those of the crate `discrepancy`; what they cost and pay is here.
@@ -18,6 +19,7 @@ mod commit;
 mod end;
 mod evidence;
 pub mod execute;
+pub(crate) mod liveness;
 mod messages;
 pub mod query;
 mod round;
@@ -81,6 +83,7 @@ pub(crate) fn on_runtime_registered(ctx: &mut Context<'_>, runtime: &Runtime) ->
             io_root: empty_hash(),
             wakeup: None,
             slashed: Vec::new(),
+            records: Vec::new(),
             last_block,
         },
     );
@@ -112,6 +115,7 @@ fn begin_epoch(
     chain.skipped.clear();
     chain.failed.clear();
     chain.slashed.clear();
+    chain.records.clear();
     match scheduler::committee(ctx, &runtime.id)? {
         Some(committee) => {
             let header = blocks::empty(ctx, &chain, HeaderType::EpochTransition);

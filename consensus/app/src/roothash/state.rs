@@ -3,7 +3,7 @@
 use paralith_consensus_api::Error;
 use paralith_consensus_api::roothash::{
     Header, IncomingMessage, IncomingQueue, Params, PendingResults, ResultQueue, RoundRoots,
-    RuntimeState, keys,
+    RuntimeState, Standing, keys,
 };
 use paralith_types::{PublicKey, Round, RuntimeId};
 
@@ -113,6 +113,28 @@ pub(super) fn set_result_queue(
         (false, _) => ctx.set(key, queue),
     }
     Ok(())
+}
+
+pub(super) fn standing(
+    ctx: &Context<'_>,
+    id: &RuntimeId,
+    node: &PublicKey,
+) -> Result<Standing, Error> {
+    Ok(ctx.get(&keys::standing(id, node))?.unwrap_or_default())
+}
+
+pub(super) fn set_standing(
+    ctx: &mut Context<'_>,
+    id: &RuntimeId,
+    node: &PublicKey,
+    standing: &Standing,
+) {
+    let key = keys::standing(id, node);
+    if *standing == Standing::default() {
+        ctx.remove(key);
+    } else {
+        ctx.set(key, standing);
+    }
 }
 
 pub(super) fn queue(ctx: &Context<'_>, id: &RuntimeId) -> Result<IncomingQueue, Error> {

@@ -160,6 +160,7 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
             max_messages: 4,
             max_in_messages: 2,
             max_failed_rounds: 3,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 4,
@@ -265,6 +266,7 @@ impl World {
             runtimes: vec![],
             max_epoch_secret_age: 1,
             rotation_epochs: 0,
+            nodes: Vec::new(),
         };
         let status = Status {
             id: KEY_MANAGER,
@@ -276,6 +278,7 @@ impl World {
             policy: Some(policy),
             next_policy: None,
             signing_key: None,
+            recipients: Vec::new(),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
         changes

@@ -1,7 +1,7 @@
 //! The stored form of a runtime with a running round is frozen.
 
 use paralith_consensus_api::roothash::{
-    FailedRounds, Header, HeaderType, Pool, PoolRank, PoolVote, RuntimeState,
+    FailedRounds, Header, HeaderType, MemberRecord, Pool, PoolRank, PoolVote, RuntimeState,
 };
 use paralith_proto::Canonical;
 use paralith_types::{Hash, Height, PublicKey, Round, RuntimeId};
@@ -38,6 +38,14 @@ fn state() -> RuntimeState {
         io_root: Hash([9; 32]),
         wakeup: Some(308),
         slashed: vec![PublicKey([6; 32])],
+        records: vec![MemberRecord {
+            node: PublicKey([15; 32]),
+            live: 3,
+            failed: 1,
+            silent: 2,
+            finalised: 4,
+            missed: 5,
+        }],
         last_block: Header {
             version: 1,
             runtime_id: RuntimeId([1; 32]),

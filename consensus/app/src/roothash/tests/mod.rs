@@ -1,10 +1,12 @@
 //! Rounds on a small chain: three workers, three backups, every entity with stake 1000.
 
+mod costs;
 mod epochs;
 mod evidence;
 mod fixture;
 mod golden;
 mod laws;
+mod liveness;
 mod messages;
 mod verdicts;
 mod votes;

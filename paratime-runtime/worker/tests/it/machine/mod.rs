@@ -80,6 +80,7 @@ fn situation() -> Situation {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 1,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 5,
