@@ -1,4 +1,4 @@
-//! What follows from the verdict: "what follows" in the protocol.
+//! What follows from the verdict: rules F1 to F4, L1 and L2 of docs/protocol/discrepancy.md.
 //!
 //! A `fail` and a missing vote are neither good nor bad; [`Outcome::failed`] and
 //! [`Outcome::silent`] name them, so that a chain can count who takes no part in rounds that others
@@ -35,6 +35,7 @@ impl Pool {
     /// What follows from the verdict, once there is one.
     pub fn outcome(&self) -> Option<Outcome> {
         let outcome = match self.closed? {
+            // F1
             Verdict::Finalise { rank, result, .. } => {
                 let (good, bad) = self.judge(result);
                 Outcome {
@@ -49,18 +50,21 @@ impl Pool {
                     silent: self.silent_workers(),
                 }
             }
+            // F2
             Verdict::Fail(FailReason::LyingScheduler) => {
                 let truth = self.ballot().and_then(|ballot| ballot.backups_majority());
                 let (good, bad) = truth.map(|truth| self.judge(truth)).unwrap_or_default();
                 let silent = self.silent_workers();
                 Outcome { good, bad, silent, ..self.nobody_judged(self.schedulers_of(self.lead)) }
             }
+            // F3
             Verdict::Fail(FailReason::NoMajority) => {
                 let silent: BTreeSet<Signer> =
                     self.silent_workers().into_iter().chain(self.silent_backups()).collect();
                 let silent = silent.into_iter().collect();
                 Outcome { silent, ..self.nobody_judged(self.schedulers_of(self.lead)) }
             }
+            // F4
             Verdict::Fail(FailReason::AllVoid) => {
                 let all: BTreeSet<Signer> = self.committee.schedulers().iter().copied().collect();
                 self.nobody_judged(all.into_iter().collect())

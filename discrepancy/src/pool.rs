@@ -1,7 +1,7 @@
 //! The state of a round, and how a vote and the end of a block change it.
 //!
-//! Rules are cited by the number they have in the protocol: V1 to V4 for "a vote arrives", E for
-//! "the block ends". Heights saturate: a chain that reaches 2^64 blocks may close its rounds early.
+//! Rules are cited by their ids in docs/protocol/discrepancy.md: V0 to V4 for "a vote arrives", E1 to
+//! E3 for "a block ends". Heights saturate: a chain that reaches 2^64 blocks may close its rounds early.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -226,7 +226,7 @@ impl Pool {
         self.closed.as_ref()
     }
 
-    /// What any vote must satisfy; nothing changes if it does not. Returns the rank's scheduler.
+    /// V0: what any vote must satisfy; nothing changes if it does not. Returns the rank's scheduler.
     fn admit(&self, vote: &Vote) -> Result<Signer, Ignored> {
         if self.closed.is_some() {
             return Err(Ignored::RoundClosed);
@@ -312,7 +312,7 @@ impl Pool {
         self.grace = None;
     }
 
-    /// E: takes the decision and applies it.
+    /// E1 to E3: takes the decision and applies it.
     fn conclude(&mut self, height: u64) -> Verdict {
         let late = self.late(height);
         match self.decide(height, late) {

@@ -1,4 +1,5 @@
 //! Key managers: policy, status, published encrypted secrets. No secret ever passes through here.
+//! Specification: docs/protocol/keymanager.md, "On chain".
 //!
 //! * A key manager's committee is not elected. At each epoch it is made of the live key-manager nodes
 //!   whose attested enclaves say that they hold every accepted generation and follow the policy, and
@@ -7,10 +8,10 @@
 //! * The keys that a node has registered when an epoch begins are its recipient keys of that epoch.
 //!   What it registers meanwhile is for the next one, so that an enclave can take a new encryption
 //!   key in each epoch and erase the old one.
-//! * A generation of the master secret is born in three steps: one enclave publishes it, encrypted to
-//!   all, for the next epoch; the others open it and register anew, saying so; the epoch begins, and
-//!   if enough of the committee said so, it is accepted. Else it is dropped, and a new one may be
-//!   published. Who does not hold an accepted generation leaves the committee until it does.
+//! * A generation of the master secret takes three steps: one enclave publishes it, encrypted to all,
+//!   for the next epoch; the others open it and register anew with its checksum; the epoch begins, and
+//!   if enough of the committee registered so, it is accepted. Else it is dropped, and a new one may be
+//!   published. A node that does not hold an accepted generation leaves the committee until it does.
 //! * An epoch's secret is published in the epoch before. The first one wins.
 //! * A policy takes effect with the next epoch; nodes register for it before.
 

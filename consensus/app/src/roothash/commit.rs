@@ -1,6 +1,7 @@
 //! Votes: what each must satisfy before the pool gets it.
 //!
-//! A vote that fails is told of and skipped; only a transaction of which nothing counts is refused.
+//! An invalid vote is skipped with a `VoteIgnored` event. The transaction fails only if no vote counts
+//! and no equivocator was found.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! ParaTime blocks: votes come in, verdicts come out, and who lied pays.
+//! ParaTime blocks: votes in, verdicts and their costs out. Specification: docs/protocol/roothash.md.
 //!
 //! * Each compute runtime has one chain of headers and, while it has a committee, one running round:
 //!   the one after its last block. A runtime without a committee is suspended.

@@ -195,3 +195,12 @@ fn a_node_whose_entitys_stake_does_not_cover_its_claims_is_no_member() {
     net.begin_epoch();
     assert_eq!(net.status().nodes, ids(&[0]));
 }
+
+#[test]
+fn recipients_have_one_frozen_form() {
+    use paralith_proto::Canonical;
+    let (node, rak) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    let recipient = Recipient { node, rak, rek: key(3) };
+    let field = |tag: u8, byte: u8| [&[tag, 32][..], &[byte; 32]].concat();
+    assert_eq!(recipient.encode(), [field(0x0a, 1), field(0x12, 2), field(0x1a, 3)].concat());
+}

@@ -5,6 +5,7 @@ mod epochs;
 mod evidence;
 mod fixture;
 mod golden;
+mod invariants;
 mod laws;
 mod liveness;
 mod messages;
