@@ -24,6 +24,7 @@ macro_rules! kinds {
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "kind", content = "body")]
         #[allow(missing_docs)]
+        #[allow(clippy::large_enum_variant, reason = "events are encoded at once, never kept in bulk")]
         pub enum EventKind {
             $(#[serde(rename = $kind)] $variant($type),)*
         }
