@@ -211,6 +211,7 @@ impl World {
             io_root: empty_hash(),
             wakeup: None,
             slashed: vec![],
+            records: Vec::new(),
         };
         let world = Self { chain, state, code, runtime, last };
         world.chain.commit(world.first_state());

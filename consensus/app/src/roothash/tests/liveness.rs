@@ -213,6 +213,6 @@ fn judging_an_epoch_without_a_rule_changes_nothing() {
         let absent = net.others(0)[0];
         round(&mut net, |node| (node != absent).then_some(1));
     }
-    let (result, events) = net.run(|ctx| judge_epoch(ctx));
+    let (result, events) = net.run(judge_epoch);
     assert!(result.is_ok() && events.is_empty());
 }

@@ -63,6 +63,7 @@ fn situation() -> Situation {
             io_root: empty_hash(),
             wakeup: None,
             slashed: Vec::new(),
+            records: Vec::new(),
             last_block: last_block(2),
         },
         skipped: Vec::new(),

@@ -367,6 +367,7 @@ impl Inner {
             io_root: empty_hash(),
             wakeup: self.pool.next_wakeup(),
             slashed: Vec::new(),
+            records: Vec::new(),
             last_block: self.last().clone(),
         };
         let epoch = EpochState {
