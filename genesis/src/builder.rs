@@ -258,6 +258,12 @@ pub fn development_params(seed: Hash) -> Params {
             gas_vote: 1000,
             gas_evidence: 1000,
             gas_submit_message: 1000,
+            max_in_message_bytes: 16 * 1024,
+            max_in_queue_bytes: 1024 * 1024,
+            max_queued_results: 1024,
+            max_liveness_failures: 3,
+            liveness_freeze_epochs: 20,
+            slash_liveness: Amount(100),
         },
         keymanager: keymanager::Params {
             gas_update_policy: 1000,

@@ -38,7 +38,7 @@ impl Document {
 
 fn params(genesis: &Genesis) -> Result {
     let params = &genesis.params;
-    let (beacon, scheduler) = (&params.beacon, &params.scheduler);
+    let (beacon, scheduler, roothash) = (&params.beacon, &params.scheduler, &params.roothash);
     let least_tx = 1024;
     for (fine, path, problem, remedy) in [
         (
@@ -106,6 +106,26 @@ fn params(genesis: &Genesis) -> Result {
             "consensus.min_transact_balance",
             "lets accounts without any balance fill blocks",
             "set it to 1 at least",
+        ),
+        (
+            // Twice: the encoding of a message has more than its data.
+            u64::from(roothash.max_in_message_bytes).saturating_mul(2)
+                <= roothash.max_in_queue_bytes,
+            "roothash.max_in_queue_bytes",
+            "is too small for a message of roothash.max_in_message_bytes",
+            "set it to twice max_in_message_bytes at least",
+        ),
+        (
+            roothash.max_in_queue_bytes <= MAX_QUEUE_BYTES,
+            "roothash.max_in_queue_bytes",
+            "is more than replicas can hold in memory",
+            "set it to 16777216 at most",
+        ),
+        (
+            roothash.max_queued_results >= roothash.max_runtime_messages,
+            "roothash.max_queued_results",
+            "is too small for the messages of one round",
+            "set it to max_runtime_messages at least",
         ),
         (
             params.keymanager.replication_percent <= 100,
@@ -297,6 +317,7 @@ fn policies(genesis: &Genesis) -> Result {
             return Err(GenesisError::field(format!("{path}.id"), problem, remedy));
         }
         let sorted = policy.measurements.is_sorted_by(|a, b| a < b)
+            && policy.nodes.is_sorted_by(|a, b| a < b)
             && policy.runtimes.is_sorted_by(|a, b| a.runtime_id < b.runtime_id)
             && policy.runtimes.iter().all(|r| r.measurements.is_sorted_by(|a, b| a < b));
         if !sorted {
@@ -320,6 +341,9 @@ fn out_of_order(path: String, what: String) -> GenesisError {
     let problem = format!("{what} is not after the one before it");
     GenesisError::field(path, problem, "sort the accounts by the bytes of the address, each once")
 }
+
+/// What a runtime's state and a replica's memory bear of waiting messages.
+const MAX_QUEUE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// With the dash and 40 digits of the hash, CometBFT's limit of 50 characters.
 const MAX_NAME_BYTES: usize = 9;

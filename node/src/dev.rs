@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use paralith_consensus_abci::Application;
 use paralith_consensus_api::keymanager::{Status as KmStatus, keys};
-use paralith_consensus_api::registry::{Batching, Executor};
+use paralith_consensus_api::registry::{Batching, Executor, Liveness};
 use paralith_consensus_engine::{
     CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, system_clock,
 };
@@ -76,6 +76,7 @@ pub fn shape(seed: u64) -> Shape {
             max_messages: 32,
             max_in_messages: 32,
             max_failed_rounds: 3,
+            liveness: Liveness::STANDARD,
         },
         batching: Batching {
             max_batch_size: 1000,

@@ -24,6 +24,7 @@ macro_rules! kinds {
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "kind", content = "body")]
         #[allow(missing_docs)]
+        #[allow(clippy::large_enum_variant, reason = "events are encoded at once, never kept in bulk")]
         pub enum EventKind {
             $(#[serde(rename = $kind)] $variant($type),)*
         }
@@ -70,6 +71,7 @@ kinds! {
     EscrowTaken(staking::EscrowTaken) = "staking.EscrowTaken",
     EvidenceAccepted(roothash::EvidenceAccepted) = "roothash.EvidenceAccepted",
     InMessageProcessed(roothash::InMessageProcessed) = "roothash.InMessageProcessed",
+    LivenessFailed(roothash::LivenessFailed) = "roothash.LivenessFailed",
     MasterSecretPublished(keymanager::MasterSecretPublished) = "keymanager.MasterSecretPublished",
     MessageExecuted(roothash::MessageExecuted) = "roothash.MessageExecuted",
     NodeExpired(registry::NodeExpired) = "registry.NodeExpired",

@@ -53,6 +53,7 @@ fn begin_block(ctx: &mut Context<'_>, block: &BlockInput) -> Result<(), Error> {
     // stake that it loses.
     misbehaviour::punish(ctx, &block.misbehaviour)?;
     if epoch_began {
+        roothash::liveness::judge_epoch(ctx)?;
         staking::epoch::pay_out(ctx)?;
         let validators = scheduler::validators(ctx)?;
         registry::epoch::begin(ctx, &validators)?;

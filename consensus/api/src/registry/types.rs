@@ -160,9 +160,34 @@ message! {
         max_messages: u32,
         /// Most messages from consensus in a round.
         max_in_messages: u32,
-        /// Failed rounds of one scheduler in one epoch before it is skipped.
+        /// Missed proposals of one scheduler in one epoch before it is skipped.
         max_failed_rounds: u32,
     }
+    nested {
+        /// What a member of the committee must do in an epoch.
+        liveness: Liveness,
+    }
+}
+
+message! {
+    /// What a member of the committee must do in an epoch. One that does less is suspended.
+    #[derive(Default)]
+    Liveness = pb::registry::v1::Liveness {
+        /// Members that were asked in fewer rounds are not judged by `min_live_percent`.
+        min_rounds: u32,
+        /// Share of the rounds that asked for its vote in which it must have given the right
+        /// result. 0 is no rule.
+        min_live_percent: u32,
+        /// Share of its turns as scheduler that it may miss. 0 is no rule.
+        max_missed_percent: u32,
+    }
+}
+
+impl Liveness {
+    /// For runtimes of the public: half of the votes and half of the turns. A scheduler that
+    /// withholds its batches from one member reaches it in its own turns only, which are fewer.
+    pub const STANDARD: Self =
+        Self { min_rounds: 10, min_live_percent: 50, max_missed_percent: 50 };
 }
 
 message! {

@@ -94,6 +94,7 @@ pub(crate) fn runtime(entity: u8) -> Runtime {
             max_messages: 10,
             max_in_messages: 10,
             max_failed_rounds: 3,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 100,

@@ -74,6 +74,7 @@ impl Chain {
             runtimes: vec![RuntimePolicy { runtime_id: RT, measurements: vec![COMPUTE] }],
             max_epoch_secret_age: 2,
             rotation_epochs,
+            nodes: Vec::new(),
         };
         let mut builder = Builder::new("test", seconds, params)
             .entity(owner, Amount(1_000_000))
@@ -228,6 +229,7 @@ fn runtime(id: RuntimeId) -> Runtime {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 1,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 10,

@@ -160,6 +160,7 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
             max_messages: 4,
             max_in_messages: 2,
             max_failed_rounds: 3,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 4,
@@ -210,6 +211,7 @@ impl World {
             io_root: empty_hash(),
             wakeup: None,
             slashed: vec![],
+            records: Vec::new(),
         };
         let world = Self { chain, state, code, runtime, last };
         world.chain.commit(world.first_state());
@@ -265,6 +267,7 @@ impl World {
             runtimes: vec![],
             max_epoch_secret_age: 1,
             rotation_epochs: 0,
+            nodes: Vec::new(),
         };
         let status = Status {
             id: KEY_MANAGER,
@@ -276,6 +279,7 @@ impl World {
             policy: Some(policy),
             next_policy: None,
             signing_key: None,
+            recipients: Vec::new(),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
         changes

@@ -58,6 +58,7 @@ pub(crate) fn document() -> Document {
         runtimes: paratimes.iter().filter(|one| is_confidential(one)).map(allowed).collect(),
         max_epoch_secret_age: 2,
         rotation_epochs: 1,
+        nodes: Vec::new(),
     };
     let validator = NodeKeys { node: key(VALIDATOR).public(), consensus: consensus_key(VALIDATOR) };
     let time = GenesisTime::from_seconds(GENESIS_SECONDS).unwrap();
@@ -132,6 +133,7 @@ fn compute(paratime: &ParaTime) -> Runtime {
             max_messages: 4,
             max_in_messages: 4,
             max_failed_rounds: 3,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 16,

@@ -171,6 +171,7 @@ fn runtime(setup: &Setup) -> Runtime {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 100,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 10,
@@ -366,6 +367,7 @@ impl Inner {
             io_root: empty_hash(),
             wakeup: self.pool.next_wakeup(),
             slashed: Vec::new(),
+            records: Vec::new(),
             last_block: self.last().clone(),
         };
         let epoch = EpochState {
