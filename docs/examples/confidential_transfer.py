@@ -313,7 +313,7 @@ class ParaTime:
         commitment = domain_hash("paralith/paratime/output/v1", output.blinding, output.output)
         if commitment != leaf.output_commitment:
             raise Refused("the output is not the one that the round committed to")
-        return self.open_reply(reply_key, tx_hash, header.round, header.batch_hash, output.output)
+        return self.open_reply(reply_key, tx_hash, header.round, header.proposal_id, output.output)
 
     def open_reply(self, reply_key, subject, round_number, place, encoded):
         """Decrypts a reply. In the clear comes nothing but a refusal, made before the envelope opened."""

@@ -248,7 +248,7 @@ impl ParaTimeClient {
         let output = match &sent.reply_key {
             None => read_output(&opened.output)?,
             Some(key) => {
-                open_sealed(key, &sent.hash, header.round, &header.batch_hash, &opened.output)?
+                open_sealed(key, &sent.hash, header.round, &header.proposal_id, &opened.output)?
             }
         };
         Ok(Confirmed { header, proven_at, leaf, output })

@@ -138,6 +138,7 @@ impl ParaTime {
                         round: answer.round,
                         state_root: answer.state_root,
                         output: answer.output,
+                        height: answer.height,
                     });
                 }
                 Err(status) => last = status,

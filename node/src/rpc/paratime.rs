@@ -383,6 +383,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
                         round: answer.round,
                         state_root: answer.state_root,
                         output: answer.output,
+                        height: answer.height,
                     }));
                 }
                 Err(status) => last = status,

@@ -17,7 +17,7 @@
 //! | export | request | when | success value |
 //! |---|---|---|---|
 //! | `init` | [`InitRequest`] | once, in the first normal round | empty |
-//! | `begin_block` | [`BeginBlockRequest`] | each round, first | empty |
+//! | `begin_block` | [`BeginBlockRequest`] | each round, first; if it fails it takes nothing | empty |
 //! | `authenticate` | [`TransactionRequest`] without `call` | before each `execute` | empty |
 //! | `execute` | [`TransactionRequest`] | each transaction | the transaction's result |
 //! | `end_block` | [`BlockRequest`] | each round, last | empty |
@@ -91,6 +91,13 @@ pub const MAX_KEY_BYTES: usize = 1024;
 /// Longest value of the state.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 
+/// Longest request to an export. `begin_block` gets the longest prefixes of its queues that fit.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often `begin_block` may fail with one message alone, and succeed without it, before the host
+/// skips that message and sends its tokens back.
+pub const MESSAGE_ATTEMPTS: u32 = 8;
+
 /// The state key under which `request_reveal` records its intent: prefix, then the handle. The
 /// value is the round, eight bytes big-endian. Guests cannot write keys that start with 0xff.
 pub const REVEAL_INTENT_PREFIX: &[u8] = b"\xffreveal/";
@@ -154,10 +161,13 @@ pub struct BeginBlockRequest {
     #[prost(message, required, tag = "1")]
     pub context: Context,
     /// Messages from consensus, in the order of their queue. Their tokens are in the runtime's
-    /// account already.
+    /// account already. If the call fails, they come again: half as many, then fewer, so that one
+    /// that the runtime cannot bear comes alone; it is skipped after [`MESSAGE_ATTEMPTS`].
     #[prost(message, repeated, tag = "2")]
     pub incoming: Vec<IncomingMessage>,
-    /// Results of the messages that the previous normal round emitted, by index.
+    /// Results of this runtime's messages to consensus that no `begin_block` has taken yet, oldest
+    /// first: those of the round before, and of earlier ones if `begin_block` failed since. A result
+    /// comes once.
     #[prost(message, repeated, tag = "3")]
     pub message_results: Vec<MessageResult>,
 }
@@ -197,6 +207,9 @@ pub struct MessageResult {
     /// Its error code; 0 is success.
     #[prost(uint32, tag = "3")]
     pub code: u32,
+    /// The round that emitted it.
+    #[prost(uint64, tag = "4")]
+    pub round: u64,
 }
 
 /// A message that a runtime sends to consensus, which executes it as the runtime's account.
@@ -361,6 +374,23 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_begin_block_request_has_one_frozen_form() {
+        let request = BeginBlockRequest {
+            context: Context { round: 5, ..Context::default() },
+            incoming: vec![IncomingMessage { id: 7, tokens: vec![1, 44], ..Default::default() }],
+            message_results: vec![MessageResult {
+                index: 1,
+                module: "staking".into(),
+                code: 2,
+                round: 3,
+            }],
+        };
+        let bytes = prost::Message::encode_to_vec(&request);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "0a021805120608072a02012c1a0f080112077374616b696e6718022003");
+    }
 
     #[test]
     fn packing_parses_back_at_the_edges() {

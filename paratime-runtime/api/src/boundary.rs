@@ -1,7 +1,7 @@
-//! The boundary between a node's host side and its trusted side: one byte stream, multiplexed.
+//! The boundary between a node's host side and its enclave: one byte stream, multiplexed.
 //!
 //! A frame is a 4-byte big-endian length, at most [`MAX_FRAME_BYTES`], and an encoded
-//! [`pb::Frame`]. The host calls; while a call runs the trusted side may call back for consensus
+//! [`pb::Frame`]. The host calls; while a call runs the enclave may call back for consensus
 //! state, light blocks and tree nodes, which it verifies itself: nothing that the host says is
 //! trusted. Both ends work over plain blocking streams; in process they are joined by a socket pair
 //! just the same, so there is one protocol.

@@ -8,7 +8,8 @@
 //! runtime, epoch, sender and nonce: copied under another sender it does not open.
 //!
 //! **To open a reply.** Key = HKDF-SHA256 as [`reply_key`] says; AES-256-GCM-SIV with a nonce of
-//! twelve zero bytes and empty AAD: the key is used once, as it binds transaction, round and batch.
+//! twelve zero bytes and empty AAD: the key is used once, as it binds the transaction, its round and
+//! the whole proposal header.
 
 use paralith_crypto::hash::Domain;
 use paralith_crypto::hpke::{self, HpkeSecret};
@@ -121,7 +122,8 @@ pub fn open_call(
 }
 
 /// The key of one reply: HKDF-SHA256 with the reply key as input, the transaction's hash (of a
-/// query: of the query) as salt, and round and batch hash (of a query: the state root) in `info`.
+/// query: of the query) as salt, and in `info` the round and the hash of the proposal header, which the
+/// round's final header names (of a query: the round and the state root).
 fn reply_key(reply_key: &[u8], subject: &Hash, round: Round, place: &Hash) -> AeadKey {
     let round = round.0.to_be_bytes();
     let info: [&[u8]; 2] = [&round, place.as_bytes()];

@@ -1,6 +1,7 @@
 //! Why a ParaTime's transaction or envelope is refused.
 
 use paralith_proto::DecodeError;
+use paralith_types::Amount;
 
 /// Why a transaction is refused before the runtime sees it. The sender's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +23,10 @@ pub enum TxError {
     PlainNotAllowed,
     #[error("this runtime is public: it has no key to open an envelope with")]
     EnvelopeNotAllowed,
-    #[error("the gas limit is {got}, a batch takes at most {limit}")]
+    #[error("the gas limit is {got}, a transaction may have at most {limit}")]
     GasLimit { limit: u64, got: u64 },
+    #[error("the fee is {got}; with this gas limit it must be at least {least}")]
+    FeeTooLow { least: Amount, got: Amount },
 }
 
 impl TxError {
@@ -39,6 +42,7 @@ impl TxError {
             Self::PlainNotAllowed => 7,
             Self::EnvelopeNotAllowed => 8,
             Self::GasLimit { .. } => 9,
+            Self::FeeTooLow { .. } => 10,
         }
     }
 }

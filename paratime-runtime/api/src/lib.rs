@@ -1,5 +1,5 @@
 //! What users send to a ParaTime and what they get back, and what crosses the boundary between a
-//! node's host side and its trusted side.
+//! node's host side and its enclave.
 //!
 //! Pure: domain types with one encoding each, and the cryptography that clients and enclaves share.
 //! The recipe of an envelope is complete in [`envelope`]; a client in any language can follow it.

@@ -1,8 +1,10 @@
 //! Outputs of a round and the tree that commits to them.
 //!
 //! The I/O root is the Merkle root (RFC 6962 form) over one encoded [`IoLeaf`] a transaction, in
-//! the order of the batch. A leaf is public; it commits to the output as H(blinding, output), so
-//! that a host and a client cannot together guess a short output before the round is final.
+//! the order of the batch, and one for the calls that belong to no transaction, if they have events.
+//! Leaves and outputs always agree in number and order. A leaf is public; it commits to the output as
+//! H(blinding, output), so that a host and a client cannot together guess a short output before the
+//! round is final.
 
 use paralith_consensus_api::roothash::empty_hash;
 use paralith_crypto::hash::{Domain, hash};

@@ -1,31 +1,36 @@
 //! The calls of one round in their order: `init` or `migrate` where due, `begin_block`, every
 //! transaction, `end_block`.
 //!
-//! * The state holds the code that it was last brought to, under a key that only the host writes.
+//! * The state holds the code that it was last brought to, under a key that only the enclave writes.
 //!   None there: `init` is due. Another there: `migrate` is. If either fails, it is due again next
 //!   round, and until then the runtime does nothing: transactions are recorded with an error, and
 //!   messages from consensus wait.
-//! * A `begin_block` or `end_block` that fails is undone and the round goes on. The messages that
-//!   `begin_block` was given are taken all the same, or one bad message would stop the queue.
-//! * Events of these calls, and a [`BLOCK_ERROR`] for each that failed, are in one more leaf at the
-//!   end of the I/O tree, whose transaction is [`Hash::ZERO`] and which has no output. A round
-//!   without such events has no such leaf.
+//! * A `begin_block` or `end_block` that fails is undone and the round goes on. A `begin_block` that
+//!   fails takes nothing; [`super::inbox`] says what the next round offers it.
+//! * Events of these calls, a [`BLOCK_ERROR`] for each that failed, and a [`MESSAGE_SKIPPED`], are in
+//!   one more leaf at the end of the I/O tree, whose transaction is [`Hash::ZERO`] and whose output
+//!   is an empty success. A round without such events has no such leaf.
 
-use paralith_consensus_api::roothash::{IncomingMessage, QueuedResult};
+use paralith_consensus_api::roothash::ResultQueue;
 use paralith_proto::Canonical;
 use paralith_runtime_abi as abi;
-use paralith_runtime_api::output::{Error, Event, IoLeaf};
+use paralith_runtime_api::output::{Error, Event, Output};
 use paralith_runtime_api::tx;
-use paralith_types::{CodeId, Hash};
+use paralith_types::{CodeId, Hash, Round};
 
 use super::error::TrustedError;
-use super::guest::{Called, Guest};
+use super::guest::{Called, Guest, HOST_MODULE};
+use super::inbox::{Inbox, Offer, Queues};
 use super::transaction::{Opener, Receipt, execute, refused};
 use paralith_runtime_vm::Export;
 
 /// Topic of the event that stands for a failed call of the block; its data is an encoded
 /// [`Error`].
 pub const BLOCK_ERROR: &[u8] = b"paralith.block_error";
+
+/// Topic of the event for a message from consensus that was skipped; its data is the message's
+/// number, 8 bytes big-endian.
+pub const MESSAGE_SKIPPED: &[u8] = b"paralith.message_skipped";
 
 /// Most gas of `init` and of `migrate`.
 pub const INIT_GAS: u64 = 20_000_000_000;
@@ -36,26 +41,47 @@ pub const BLOCK_GAS: u64 = 5_000_000_000;
 /// Where the state names the code that it was last brought to.
 const CODE_KEY: &[u8] = b"\xffcode";
 
-/// Module of results that say that the runtime does not run.
-const MODULE: &str = "host";
+/// Where the state keeps the [`Inbox`].
+const INBOX_KEY: &[u8] = b"\xffinbox";
+
+/// The runtime does not run.
 const NOT_INITIALISED: u32 = 1;
 
 /// What the round begins with.
 pub(crate) struct BlockInputs<'a> {
     pub(crate) code: CodeId,
     pub(crate) init_argument: &'a [u8],
-    pub(crate) incoming: &'a [IncomingMessage],
-    pub(crate) message_results: &'a [QueuedResult],
+    pub(crate) queues: Queues<'a>,
+    pub(crate) messages: MessageLimits<'a>,
+}
+
+/// How many messages to consensus a round may send: the chain keeps a result of each until the
+/// runtime takes it, and bounds them.
+pub(crate) struct MessageLimits<'a> {
+    pub(crate) queue: &'a ResultQueue,
+    /// Of the descriptor.
+    pub(crate) of_a_round: u32,
+    /// Of consensus.
+    pub(crate) queued_results: u32,
+}
+
+impl MessageLimits<'_> {
+    fn after_taking(&self, results: u32) -> u32 {
+        self.queue.messages_allowed(self.of_a_round, self.queued_results, results)
+    }
 }
 
 /// What the round's calls gave.
+#[derive(Default)]
 pub(crate) struct Block {
     pub(crate) receipts: Vec<Receipt>,
     /// Of the calls that belong to no transaction.
-    pub(crate) events: Vec<Event>,
-    pub(crate) gas_used: u64,
-    /// Whether the messages from consensus were taken.
-    pub(crate) took_messages: bool,
+    events: Vec<Event>,
+    gas_used: u64,
+    /// How many messages from consensus were taken, the skipped one included.
+    pub(crate) messages_taken: u32,
+    /// How many results of the runtime's own messages were taken.
+    pub(crate) results_taken: u32,
 }
 
 impl Block {
@@ -72,13 +98,14 @@ impl Block {
         }
     }
 
-    /// The leaf of the calls that belong to no transaction, if they have any event.
-    pub(crate) fn leaf(&self) -> Option<IoLeaf> {
-        (!self.events.is_empty()).then(|| IoLeaf {
+    /// The receipt of the calls that belong to no transaction, if they have any event.
+    fn own_receipt(&mut self) -> Option<Receipt> {
+        (!self.events.is_empty()).then(|| Receipt {
             tx_hash: Hash::ZERO,
             gas_used: self.gas_used,
-            output_commitment: Hash::ZERO,
-            events: self.events.clone(),
+            output: Output::Ok(Vec::new()),
+            events: std::mem::take(&mut self.events),
+            reply_key: None,
         })
     }
 }
@@ -90,26 +117,21 @@ pub(crate) fn run(
     opener: &Opener<'_>,
     transactions: &[Vec<u8>],
 ) -> Result<Block, TrustedError> {
-    let mut block =
-        Block { receipts: Vec::new(), events: Vec::new(), gas_used: 0, took_messages: false };
-    if !bring_to_code(guest, inputs, &mut block)? {
+    let mut block = Block::default();
+    guest.max_messages = inputs.messages.after_taking(0);
+    if bring_to_code(guest, inputs, &mut block)? {
+        begin(guest, inputs, &mut block)?;
+        for raw in transactions {
+            block.receipts.push(execute(guest, opener, raw)?);
+        }
+        let request = abi::BlockRequest { context: guest.context.clone() };
+        let called = guest.call(Export::EndBlock, &request, BLOCK_GAS)?;
+        block.note(called);
+    } else {
         block.receipts = transactions.iter().map(|raw| not_initialised(raw)).collect();
-        return Ok(block);
     }
-    let request = abi::BeginBlockRequest {
-        context: guest.context.clone(),
-        incoming: inputs.incoming.iter().map(incoming).collect(),
-        message_results: inputs.message_results.iter().map(message_result).collect(),
-    };
-    block.took_messages = true;
-    let called = guest.call(Export::BeginBlock, &request, BLOCK_GAS)?;
-    block.note(called);
-    for raw in transactions {
-        block.receipts.push(execute(guest, opener, raw)?);
-    }
-    let request = abi::BlockRequest { context: guest.context.clone() };
-    let called = guest.call(Export::EndBlock, &request, BLOCK_GAS)?;
-    block.note(called);
+    let own = block.own_receipt();
+    block.receipts.extend(own);
     Ok(block)
 }
 
@@ -131,9 +153,55 @@ fn bring_to_code(
     let done = block.note(called);
     if done {
         guest.state.write(CODE_KEY.to_vec(), Some(inputs.code.as_bytes().to_vec()));
-        guest.state.keep();
+        let mut inbox = read_inbox(guest)?;
+        inbox.on_new_code();
+        write_inbox(guest, &inbox);
     }
     Ok(done)
+}
+
+/// Calls `begin_block` with what the queues offer.
+fn begin(
+    guest: &mut Guest<'_>,
+    inputs: &BlockInputs<'_>,
+    block: &mut Block,
+) -> Result<(), TrustedError> {
+    let mut inbox = read_inbox(guest)?;
+    let offer = inbox.offer(&guest.context, inputs.queues, guest.has_message_slot());
+    if let Some(skipped) = offer.skipped {
+        let data = skipped.id.to_be_bytes().to_vec();
+        block.events.push(Event { topic: MESSAGE_SKIPPED.to_vec(), data });
+        guest.messages.extend(offer.refund());
+    }
+    let request = inbox.request(&guest.context, &offer);
+    let called = guest.call(Export::BeginBlock, &request, BLOCK_GAS)?;
+    let succeeded = block.note(called);
+    block.take(&offer, succeeded);
+    guest.max_messages = inputs.messages.after_taking(block.results_taken);
+    inbox.settle(Round(guest.context.round), &offer, succeeded);
+    write_inbox(guest, &inbox);
+    Ok(())
+}
+
+impl Block {
+    fn take(&mut self, offer: &Offer<'_>, succeeded: bool) {
+        let count = |taken: usize| u32::try_from(taken).unwrap_or(u32::MAX);
+        self.messages_taken = u32::from(offer.skipped.is_some());
+        if succeeded {
+            self.messages_taken = self.messages_taken.saturating_add(count(offer.incoming.len()));
+            self.results_taken = count(offer.results.len());
+        }
+    }
+}
+
+fn read_inbox(guest: &mut Guest<'_>) -> Result<Inbox, TrustedError> {
+    let stored = guest.state.read(INBOX_KEY)?;
+    Ok(stored.as_deref().map(Inbox::decode).unwrap_or_default())
+}
+
+fn write_inbox(guest: &mut Guest<'_>, inbox: &Inbox) {
+    guest.state.write(INBOX_KEY.to_vec(), inbox.encode());
+    guest.state.keep();
 }
 
 fn not_initialised(raw: &[u8]) -> Receipt {
@@ -141,24 +209,8 @@ fn not_initialised(raw: &[u8]) -> Receipt {
     Receipt {
         tx_hash: tx::hash_of(raw),
         gas_used: 0,
-        output: refused(MODULE, NOT_INITIALISED, message),
+        output: refused(HOST_MODULE, NOT_INITIALISED, message),
         events: Vec::new(),
         reply_key: None,
     }
-}
-
-fn incoming(message: &IncomingMessage) -> abi::IncomingMessage {
-    abi::IncomingMessage {
-        id: message.id,
-        caller: message.caller.as_bytes().to_vec(),
-        tag: message.tag,
-        fee: message.fee.to_be_bytes_minimal(),
-        tokens: message.tokens.to_be_bytes_minimal(),
-        data: message.data.clone(),
-    }
-}
-
-fn message_result(queued: &QueuedResult) -> abi::MessageResult {
-    let result = &queued.result;
-    abi::MessageResult { index: result.index, module: result.module.clone(), code: result.code }
 }

@@ -1,4 +1,4 @@
-//! Why the trusted side gives no answer.
+//! Why the enclave gives no answer.
 
 use paralith_consensus_api::roothash::VoteError;
 use paralith_keymanager_core::{Refusal, SecretError};
@@ -8,14 +8,14 @@ use paralith_tee_channel::{BoundaryError, Failure, ViewError};
 
 use paralith_runtime_vm::{EngineError, NodeFault, UploadError};
 
-/// Why the trusted side gives no answer. None of these is ever a result: a compute node that meets
+/// Why the enclave gives no answer. None of these is ever a result: a compute node that meets
 /// one while it executes votes a failure. The fault is the host's, except where noted.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum TrustedError {
-    #[error("the trusted side is not started yet")]
+    #[error("the enclave is not started yet")]
     NotStarted,
-    #[error("the trusted side is started already")]
+    #[error("the enclave is started already")]
     AlreadyStarted,
     #[error("cannot start: {0}")]
     BadStart(String),
@@ -57,7 +57,7 @@ pub enum TrustedError {
     BadOutputs(String),
     #[error("the key manager's reply is not taken: {0}")]
     KeyReply(String),
-    #[error("this trusted side runs a compute runtime and does not answer that")]
+    #[error("this enclave runs a compute runtime and does not answer that")]
     WrongCall,
     #[error("the call cannot be read: {0}")]
     BadCall(DecodeError),

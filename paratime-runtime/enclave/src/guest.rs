@@ -1,7 +1,7 @@
 //! The guest of one round, query or reveal: makes its calls, keeps or undoes what they do.
 //!
-//! A call that is answered with an error or traps leaves nothing behind; that is a result. A fault
-//! of the node ends everything and is none.
+//! A call that is answered with an error, traps, or gives more than the round has room for leaves
+//! nothing behind; that is a result. A fault of the node ends everything and is none.
 
 use paralith_consensus_api::roothash::{Message, TransferMessage};
 use paralith_crypto::hash::{Domain, hash};
@@ -10,6 +10,7 @@ use paralith_runtime_api::output::{Error, Event};
 use paralith_types::{Address, Amount};
 
 use super::error::TrustedError;
+use super::sealer::Seeds;
 use super::state::RoundState;
 use paralith_runtime_vm::{CallEnv, CallError, Effects, Export, Module, TrapKind};
 
@@ -18,13 +19,38 @@ const CALL_SEED: Domain = Domain::new("paralith/host-call-seed/v1");
 /// Module of errors that stand for a trap; the code is [`TrapKind`]'s.
 pub(crate) const TRAP_MODULE: &str = "wasm";
 
+/// Module of errors that the enclave gives in place of the guest's answer.
+pub(crate) const HOST_MODULE: &str = "host";
+
+/// What the call gives does not fit into the round any more.
+pub(crate) const ROUND_FULL: u32 = 3;
+
+/// Most bytes that the calls of a round give: entries of the write log, events, messages, answers.
+/// With [`RECEIPT_BYTES`] a transaction and [`MAX_ROUND_LOG_BYTES`] it stays below the longest frame
+/// of the channel to the host, or a round could never leave the enclave.
+pub const MAX_ROUND_BYTES: usize = 32 * 1024 * 1024;
+
+/// What transactions leave of it to `end_block`.
+pub const END_BLOCK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Most bytes of a leaf and an output without events and the guest's answer.
+pub const RECEIPT_BYTES: usize = 1024;
+
+/// Most bytes of the round's log lines; more are dropped.
+pub const MAX_ROUND_LOG_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of an event, a message or an answer besides its contents.
+const EFFECT_BYTES: usize = 32;
+
+/// Bytes of a message to consensus.
+const MESSAGE_BYTES: usize = 96;
+
 /// Where guests run.
 pub(crate) struct Guest<'a> {
     pub(crate) module: &'a Module,
     pub(crate) state: RoundState<'a>,
     pub(crate) context: abi::Context,
-    /// Seed of the whole round.
-    pub(crate) seed: [u8; 32],
+    pub(crate) seeds: Seeds,
     /// Of a confidential runtime.
     pub(crate) secret: Option<[u8; 32]>,
     /// Most messages to consensus of the round.
@@ -33,6 +59,9 @@ pub(crate) struct Guest<'a> {
     pub(crate) messages: Vec<Message>,
     /// Lines of a public runtime's calls.
     pub(crate) logs: Vec<String>,
+    log_bytes: usize,
+    /// Bytes that the calls so far gave besides what they wrote.
+    given_bytes: usize,
     /// How many calls were made, so that each has randomness of its own.
     calls: u64,
 }
@@ -51,12 +80,23 @@ impl<'a> Guest<'a> {
         module: &'a Module,
         state: RoundState<'a>,
         context: abi::Context,
-        seed: [u8; 32],
+        seeds: Seeds,
         secret: Option<[u8; 32]>,
         max_messages: u32,
     ) -> Self {
-        let (messages, logs) = (Vec::new(), Vec::new());
-        Self { module, state, context, seed, secret, max_messages, messages, logs, calls: 0 }
+        Self {
+            module,
+            state,
+            context,
+            seeds,
+            secret,
+            max_messages,
+            messages: Vec::new(),
+            logs: Vec::new(),
+            log_bytes: 0,
+            given_bytes: 0,
+            calls: 0,
+        }
     }
 
     /// Makes one call.
@@ -66,13 +106,11 @@ impl<'a> Guest<'a> {
         request: &impl prost::Message,
         gas_limit: u64,
     ) -> Result<Called, TrustedError> {
-        let number = self.calls.to_be_bytes();
-        self.calls = self.calls.saturating_add(1);
-        let seed = hash(CALL_SEED, &[&self.seed, &number, export.name().as_bytes()]);
         let sent = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
+        let randomness = self.next_seed(export);
         let env = CallEnv {
             state: &mut self.state,
-            randomness: seed.0,
+            randomness,
             secret: self.secret,
             round: self.context.round,
             log_allowed: !self.context.confidential,
@@ -86,11 +124,11 @@ impl<'a> Guest<'a> {
                     code: refusal.code,
                     message: refusal.message,
                 });
-                Ok(self.settle(outcome, result.gas_used, result.effects))
+                Ok(self.settle(export, outcome, result.gas_used, result.effects))
             }
             Err(CallError::Guest(trap)) => {
                 let effects = Effects { logs: trap.logs, ..Effects::default() };
-                Ok(self.settle(Err(trapped(trap.kind)), trap.gas_used, effects))
+                Ok(self.settle(export, Err(trapped(trap.kind)), trap.gas_used, effects))
             }
             Err(CallError::Node(fault)) => {
                 self.state.undo();
@@ -99,33 +137,101 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// Whether the round may send one more message to consensus.
+    pub(crate) fn has_message_slot(&self) -> bool {
+        self.messages.len() < usize::try_from(self.max_messages).unwrap_or(usize::MAX)
+    }
+
+    fn next_seed(&mut self, export: Export) -> [u8; 32] {
+        let seed = match export {
+            Export::Init | Export::Migrate | Export::BeginBlock => &self.seeds.block,
+            Export::Authenticate
+            | Export::Execute
+            | Export::EndBlock
+            | Export::Check
+            | Export::Query
+            | Export::Reveal => &self.seeds.transactions,
+        };
+        let number = self.calls.to_be_bytes();
+        self.calls = self.calls.saturating_add(1);
+        hash(CALL_SEED, &[seed, &number, export.name().as_bytes()]).0
+    }
+
     fn settle(
         &mut self,
+        export: Export,
         outcome: Result<Vec<u8>, Error>,
         gas_used: u64,
         effects: Effects,
     ) -> Called {
-        self.logs.extend(effects.logs);
+        self.keep_logs(effects.logs);
         // Only here are messages read whole: one that no chain could execute is a trap, too.
         let messages = effects.messages.into_iter().map(message).collect::<Option<Vec<_>>>();
         let settled = outcome.and_then(|value| match messages {
             Some(messages) => Ok((value, messages)),
             None => Err(trapped(TrapKind::BadMessage)),
         });
+        let event = |(topic, data)| Event { topic, data };
+        let events: Vec<Event> = effects.events.into_iter().map(event).collect();
+        let given = match &settled {
+            Ok((value, messages)) => bytes_of(value, messages, &events),
+            Err(error) => error_bytes(error),
+        };
+        if settled.is_err() {
+            self.state.undo();
+        }
+        if !self.has_room(export, given) {
+            self.state.undo();
+            // Its bytes are part of RECEIPT_BYTES.
+            return Called { outcome: Err(round_full()), gas_used, events: Vec::new() };
+        }
+        self.given_bytes = self.given_bytes.saturating_add(given);
         match settled {
             Ok((value, messages)) => {
                 self.state.keep();
                 self.messages.extend(messages);
-                let event = |(topic, data)| Event { topic, data };
-                let events = effects.events.into_iter().map(event).collect();
                 Called { outcome: Ok(value), gas_used, events }
             }
-            Err(error) => {
-                self.state.undo();
-                Called { outcome: Err(error), gas_used, events: Vec::new() }
-            }
+            Err(error) => Called { outcome: Err(error), gas_used, events: Vec::new() },
         }
     }
+
+    /// Whether the round has room for what is written and given so far and this.
+    fn has_room(&self, export: Export, given: usize) -> bool {
+        let reserved = if export == Export::EndBlock { 0 } else { END_BLOCK_BYTES };
+        let used = self.state.written_bytes().saturating_add(self.given_bytes);
+        used.saturating_add(given) <= MAX_ROUND_BYTES.saturating_sub(reserved)
+    }
+
+    /// Log lines are no part of a result, so what is dropped makes no difference to others.
+    fn keep_logs(&mut self, lines: Vec<String>) {
+        for line in lines {
+            let bytes = self.log_bytes.saturating_add(line.len()).saturating_add(EFFECT_BYTES);
+            if bytes > MAX_ROUND_LOG_BYTES {
+                return;
+            }
+            self.log_bytes = bytes;
+            self.logs.push(line);
+        }
+    }
+}
+
+fn bytes_of(value: &[u8], messages: &[Message], events: &[Event]) -> usize {
+    let of_event = |event: &Event| {
+        event.topic.len().saturating_add(event.data.len()).saturating_add(EFFECT_BYTES)
+    };
+    let events = events.iter().map(of_event).fold(0, usize::saturating_add);
+    let messages = messages.len().saturating_mul(MESSAGE_BYTES);
+    value.len().saturating_add(events).saturating_add(messages)
+}
+
+fn error_bytes(error: &Error) -> usize {
+    error.module.len().saturating_add(error.message.len()).saturating_add(EFFECT_BYTES)
+}
+
+fn round_full() -> Error {
+    let message = "what this call gives does not fit into the round any more; write and emit less";
+    Error { module: HOST_MODULE.to_string(), code: ROUND_FULL, message: message.to_string() }
 }
 
 fn trapped(kind: TrapKind) -> Error {

@@ -13,7 +13,7 @@ use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Epoch, Hash, Height};
 
 use super::error::TrustedError;
-use super::facts::At;
+use super::proven_state::At;
 use super::session::{Session, at, newest};
 use super::start::to_keep;
 

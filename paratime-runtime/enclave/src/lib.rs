@@ -1,30 +1,47 @@
-//! The trusted side of a compute node: what runs inside the enclave beside the guest.
+//! The enclave of a compute node: the code that runs beside the guest and that attestation vouches
+//! for.
 //!
-//! It believes nothing that its host says. Consensus it follows by light client and reads by proof;
-//! the runtime's state it reads through the last final root; keys it takes from an enclave that
-//! consensus state names. So a host can keep it from giving a result, and cannot choose which.
+//! It does not trust its host. It follows consensus by light client and reads it by proof; it reads
+//! the runtime's state through the last final root; it takes keys from an enclave that consensus
+//! state names. So a host can keep it from giving a result, and cannot choose which.
 //!
 //! * **Execution** ([`TrustedRuntime`], call `Execute`) takes every input at the height that the
-//!   proposal pins. What is missing (a key, a node of the tree, a proof) is a [`TrustedError`], and
-//!   the host votes a failure. What every replica sees alike (a trap, a bad signature, an envelope
-//!   that does not open) is a result.
-//! * **What leaves before the round is final** is public: places and sizes of what is written, gas,
+//!   proposal pins. A missing input (a key, a node of the tree, a proof) is a [`TrustedError`], and
+//!   the host votes a failure. Whatever every replica sees alike (a trap, a bad signature, an
+//!   envelope that does not open) is a result.
+//! * **Before the round is final** only public data leaves: places and sizes of entries, gas,
 //!   messages to consensus, public events, commitments to outputs. Values and outputs are sealed
-//!   under keys that depend on the batch, so two executions on one state have nothing in common.
-//! * **What an attacker would want** (outputs, answers, revealed bytes) leaves after the round that
-//!   it depends on is proven final, and for that round's leaves alone.
+//!   under keys that depend on the whole proposal header, so two executions on one state have
+//!   nothing in common.
+//! * **Data that an attacker would want** (outputs, answers, revealed bytes) leaves after the round
+//!   that it depends on is proven final, and for that round's leaves alone.
 //! * A confidential runtime's enclave works only in epochs for which it has proven that it sees the
 //!   living chain, or the one after.
 //!
-//! One file for each group of calls; [`process`] joins it to its host.
+//! `docs/protocol/enclave.md` is the specification. One file for each group of calls; [`process`]
+//! joins the enclave to its host.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::float_arithmetic,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        clippy::wildcard_enum_match_arm,
+    )
+)]
 
 mod block;
 mod error;
-mod facts;
 mod guest;
+mod inbox;
 mod keys;
 mod known;
 pub mod process;
+mod proven_state;
 mod read;
 mod release;
 mod round;
@@ -41,14 +58,16 @@ use paralith_tee_channel::pb::host_reply::Kind as Reply;
 use paralith_tee_channel::{Callbacks, Failure, Handler, pb};
 use paralith_types::{Epoch, Height};
 
-pub use block::{BLOCK_ERROR, BLOCK_GAS, INIT_GAS};
+pub use block::{BLOCK_ERROR, BLOCK_GAS, INIT_GAS, MESSAGE_SKIPPED};
 pub use error::TrustedError;
+pub use guest::{END_BLOCK_BYTES, MAX_ROUND_BYTES, MAX_ROUND_LOG_BYTES, RECEIPT_BYTES};
 pub use read::READ_GAS;
+pub use round::MAX_BATCH_TRANSACTIONS;
 pub use start::measurement;
 
 use session::{Session, lock};
 
-/// The trusted side of one compute runtime on one node.
+/// The enclave of one compute runtime on one node.
 #[derive(Debug, Default)]
 pub struct TrustedRuntime {
     session: Mutex<Option<Arc<Session>>>,

@@ -14,9 +14,9 @@ use paralith_tee_channel::{Callbacks, ChainView, Failure, pb};
 use paralith_types::{Epoch, Hash, Height, Round};
 
 use super::error::TrustedError;
-use super::facts::context;
 use super::guest::Guest;
-use super::sealer::Sealer;
+use super::proven_state::context;
+use super::sealer::{Sealer, Seeds};
 use super::session::{Session, lock, newest};
 use super::state::RoundState;
 use super::transaction::{self, Opener, abi_call, output, refused};
@@ -106,9 +106,10 @@ impl Final {
             }
             None => (hash(PUBLIC_SEED, &[self.root.as_bytes()]).0, None),
         };
+        let seeds = Seeds { block: seed, transactions: seed };
         let (chain, runtime) = (&session.chain, &self.runtime);
         let context = context(chain, runtime, self.round, self.epoch.0, self.height);
-        let result = run(&mut Guest::new(module, state, context, seed, secret, 0));
+        let result = run(&mut Guest::new(module, state, context, seeds, secret, 0));
         kept.read(&result);
         result
     }
@@ -148,6 +149,7 @@ pub(crate) fn query(
         round: root.round.0,
         state_root: root.root.as_bytes().to_vec(),
         output,
+        height: root.height.0,
     };
     if let Err(error) = opener.admit(&query.body) {
         return Ok(answer(refused("paratime", error.code(), &error).encode()));
@@ -194,19 +196,20 @@ pub(crate) fn reveal(
     if call.handle.len() > MAX_HANDLE_BYTES {
         return Err(not_found);
     }
-    let root = {
+    let (root, proven_at) = {
         let mut view = session.view();
         let header = final_header(session, callbacks, &mut view, round)?;
         let at = newest(&view, callbacks);
         let runtime = at.runtime(&session.runtime_id)?;
-        Final {
+        let root = Final {
             keys: session.keys(&at, &runtime)?,
             runtime,
             round,
             root: header.state_root,
             epoch: Epoch(0),
             height: header.consensus_height,
-        }
+        };
+        (root, at.height)
     };
     let sealer = session.sealer(root.keys.as_ref());
     let output: Output = root.on_root(session, callbacks, sealer.as_ref(), |guest| {
@@ -222,6 +225,7 @@ pub(crate) fn reveal(
         round: round.0,
         state_root: root.root.as_bytes().to_vec(),
         output: output.encode(),
+        height: proven_at.0,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Opens the outputs of a final round.
 //!
-//! The fork-and-clone attack ends here: of two executions on one state only that one opens whose
-//! results consensus took.
+//! The fork-and-clone attack ends here: of all executions on one state only the one whose results are
+//! final opens. There is one output for each leaf, the block's own leaf included.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use paralith_types::{Hash, Round};
 
 use super::error::TrustedError;
 use super::read::final_header;
-use super::sealer::{Place, Sealer};
+use super::sealer::{RoundContext, Sealer};
 use super::session::{Session, newest};
 
 /// Opens the outputs of a final round.
@@ -36,22 +36,18 @@ pub(crate) fn release(
             "the leaves are not under the round's I/O root".into(),
         ));
     }
-    let place = Place {
-        round: header.round,
-        previous_hash: header.previous_hash,
-        batch_hash: header.batch_hash,
-    };
+    let context = RoundContext::of_final(&header);
     let by_tx: BTreeMap<Hash, &IoLeaf> = leaves.iter().map(|leaf| (leaf.tx_hash, leaf)).collect();
     let opened = outputs
         .into_iter()
-        .map(|output| open(sealer.as_ref(), &place, &by_tx, output).map(|output| output.to_pb()))
+        .map(|output| open(sealer.as_ref(), &context, &by_tx, output).map(|output| output.to_pb()))
         .collect::<Result<_, _>>()?;
     Ok(pb::Released { outputs: opened })
 }
 
 fn open(
     sealer: Option<&Sealer>,
-    place: &Place,
+    context: &RoundContext,
     leaves: &BTreeMap<Hash, &IoLeaf>,
     output: SealedOutput,
 ) -> Result<OpenedOutput, TrustedError> {
@@ -62,7 +58,7 @@ fn open(
         None => (Hash::ZERO, sealed),
         Some(sealer) => {
             let plaintext = sealer
-                .open_output(place, &tx_hash, &sealed)
+                .open_output(context, &tx_hash, &sealed)
                 .map_err(|_| bad("it does not open as an output of this round"))?;
             let (blinding, output) =
                 plaintext.split_first_chunk().ok_or_else(|| bad("it is too short"))?;

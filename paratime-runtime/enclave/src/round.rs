@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use paralith_consensus_api::registry::Runtime;
 use paralith_consensus_api::roothash::{
-    IncomingMessage, ProposalHeader, QueuedResult, ResultsHeader, RuntimeState, SignedProposal,
+    IncomingMessage, ProposalHeader, ResultQueue, ResultsHeader, RuntimeState, SignedProposal,
     batch_hash, in_messages_hash, messages_hash,
 };
 use paralith_crypto::hash::{Domain, hash};
@@ -20,16 +20,22 @@ use paralith_storage::Changes;
 use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Epoch, Hash, Signature};
 
-use super::block::{self, Block, BlockInputs};
+use super::block::{self, Block, BlockInputs, MessageLimits};
 use super::error::TrustedError;
-use super::facts::{At, context};
 use super::guest::Guest;
-use super::sealer::{Place, Sealer};
+use super::inbox::Queues;
+use super::proven_state::{At, context};
+use super::sealer::{RoundContext, Sealer, Seeds};
 use super::session::{Session, at, lock, newest};
 use super::state::{RoundState, missing};
 use super::transaction::{Opener, Receipt};
 
 const PUBLIC_SEED: Domain = Domain::new("paralith/host-public-seed/v1");
+const PUBLIC_BLOCK_SEED: Domain = Domain::new("paralith/host-public-block-seed/v1");
+
+/// Most transactions of a batch, whatever the descriptor allows: with
+/// [`RECEIPT_BYTES`](super::guest::RECEIPT_BYTES) each they fit into one frame.
+pub const MAX_BATCH_TRANSACTIONS: u64 = 16 * 1024;
 
 /// Everything that a round depends on besides its transactions.
 struct Inputs {
@@ -41,7 +47,8 @@ struct Inputs {
     generation: u64,
     keys: Option<RuntimeKeys>,
     incoming: Vec<IncomingMessage>,
-    message_results: Vec<QueuedResult>,
+    results: ResultQueue,
+    max_queued_results: u32,
     wrong_root: bool,
 }
 
@@ -63,45 +70,45 @@ pub(crate) fn execute(
     };
     check_batch(&inputs, &opener, &transactions)?;
     let sealer = session.sealer(inputs.keys.as_ref());
-    let place = Place {
-        round: inputs.proposal.round,
-        previous_hash: inputs.proposal.previous_hash,
-        batch_hash: inputs.proposal.batch_hash,
-    };
+    let round = RoundContext::of_proposal(&inputs.proposal);
 
     let mut kept = lock(&session.execution);
     let root = inputs.state.last_block.state_root;
     let tree = kept.at(callbacks, inputs.state.last_normal_round, root);
     let state = RoundState::new(tree, sealer.as_ref());
-    let mut guest = guest(session, &inputs, state, sealer.as_ref(), &place)?;
+    let mut guest = guest(session, &inputs, state, sealer.as_ref(), &round)?;
     let block_inputs = BlockInputs {
         code: guest.module.code_id(),
         init_argument: &inputs.runtime.init_argument,
-        incoming: &inputs.incoming,
-        message_results: &inputs.message_results,
+        queues: Queues { incoming: &inputs.incoming, results: &inputs.results.results },
+        messages: MessageLimits {
+            queue: &inputs.results,
+            of_a_round: inputs.runtime.executor.max_messages,
+            queued_results: inputs.max_queued_results,
+        },
     };
     let block = block::run(&mut guest, &block_inputs, &opener, &transactions)?;
-    let mut changes = guest.state.changes(inputs.generation, &place)?;
+    let mut changes = guest.state.changes(inputs.generation, &round)?;
     if inputs.wrong_root {
         changes.insert(session.node.as_bytes().to_vec(), Some(b"wrong-root".to_vec()));
     }
-    let state_root = guest.state.root_after(place.round, &changes)?;
+    let state_root = guest.state.root_after(round.round, &changes)?;
     let (messages, logs) = (guest.messages, guest.logs);
-    kept.computed(place.round, state_root);
+    kept.computed(round.round, state_root);
     drop(kept);
 
-    let (leaves, outputs) = outputs(&inputs, sealer.as_ref(), &place, &block)?;
-    let taken = if block.took_messages { inputs.incoming.as_slice() } else { &[] };
-    let results_taken = if block.took_messages { inputs.message_results.len() } else { 0 };
+    let (leaves, outputs) = outputs(&inputs, sealer.as_ref(), &round, &block)?;
+    let taken = usize::try_from(block.messages_taken).unwrap_or(usize::MAX);
+    let taken = inputs.incoming.get(..taken).unwrap_or(&inputs.incoming);
     let results = ResultsHeader {
-        round: place.round,
-        previous_hash: place.previous_hash,
+        round: round.round,
+        previous_hash: round.previous_hash,
         io_root: io_root(&leaves),
         state_root,
         messages_hash: messages_hash(&messages),
         in_messages_hash: in_messages_hash(taken),
-        in_messages_count: u32::try_from(taken.len()).unwrap_or(u32::MAX),
-        results_taken: u32::try_from(results_taken).unwrap_or(u32::MAX),
+        in_messages_count: block.messages_taken,
+        results_taken: block.results_taken,
     };
     let signature: Option<Signature> = inputs
         .runtime
@@ -143,7 +150,8 @@ fn inputs(
         return Err(missing(generation));
     }
     let incoming = pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?;
-    let message_results = pinned.message_results(&session.runtime_id)?;
+    let results = pinned.result_queue(&session.runtime_id)?;
+    let max_queued_results = pinned.roothash_params()?.max_queued_results;
     let wrong_root = session.wrong_root && may_misbehave(&pinned)?;
     Ok(Inputs {
         proposal,
@@ -153,7 +161,8 @@ fn inputs(
         generation,
         keys,
         incoming,
-        message_results,
+        results,
+        max_queued_results,
         wrong_root,
     })
 }
@@ -209,7 +218,7 @@ fn check_batch(
 ) -> Result<(), TrustedError> {
     let limits = &inputs.runtime.batching;
     let count = transactions.len() as u64;
-    within("transactions", u64::from(limits.max_batch_size), count)?;
+    within("transactions", u64::from(limits.max_batch_size).min(MAX_BATCH_TRANSACTIONS), count)?;
     let bytes = transactions.iter().map(|raw| raw.len() as u64).fold(0, u64::saturating_add);
     within("bytes", u64::from(limits.max_batch_bytes), bytes)?;
     let hashes: Vec<Hash> = transactions.iter().map(|raw| tx::hash_of(raw)).collect();
@@ -233,41 +242,43 @@ fn guest<'a>(
     inputs: &Inputs,
     state: RoundState<'a>,
     sealer: Option<&Sealer>,
-    place: &Place,
+    round: &RoundContext,
 ) -> Result<Guest<'a>, TrustedError> {
     let height = inputs.proposal.consensus_height;
-    let context = context(&session.chain, &inputs.runtime, place.round, inputs.epoch.0, height);
-    let (seed, secret) = match sealer {
+    let context = context(&session.chain, &inputs.runtime, round.round, inputs.epoch.0, height);
+    let (seeds, secret) = match sealer {
         Some(sealer) => {
-            let seed = sealer.seed(inputs.generation, place);
-            let seed = seed.ok_or_else(|| missing(inputs.generation))?;
-            (seed, Some(sealer.guest_secret()))
+            let seeds = sealer.seeds(inputs.generation, round);
+            let seeds = seeds.ok_or_else(|| missing(inputs.generation))?;
+            (seeds, Some(sealer.guest_secret()))
         }
-        None => (public_seed(place), None),
+        None => (public_seeds(round), None),
     };
-    let max_messages = inputs.runtime.executor.max_messages;
     let module = session.module(&inputs.runtime)?;
-    Ok(Guest::new(module, state, context, seed, secret, max_messages))
+    Ok(Guest::new(module, state, context, seeds, secret, 0))
 }
 
-/// Everyone can compute it, and the scheduler chooses it: public runtimes have no better.
-fn public_seed(place: &Place) -> [u8; 32] {
-    let round = place.round.0.to_be_bytes();
-    let parts: [&[u8]; 3] = [place.previous_hash.as_bytes(), place.batch_hash.as_bytes(), &round];
-    hash(PUBLIC_SEED, &parts).0
+/// Everyone can compute them: public runtimes have no better.
+fn public_seeds(context: &RoundContext) -> Seeds {
+    let round = context.round.0.to_be_bytes();
+    Seeds {
+        block: hash(PUBLIC_BLOCK_SEED, &[&round, context.previous_hash.as_bytes()]).0,
+        transactions: hash(PUBLIC_SEED, &[context.proposal_id.as_bytes()]).0,
+    }
 }
 
-/// Leaves and outputs, in the order of the batch; after them the leaf of the block's own calls.
+/// One leaf and one output for each receipt, in the order of the batch; after them those of the
+/// block's own calls.
 fn outputs(
     inputs: &Inputs,
     sealer: Option<&Sealer>,
-    place: &Place,
+    round: &RoundContext,
     block: &Block,
 ) -> Result<(Vec<IoLeaf>, Vec<SealedOutput>), TrustedError> {
-    let mut leaves = Vec::with_capacity(block.receipts.len().saturating_add(1));
+    let mut leaves = Vec::with_capacity(block.receipts.len());
     let mut outputs = Vec::with_capacity(block.receipts.len());
     for receipt in &block.receipts {
-        let output = reply(receipt, place);
+        let output = reply(receipt, round);
         let tx_hash = receipt.tx_hash;
         let (blinding, sealed) = match sealer {
             None => (Hash::ZERO, output.clone()),
@@ -275,9 +286,9 @@ fn outputs(
                 let generation = inputs.generation;
                 let without_key = || missing(generation);
                 let blinding =
-                    sealer.blinding(generation, place, &tx_hash).ok_or_else(without_key)?;
+                    sealer.blinding(generation, round, &tx_hash).ok_or_else(without_key)?;
                 let blinded = [blinding.as_bytes(), output.as_slice()].concat();
-                let sealed = sealer.seal_output(generation, place, &tx_hash, &blinded);
+                let sealed = sealer.seal_output(generation, round, &tx_hash, &blinded);
                 (blinding, sealed.ok_or_else(without_key)?)
             }
         };
@@ -289,18 +300,18 @@ fn outputs(
         });
         outputs.push(SealedOutput { tx_hash, sealed });
     }
-    leaves.extend(block.leaf());
     Ok((leaves, outputs))
 }
 
 /// The output as its sender gets it.
-fn reply(receipt: &Receipt, place: &Place) -> Vec<u8> {
+fn reply(receipt: &Receipt, round: &RoundContext) -> Vec<u8> {
     let output = receipt.output.encode();
     match &receipt.reply_key {
         None => output,
         Some(key) => {
-            let (subject, batch) = (&receipt.tx_hash, &place.batch_hash);
-            SealedReply { sealed: seal_reply(key, subject, place.round, batch, &output) }.encode()
+            let (subject, proposal) = (&receipt.tx_hash, &round.proposal_id);
+            let sealed = seal_reply(key, subject, round.round, proposal, &output);
+            SealedReply { sealed }.encode()
         }
     }
 }

@@ -10,8 +10,8 @@ use paralith_tee_channel::{Callbacks, ChainView};
 use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId};
 
 use super::error::TrustedError;
-use super::facts::{At, check_code};
 use super::known::KnownSignatures;
+use super::proven_state::{At, check_code};
 use super::sealer::Sealer;
 use super::state::KeptTree;
 use paralith_runtime_vm::Module;

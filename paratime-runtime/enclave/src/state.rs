@@ -10,7 +10,7 @@ use paralith_tee_channel::Callbacks;
 use paralith_types::{Hash, Round};
 
 use super::error::TrustedError;
-use super::sealer::{Place, Sealer};
+use super::sealer::{RoundContext, Sealer};
 use paralith_runtime_vm::{State, StateError};
 
 /// The host's copy of the tree. What it says is checked by the tree that reads through it.
@@ -98,12 +98,24 @@ pub(crate) struct RoundState<'a> {
     written: BTreeMap<Vec<u8>, Entry>,
     /// What the running call overwrote: none where the round had not written before.
     undo: Vec<(Vec<u8>, Option<Entry>)>,
+    /// Most bytes that `written` takes in the write log.
+    written_bytes: usize,
+}
+
+/// Bytes that an entry of the write log has besides key and value: the seal's header and tag, and
+/// the encoding.
+const ENTRY_BYTES: usize = 96;
+
+/// Most bytes of an entry in the write log. In confidential runtimes 32 bytes stand for the key.
+fn entry_bytes(key: &[u8], entry: &Entry) -> usize {
+    let value = entry.as_ref().map_or(0, Vec::len);
+    key.len().max(32).saturating_add(value).saturating_add(ENTRY_BYTES)
 }
 
 impl<'a> RoundState<'a> {
     pub(crate) fn new(tree: &'a mut HostTree, sealer: Option<&'a Sealer>) -> Self {
         let (before, written) = (BTreeMap::new(), BTreeMap::new());
-        Self { tree, sealer, before, written, undo: Vec::new() }
+        Self { tree, sealer, before, written, undo: Vec::new(), written_bytes: 0 }
     }
 
     /// The call is over and its writes stay.
@@ -114,11 +126,21 @@ impl<'a> RoundState<'a> {
     /// The call failed: it never wrote.
     pub(crate) fn undo(&mut self) {
         while let Some((key, entry)) = self.undo.pop() {
-            match entry {
-                Some(entry) => self.written.insert(key, entry),
-                None => self.written.remove(&key),
-            };
+            let mut bytes = self.written_bytes;
+            if let Some(undone) = self.written.remove(&key) {
+                bytes = bytes.saturating_sub(entry_bytes(&key, &undone));
+            }
+            if let Some(entry) = entry {
+                bytes = bytes.saturating_add(entry_bytes(&key, &entry));
+                self.written.insert(key, entry);
+            }
+            self.written_bytes = bytes;
         }
+    }
+
+    /// Most bytes that the write log takes so far.
+    pub(crate) fn written_bytes(&self) -> usize {
+        self.written_bytes
     }
 
     pub(crate) fn read(&mut self, key: &[u8]) -> Result<Entry, TrustedError> {
@@ -129,7 +151,12 @@ impl<'a> RoundState<'a> {
     }
 
     pub(crate) fn write(&mut self, key: Vec<u8>, value: Entry) {
+        let mut bytes = self.written_bytes.saturating_add(entry_bytes(&key, &value));
         let old = self.written.insert(key.clone(), value);
+        if let Some(old) = &old {
+            bytes = bytes.saturating_sub(entry_bytes(&key, old));
+        }
+        self.written_bytes = bytes;
         self.undo.push((key, old));
     }
 
@@ -157,7 +184,7 @@ impl<'a> RoundState<'a> {
     pub(crate) fn changes(
         &mut self,
         generation: u64,
-        place: &Place,
+        context: &RoundContext,
     ) -> Result<Changes, TrustedError> {
         let mut changes = Changes::new();
         for (key, value) in std::mem::take(&mut self.written) {
@@ -172,7 +199,7 @@ impl<'a> RoundState<'a> {
             let sealed = match value {
                 None => None,
                 Some(value) => {
-                    let sealed = sealer.seal_value(generation, place, &index, &value);
+                    let sealed = sealer.seal_value(generation, context, &index, &value);
                     Some(sealed.ok_or_else(|| missing(generation))?)
                 }
             };

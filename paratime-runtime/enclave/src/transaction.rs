@@ -16,10 +16,10 @@ use paralith_runtime_api::tx::{
     self, Body, Call, Envelope, SignedTransaction, Transaction, Verified,
 };
 use paralith_runtime_api::{EnvelopeError, TxError};
-use paralith_types::{ChainContext, Epoch, Hash};
+use paralith_types::{Amount, ChainContext, Epoch, Hash};
 
 use super::error::TrustedError;
-use super::guest::Guest;
+use super::guest::{Guest, HOST_MODULE};
 use super::known::KnownSignatures;
 use paralith_runtime_vm::Export;
 
@@ -50,8 +50,24 @@ impl Opener<'_> {
     pub(crate) fn open(&self, raw: &[u8]) -> Result<Verified, TxError> {
         let verified = self.known.open(raw, self.chain, &self.runtime.id, MAX_TX_BYTES)?;
         self.admit(&verified.transaction.body)?;
-        let (limit, got) = (self.runtime.batching.max_batch_gas, verified.transaction.gas_limit);
-        if got > limit { Err(TxError::GasLimit { limit, got }) } else { Ok(verified) }
+        self.admit_price(&verified.transaction)?;
+        Ok(verified)
+    }
+
+    /// Whether the transaction pays for the room that it reserves in a batch: by its limit, since
+    /// that is what keeps others out.
+    fn admit_price(&self, transaction: &Transaction) -> Result<(), TxError> {
+        let Runtime { max_tx_gas, min_gas_price, batching, .. } = self.runtime;
+        let (limit, got) = ((*max_tx_gas).min(batching.max_batch_gas), transaction.gas_limit);
+        if got > limit {
+            return Err(TxError::GasLimit { limit, got });
+        }
+        // What overflows nobody can pay.
+        let least = min_gas_price.0.saturating_mul(u128::from(got));
+        if transaction.fee.0 < least {
+            return Err(TxError::FeeTooLow { least: Amount(least), got: transaction.fee });
+        }
+        Ok(())
     }
 
     /// The gas limit that a transaction counts with in its batch, if it can be read.
@@ -170,8 +186,20 @@ pub(crate) fn check(
     }
     let request = request(guest.context.clone(), &verified);
     let checked = guest.call(Export::Check, &request, verified.transaction.gas_limit)?;
-    Ok(output(checked.outcome))
+    let output = output(checked.outcome);
+    // Many answers share one frame.
+    if output.encode().len() > MAX_CHECK_BYTES {
+        let message = format!("the answer of `check` has more than {MAX_CHECK_BYTES} bytes");
+        return Ok(refused(HOST_MODULE, CHECK_TOO_LONG, message));
+    }
+    Ok(output)
 }
+
+/// Longest answer of the runtime's `check`, encoded.
+pub(crate) const MAX_CHECK_BYTES: usize = 4 * 1024;
+
+/// The runtime's `check` answers with more than [`MAX_CHECK_BYTES`].
+const CHECK_TOO_LONG: u32 = 4;
 
 pub(crate) fn output(outcome: Result<Vec<u8>, Error>) -> Output {
     match outcome {

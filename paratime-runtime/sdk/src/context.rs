@@ -86,8 +86,12 @@ impl Context {
         self.host.state_remove(key);
     }
 
-    /// Fills `out` from the round's seed: the same on every replica, and unknown to users before
-    /// the round. In a public runtime every node can compute it, so it is no secret.
+    /// Fills `out` with random bytes that are the same on every replica.
+    ///
+    /// In `init`, `migrate` and `begin_block` they depend on the round and the block before alone. In
+    /// a transaction and in `end_block` they depend on the proposal, too, which a scheduler can
+    /// choose: draw what is worth something in `begin_block`, for what an earlier round has fixed. In
+    /// a public runtime everybody can compute them once the block before is known.
     pub fn random(&mut self, out: &mut [u8]) {
         self.host.random(out);
     }
@@ -98,7 +102,7 @@ impl Context {
     }
 
     /// Pays out of the runtime's consensus account once the round is final. Everybody sees it.
-    /// The next round's `begin_block` gets the result under the returned index.
+    /// A later round's `begin_block` gets the result under this round and the returned index.
     pub fn transfer_out(&mut self, to: &Address, amount: Amount) -> Result<u32> {
         let transfer = abi::TransferMessage {
             to: to.as_bytes().to_vec(),

@@ -7,9 +7,10 @@ use crate::{
 
 /// A ParaTime. Only [`Runtime::execute`] must be written; the rest has defaults.
 ///
-/// `init`, `begin_block`, `end_block` and `migrate` belong to the round, not to a sender: an error
-/// or a panic there fails the whole round, again and again. They must cope with whatever users
-/// left in the state, within the round's gas.
+/// `init`, `begin_block`, `end_block` and `migrate` belong to the round, not to a sender. An error or
+/// a panic there undoes the call, and the round goes on; `init` and `migrate` are tried again in the
+/// next round, and no transaction runs before they succeed. They must cope with whatever users left
+/// in the state, within the round's gas.
 pub trait Runtime {
     /// The module named in this runtime's own errors.
     const NAME: &'static str = "runtime";
@@ -20,8 +21,14 @@ pub trait Runtime {
         Ok(())
     }
 
-    /// Opens a round: takes in messages and deposits from consensus, and learns what became of the
-    /// messages which the previous round sent there.
+    /// Opens a round: takes in messages and deposits from consensus, and the results of this
+    /// runtime's own messages to consensus.
+    ///
+    /// If it fails, nothing is taken: the same messages, fewer at a time, and the same results come
+    /// again. A message that it cannot bear is skipped after
+    /// [`MESSAGE_ATTEMPTS`](paralith_runtime_abi::MESSAGE_ATTEMPTS) and its tokens go back to its
+    /// sender. A result names its message by round and index, comes once, and never before its round
+    /// is final.
     fn begin_block(
         _ctx: &mut Context,
         _incoming: &[IncomingMessage],

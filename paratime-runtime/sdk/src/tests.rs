@@ -284,6 +284,39 @@ fn messages_to_consensus_have_results_in_the_next_round() {
 }
 
 #[test]
+fn a_failed_begin_block_takes_nothing_and_the_next_one_takes_all() {
+    let mut chain = Chain::new::<Probe>();
+    chain.send_in(address("carol"), Amount(12), b"first");
+    chain.next_round();
+    chain.sender("alice").call("effects", &json!({})).unwrap();
+    chain.send_in(address("carol"), Amount(1), b"second");
+    chain.fail_begin_block();
+    chain.next_round();
+    assert_eq!(chain.stored(b"incoming"), Some(b"first".to_vec()));
+    assert_eq!((chain.incoming().len(), chain.results().len(), chain.account()), (1, 1, Amount(8)));
+    assert_eq!((chain.results()[0].round, chain.results()[0].code), (2, 0));
+    chain.next_round();
+    assert_eq!(chain.stored(b"incoming"), Some(b"second".to_vec()));
+    assert_eq!(json_of(chain.query("results", &json!({}))), json!([[0, 0]]));
+    assert_eq!((chain.incoming().len(), chain.results().len()), (0, 0));
+}
+
+#[test]
+fn a_failed_round_gives_back_what_it_took_and_sends_nothing() {
+    let mut chain = Chain::new::<Probe>();
+    chain.next_round();
+    chain.send_in(address("carol"), Amount(12), b"hello");
+    chain.next_round();
+    chain.sender("alice").call("effects", &json!({})).unwrap();
+    let executed = chain.stored(b"executed");
+    chain.fail_round();
+    assert_eq!((chain.round(), chain.account(), chain.messages().len()), (4, Amount(12), 0));
+    assert_eq!(chain.stored(b"incoming"), Some(b"hello".to_vec()), "it came again");
+    chain.sender("alice").call("effects", &json!({})).unwrap();
+    assert_eq!(chain.stored(b"executed"), executed, "the failed round's call never was");
+}
+
+#[test]
 fn a_full_queue_of_messages_is_an_error_and_not_a_trap() {
     let mut chain = Chain::new::<Probe>();
     chain.set_messages_max(0);

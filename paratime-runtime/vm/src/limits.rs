@@ -44,7 +44,7 @@ pub const MIN_THREAD_STACK_BYTES: usize = 2 * NATIVE_STACK_BYTES;
 pub const MAX_OUTCOME_BYTES: usize = 1024 * 1024;
 
 /// Longest request to an export.
-pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_REQUEST_BYTES: usize = paralith_runtime_abi::MAX_REQUEST_BYTES;
 
 /// Longest message to consensus.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use e2e::{Client, Localnet, Refusal, address, claim, until};
 use paralith::client::Sent;
-use paralith_consensus_api::roothash::Header;
+use paralith_consensus_api::roothash::{Header, ProposalHeader};
 use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_runtime_api::output::Output;
 use paralith_types::Round;
@@ -74,17 +74,43 @@ async fn calls(host: &Host, client: &mut Client, calls: &[UserCall]) -> (Stand, 
     }
 }
 
-/// Whether a final round is the one that a fork was to be. If not, the forks are lost for ever.
-async fn became(host: &Host, header: &Header, fork: &Fork, all: &[&Fork]) -> bool {
-    if is_of(header, fork) {
-        return true;
-    }
-    println!("another round became final: once more");
-    for fork in all {
+/// The final round as our own enclave executes it, if it is of the batch that a fork was to be. A
+/// fork differs from it by the height that its proposal pins, and shares nothing with it. If another
+/// round became final, the forks are lost for ever.
+async fn became(
+    host: &Host,
+    header: &Header,
+    fork: &Fork,
+    batch: &[&Sent],
+    all: &[&Fork],
+) -> Option<Fork> {
+    for fork in all.iter().filter(|fork| fork.header.id() != header.proposal_id) {
         let refused = host.release(fork.header.round, fork).await.unwrap_err();
         assert!([trusted(NOT_FINAL), trusted(NOT_ITS_OUTPUTS)].contains(&refused), "{refused:?}");
     }
-    false
+    let Some(proposal) = proposal_of(header, fork) else {
+        println!("another round became final: once more");
+        return None;
+    };
+    let executed = host.execute_proposal(proposal, batch).await.unwrap();
+    let results = executed.executed.results.as_ref().unwrap();
+    assert_eq!(results.io_root, header.io_root.as_bytes());
+    assert_eq!(results.state_root, header.state_root.as_bytes());
+    Some(executed)
+}
+
+/// The proposal behind a final round of this fork's batch. The header names its hash, and all of it
+/// but the rank.
+fn proposal_of(header: &Header, fork: &Fork) -> Option<ProposalHeader> {
+    let proposed = &fork.header;
+    let same = (header.round, header.previous_hash, header.batch_hash)
+        == (proposed.round, proposed.previous_hash, proposed.batch_hash);
+    let with_rank = |rank| ProposalHeader {
+        rank,
+        consensus_height: header.consensus_height,
+        ..proposed.clone()
+    };
+    (0..64).map(with_rank).find(|proposal| same && proposal.id() == header.proposal_id)
 }
 
 /// What somebody has in `tokens`, as the network says.
@@ -140,15 +166,9 @@ fn nothing_is_alike(one: &Fork, two: &Fork) {
     }
 }
 
-/// Whether this header is the final one of a fork: the same round, after the same, of one batch,
-/// with one result. (The height that a proposal pins is an input as well, and its scheduler's to
-/// choose: a call that is told a longer number costs more gas.)
-fn is_of(header: &Header, fork: &Fork) -> bool {
-    let (proposed, results) = (&fork.header, fork.executed.results.as_ref().unwrap());
-    (header.round, header.previous_hash, header.batch_hash)
-        == (proposed.round, proposed.previous_hash, proposed.batch_hash)
-        && header.io_root.as_bytes() == results.io_root.as_slice()
-        && header.state_root.as_bytes() == results.state_root.as_slice()
+/// Those that are not the final one.
+fn others<'a>(last: &Fork, forks: &[&'a Fork]) -> Vec<&'a Fork> {
+    forks.iter().copied().filter(|fork| fork.header.id() != last.header.id()).collect()
 }
 
 /// The fork that became final is opened, with the bytes that every node gives. The others are not.
@@ -238,11 +258,10 @@ fn a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final() {
 
             let confirmed = client.submit_patiently("tokens", one).await.unwrap();
             assert!(matches!(confirmed.output, Output::Ok(_)), "{:?}", confirmed.output);
-            if !became(&host, &confirmed.header, &a, &[&a, &b]).await {
-                continue;
-            }
-            catch_up(&host, confirmed.header.round).await;
-            opens_only_what_is_final(net, &host, &a, &[&b]).await;
+            let header = &confirmed.header;
+            let Some(last) = became(&host, header, &a, &[one], &[&a, &b]).await else { continue };
+            catch_up(&host, header.round).await;
+            opens_only_what_is_final(net, &host, &last, &others(&last, &[&a, &b])).await;
             host.show(&b);
             let refused = balance(net, &host, "dave").await;
             assert_eq!(refused, Err(trusted(NOT_ITS_STATE)));
@@ -347,12 +366,13 @@ fn a_vote_that_is_closed_on_a_fork_shows_no_tally() {
 
             let confirmed = client.submit_patiently("ballot", close).await.unwrap();
             assert!(matches!(confirmed.output, Output::Ok(_)), "{:?}", confirmed.output);
-            if !became(&host, &confirmed.header, &without, &forks).await {
+            let header = &confirmed.header;
+            let Some(last) = became(&host, header, &without, &[close], &forks).await else {
                 continue;
-            }
-            let (round, handle) = (confirmed.header.round, number.to_be_bytes());
+            };
+            let (round, handle) = (header.round, number.to_be_bytes());
             catch_up(&host, round).await;
-            opens_only_what_is_final(net, &host, &without, &forks[1..]).await;
+            opens_only_what_is_final(net, &host, &last, &others(&last, &forks)).await;
             // Of the final round the tally is everybody's, and of no other tree.
             for fork in &forks[1..] {
                 host.show(fork);

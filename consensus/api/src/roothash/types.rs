@@ -51,6 +51,9 @@ message! {
         consensus_height: Height,
         /// The proposal's batch; zero without results.
         batch_hash: Hash,
+        /// Hash of the whole proposal header, [`ProposalHeader::id`]; zero without results. Enclaves
+        /// derive every seal of the round from it, and clients open their replies with it.
+        proposal_id: Hash,
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn empty(ctx: &Context<'_>, chain: &RuntimeState, header_type: Header
         in_messages_hash: empty_hash(),
         consensus_height: ctx.height(),
         batch_hash: Hash::ZERO,
+        proposal_id: Hash::ZERO,
     }
 }
 
@@ -48,6 +49,7 @@ pub(super) fn normal(ctx: &Context<'_>, chain: &RuntimeState, pending: &PendingR
         in_messages_hash: results.in_messages_hash,
         consensus_height: proposal.consensus_height,
         batch_hash: proposal.batch_hash,
+        proposal_id: proposal.id(),
         ..empty(ctx, chain, HeaderType::Normal)
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn on_runtime_registered(ctx: &mut Context<'_>, runtime: &Runtime) ->
         in_messages_hash: empty_hash(),
         consensus_height: ctx.height(),
         batch_hash: Hash::ZERO,
+        proposal_id: Hash::ZERO,
     };
     state::set_header(ctx, &last_block);
     state::set_runtime_state(

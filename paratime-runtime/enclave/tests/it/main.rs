@@ -9,6 +9,8 @@ mod execute;
 #[path = "../../../vm/tests/guest/mod.rs"]
 mod guest;
 mod hosts;
+mod inbox;
+mod limits;
 mod outputs;
 mod start;
 mod world;
@@ -102,8 +104,8 @@ pub fn read(world: &World, opened: &paralith_proto::pb::paratime::v1::OpenedOutp
         return Output::decode(&opened.output, 10_000).unwrap();
     };
     let Round(round) = header.round;
-    let (subject, batch) = (&opened.tx_hash, &header.batch_hash);
-    let plain = open_reply(&REPLY_KEY, subject, Round(round), batch, &reply.sealed).unwrap();
+    let (subject, place) = (&opened.tx_hash, &header.proposal_id);
+    let plain = open_reply(&REPLY_KEY, subject, Round(round), place, &reply.sealed).unwrap();
     Output::decode(&plain, 10_000).unwrap()
 }
 

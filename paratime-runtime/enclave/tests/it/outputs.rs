@@ -1,7 +1,13 @@
+use paralith_consensus_api::roothash::ProposalHeader;
 use paralith_runtime_api::output::Output;
+use paralith_runtime_api::tx::Body;
+use paralith_storage::Changes;
+use paralith_tee_channel::pb;
+use pb::host_reply::Kind as Reply;
 
+use crate::block::with;
 use crate::world::{EPOCH, World};
-use crate::{code, code_of, read, secret};
+use crate::{call, code, code_of, read, secret, transaction};
 
 #[test]
 fn of_two_forks_only_the_final_one_is_ever_opened() {
@@ -41,6 +47,99 @@ fn of_two_forks_only_the_final_one_is_ever_opened() {
     assert_eq!(code_of(&enclave.release(1, &mixed).unwrap_err()), ("trusted", 18));
 }
 
+/// One batch, one state, two pinned heights: a host that has both executed can compare nothing, and
+/// opens only the one that became final.
+#[test]
+fn of_one_batch_at_two_heights_nothing_is_alike() {
+    let mut world = World::new(code(), true);
+    let enclave = world.enclave(1, &[EPOCH]);
+    let batch = [secret(&world, 10, 0, "a"), secret(&world, 11, 0, "t")];
+    let low = world.proposal(&batch);
+    world.chain.commit(Changes::new());
+    enclave.sync(world.chain.height());
+    let high = world.proposal(&batch);
+    assert_ne!(low.consensus_height, high.consensus_height);
+    let other_rank = ProposalHeader { rank: 1, ..high.clone() };
+    let run = |proposal| match enclave.call(world.execute_call(proposal, &batch)).unwrap() {
+        Reply::Executed(executed) => executed,
+        other => panic!("{other:?}"),
+    };
+    let all = [run(&low), run(&high), run(&other_rank)];
+    for (at, one) in all.iter().enumerate() {
+        for two in &all[at + 1..] {
+            nothing_is_alike(one, two);
+        }
+    }
+    world.finalise_as(&all[1], &high);
+    assert_eq!(enclave.release(1, &all[1]).unwrap().outputs.len(), 2);
+    for other in [&all[0], &all[2]] {
+        assert_eq!(code_of(&enclave.release(1, other).unwrap_err()), ("trusted", 18));
+        let mut mixed = all[1].clone();
+        mixed.outputs = other.outputs.clone();
+        assert_eq!(code_of(&enclave.release(1, &mixed).unwrap_err()), ("trusted", 18));
+    }
+}
+
+fn nothing_is_alike(one: &pb::Executed, two: &pb::Executed) {
+    for (one, two) in one.changes.iter().zip(&two.changes) {
+        assert_eq!(one.key, two.key, "the same entries are written");
+        let (one, two) = (one.value.as_ref().unwrap(), two.value.as_ref().unwrap());
+        assert_ne!(one[16..28], two[16..28], "nonce");
+        assert_ne!(one[28..], two[28..], "ciphertext");
+    }
+    assert_eq!((one.outputs.len(), two.outputs.len()), (2, 2));
+    for (a, leaf_a) in one.outputs.iter().zip(&one.leaves) {
+        for (b, leaf_b) in two.outputs.iter().zip(&two.leaves) {
+            assert_ne!(a.sealed, b.sealed);
+            assert_ne!(leaf_a.output_commitment, leaf_b.output_commitment);
+        }
+    }
+}
+
+/// The draws of `begin_block` are the same whatever the scheduler proposes; those of a transaction
+/// are not.
+#[test]
+fn a_scheduler_cannot_choose_what_begin_block_draws() {
+    const DRAW: &str = "(call $random (i32.const 256) (i32.const 32))
+        (call $emit_event (i32.const 0) (i32.const 0) (i32.const 256) (i32.const 32))
+        (i64.const 2)";
+    for confidential in [false, true] {
+        let mut world = World::new(with(&[("begin_block", DRAW), ("execute", DRAW)]), confidential);
+        let enclave = match confidential {
+            true => world.enclave(1, &[EPOCH]),
+            false => world.enclave_with(1, |_| {}),
+        };
+        // `init` is over, and its call has a number of its own.
+        world.round(&enclave, &[]);
+        let raw = |sender| match confidential {
+            true => secret(&world, sender, 0, "a"),
+            false => transaction(&world, sender, 0, Body::Call(call("a"))),
+        };
+        let (one, two) = ([raw(10)], [raw(10), raw(11)]);
+        let first = draws(&world.execute(&enclave, &one).unwrap());
+        let other_batch = draws(&world.execute(&enclave, &two).unwrap());
+        world.chain.commit(Changes::new());
+        enclave.sync(world.chain.height());
+        let other_height = draws(&world.execute(&enclave, &one).unwrap());
+        for other in [&other_batch, &other_height] {
+            assert_eq!(first.1, other.1, "begin_block");
+            assert_ne!(first.0, other.0, "a transaction");
+        }
+        world.fail();
+        enclave.sync(world.chain.height());
+        let next_round = draws(&world.execute(&enclave, &one).unwrap());
+        assert_ne!(first.1, next_round.1, "another round, another block before");
+    }
+}
+
+/// The draw of the first transaction, and that of `begin_block`.
+fn draws(executed: &pb::Executed) -> (Vec<u8>, Vec<u8>) {
+    let of = |leaf: Option<&paralith_proto::pb::paratime::v1::IoLeaf>| {
+        leaf.unwrap().events[0].data.clone()
+    };
+    (of(executed.leaves.first()), of(executed.leaves.last()))
+}
+
 #[test]
 fn a_reveal_waits_for_its_round_and_is_the_same_everywhere() {
     let mut world = World::new(code(), true);
@@ -55,6 +154,9 @@ fn a_reveal_waits_for_its_round_and_is_the_same_everywhere() {
     world.round(&a, &[secret(&world, 10, 1, "a")]);
     // Of the round that asked, not of a later one that still holds the intent.
     assert_eq!(code_of(&a.reveal(2, b"h").unwrap_err()), ("trusted", 17));
-    assert_eq!(b.reveal(1, b"h").unwrap(), revealed);
-    assert_eq!(a.reveal(1, b"h").unwrap(), revealed);
+    for node in [&a, &b] {
+        let again = node.reveal(1, b"h").unwrap();
+        assert!(again.height >= revealed.height, "the newest height that the enclave has proven");
+        assert_eq!(pb::Answer { height: revealed.height, ..again }, revealed);
+    }
 }

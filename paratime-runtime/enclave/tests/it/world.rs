@@ -11,7 +11,9 @@ use paralith_consensus_api::registry::{
     Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
 };
 use paralith_consensus_api::roothash::{
-    Header, HeaderType, ProposalHeader, ResultsHeader, RuntimeState, batch_hash, empty_hash,
+    Header, HeaderType, IncomingMessage, IncomingQueue, Message, MessageResult, ProposalHeader,
+    QueuedResult, ResultQueue, ResultsHeader, RuntimeState, batch_hash, empty_hash,
+    in_messages_hash,
 };
 use paralith_consensus_api::scheduler::Committee;
 use paralith_consensus_api::{beacon, keymanager, registry, roothash, scheduler};
@@ -25,7 +27,7 @@ use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
-use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
+use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
 use pb::host_call::Kind as Call;
 use pb::host_reply::Kind as Reply;
 
@@ -34,6 +36,8 @@ use crate::chain::{Chain, PLATFORM, key, set};
 pub const RUNTIME: RuntimeId = RuntimeId([5; 32]);
 pub const KEY_MANAGER: RuntimeId = RuntimeId([9; 32]);
 pub const EPOCH: u64 = 3;
+/// Sends all messages to the runtime.
+pub const SENDER: Address = Address(*b"\0sender of everything");
 const KM_NODE: u8 = 50;
 const KM_RAK: u8 = 51;
 
@@ -118,6 +122,20 @@ pub struct World {
     pub code: Vec<u8>,
     pub runtime: Runtime,
     pub last: RuntimeState,
+    pub queues: Queues,
+}
+
+/// What waits between consensus and the runtime, and the runtime's consensus account.
+#[derive(Default)]
+pub struct Queues {
+    pub incoming: Vec<IncomingMessage>,
+    pub results: Vec<QueuedResult>,
+    pub account: u128,
+    /// What the messages behind the results paid.
+    pub paid: BTreeMap<(u64, u32), u128>,
+    /// Whether consensus refuses the next round's messages, but for those to [`SENDER`].
+    pub refuses: bool,
+    next_id: u64,
 }
 
 /// A node's trusted side, seen from its host.
@@ -197,6 +215,7 @@ impl World {
             in_messages_hash: empty_hash(),
             consensus_height: Height(0),
             batch_hash: Hash::ZERO,
+            proposal_id: Hash::ZERO,
         };
         let last = RuntimeState {
             runtime_id: RUNTIME,
@@ -213,7 +232,7 @@ impl World {
             slashed: vec![],
             records: Vec::new(),
         };
-        let world = Self { chain, state, code, runtime, last };
+        let world = Self { chain, state, code, runtime, last, queues: Queues::default() };
         world.chain.commit(world.first_state());
         world
     }
@@ -224,6 +243,8 @@ impl World {
         set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &self.last);
         let params = &self.chain.document.genesis.params.registry;
         set(&mut changes, registry::keys::params(), params);
+        let params = &self.chain.document.genesis.params.roothash;
+        set(&mut changes, roothash::keys::params(), params);
         self.epoch(&mut changes, EPOCH, 1);
         let measurement = Hash([77; 32]);
         let key_manager = Runtime {
@@ -410,9 +431,110 @@ impl World {
         }
     }
 
+    /// Brings the runtime's descriptor to the chain as it is now.
+    pub fn register(&self) {
+        let mut changes = Changes::new();
+        set(&mut changes, registry::keys::runtime(&RUNTIME), &self.runtime);
+        self.chain.commit(changes);
+    }
+
+    /// A message with tokens for the runtime.
+    pub fn send_in(&mut self, tokens: u128, data: Vec<u8>) {
+        self.queues.incoming.push(IncomingMessage {
+            id: self.queues.next_id,
+            caller: SENDER,
+            tag: 7,
+            fee: Amount(1),
+            tokens: Amount(tokens),
+            data,
+        });
+        self.queues.next_id += 1;
+        self.queues.account += tokens;
+        let mut changes = Changes::new();
+        self.set_queues(&mut changes);
+        self.chain.commit(changes);
+    }
+
+    fn set_queues(&self, changes: &mut Changes) {
+        let incoming = &self.queues.incoming;
+        let queue = IncomingQueue {
+            size: incoming.len() as u32,
+            next_id: self.queues.next_id,
+            bytes: incoming.iter().map(IncomingMessage::size).sum(),
+        };
+        set(changes, roothash::keys::incoming_queue(&RUNTIME), &queue);
+        for message in incoming {
+            set(changes, roothash::keys::incoming(&RUNTIME, message.id), message);
+        }
+        let results = ResultQueue { results: self.queues.results.clone() };
+        set(changes, roothash::keys::result_queue(&RUNTIME), &results);
+    }
+
+    /// What consensus does with the queues when these results are final.
+    fn exchange(&mut self, results: &ResultsHeader, messages: Vec<Message>) {
+        let queues = &mut self.queues;
+        let taken = results.in_messages_count as usize;
+        let taken: Vec<_> = queues.incoming.drain(..taken).collect();
+        assert_eq!(in_messages_hash(&taken), results.in_messages_hash);
+        let params = &self.chain.document.genesis.params.roothash;
+        let (most, taken) = (self.runtime.executor.max_messages, results.results_taken);
+        let queue = ResultQueue { results: queues.results.clone() };
+        let allowed = queue.messages_allowed(most, params.max_queued_results, taken);
+        assert!(messages.len() <= allowed as usize);
+        queues.results.drain(..taken as usize);
+        for (index, message) in (0..).zip(messages) {
+            let Message::Transfer(transfer) = message;
+            let refused = queues.refuses && transfer.to != SENDER;
+            let left = queues.account.checked_sub(transfer.amount.0).filter(|_| !refused);
+            let code = u32::from(left.is_none());
+            if let Some(left) = left {
+                queues.account = left;
+                queues.paid.insert((results.round.0, index), transfer.amount.0);
+            }
+            let result = MessageResult { index, module: String::new(), code };
+            queues.results.push(QueuedResult { round: results.round, result });
+        }
+        queues.refuses = false;
+    }
+
+    /// The round fails: the next block has no results and the same state.
+    pub fn fail(&mut self) {
+        let header = Header {
+            round: self.last.last_block.round.next(),
+            header_type: HeaderType::RoundFailed,
+            previous_hash: self.last.last_block.hash(),
+            batch_hash: Hash::ZERO,
+            proposal_id: Hash::ZERO,
+            ..self.last.last_block.clone()
+        };
+        self.append(header);
+    }
+
+    fn append(&mut self, header: Header) {
+        let mut changes = Changes::new();
+        self.last.last_block = header.clone();
+        self.set_queues(&mut changes);
+        set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &self.last);
+        set(&mut changes, roothash::keys::header(&RUNTIME, header.round), &header);
+        self.chain.commit(changes);
+    }
+
+    /// The eight bytes under a key of a public runtime, as a number.
+    pub fn stored(&self, key: &[u8]) -> u64 {
+        let Some((version, _)) = self.state.latest().unwrap() else { return 0 };
+        let bytes = self.state.get(version, key).unwrap();
+        bytes.map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
+    }
+
     /// Consensus takes these results: the hosts apply the write log.
     pub fn finalise(&mut self, executed: &pb::Executed, transactions: &[Vec<u8>]) -> Header {
         let proposal = self.proposal(transactions);
+        self.finalise_as(executed, &proposal)
+    }
+
+    /// The same, of a proposal that differs from [`World::proposal`].
+    pub fn finalise_as(&mut self, executed: &pb::Executed, proposal: &ProposalHeader) -> Header {
+        assert_eq!(executed.leaves.len(), executed.outputs.len(), "one output for each leaf");
         let results: ResultsHeader = Wire::from_pb(executed.results.clone().unwrap()).unwrap();
         let changes: BTreeMap<_, _> =
             executed.changes.iter().map(|c| (c.key.clone(), c.value.clone())).collect();
@@ -430,14 +552,12 @@ impl World {
             in_messages_hash: results.in_messages_hash,
             consensus_height: proposal.consensus_height,
             batch_hash: proposal.batch_hash,
+            proposal_id: proposal.id(),
             ..self.last.last_block.clone()
         };
-        self.last.last_block = header.clone();
+        self.exchange(&results, Wire::from_pb(executed.messages.clone()).unwrap());
         self.last.last_normal_round = results.round;
-        let mut changes = Changes::new();
-        set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &self.last);
-        set(&mut changes, roothash::keys::header(&RUNTIME, results.round), &header);
-        self.chain.commit(changes);
+        self.append(header.clone());
         header
     }
 

@@ -3,9 +3,7 @@
 //! Nothing here can fail in `begin_block` for what users did: minting stops at [`SUPPLY_MAX`], and
 //! the supply counts withdrawals under way, so that giving one back cannot overflow.
 
-use paralith_sdk::{
-    Address, Amount, Context, IncomingMessage, List, Map, MessageResult, Result, Value,
-};
+use paralith_sdk::{Address, Amount, Context, IncomingMessage, Map, MessageResult, Result, Value};
 
 use crate::error::TokenError;
 
@@ -45,18 +43,20 @@ pub(crate) fn withdraw(
     let backing = stored(ctx, BACKING)?.sub(amount).map_err(|_| TokenError::Backing)?;
     ctx.set(BACKING, &backing);
     let message = ctx.transfer_out(to, amount)?;
-    PENDING.push(ctx, &Pending { message, from, amount })?;
+    PENDING.insert(ctx, &pending_key(ctx.round(), message), &Pending { from, amount })?;
     Ok(message)
 }
 
-/// Ends the previous round's withdrawals: paid ones leave the supply, failed ones are given back.
+/// Ends the withdrawals that have a result: paid ones leave the supply, failed ones are given back.
+/// The others wait: a missing result says nothing.
 pub(crate) fn settle_withdrawals(ctx: &mut Context, results: &[MessageResult]) -> Result<()> {
-    while let Some(Pending { message, from, amount }) = PENDING.pop(ctx)? {
-        if results.iter().any(|result| result.index == message && result.code == 0) {
+    for result in results {
+        let key = pending_key(result.round, result.index);
+        let Some(Pending { from, amount }) = PENDING.remove(ctx, &key)? else { continue };
+        if result.code == 0 {
             let supply = supply(ctx)?.sub(amount)?;
             ctx.set(SUPPLY, &supply);
         } else {
-            // It failed, or consensus never saw it: every executed message has a result.
             let backing = stored(ctx, BACKING)?.add(amount)?;
             ctx.set(BACKING, &backing);
             credit(ctx, &from, amount)?;
@@ -72,11 +72,12 @@ pub(crate) fn credit_deposits(ctx: &mut Context, incoming: &[IncomingMessage]) -
         if *tokens == Amount::ZERO {
             continue;
         }
-        // Only more than 2^127 real base units could overflow. Better to keep those than to stop.
+        // Only more than 2^127 real base units could overflow. They go back; if the round can send no
+        // message, `begin_block` fails and takes nothing.
         let (Ok(supply), Ok(backing)) =
             (supply(ctx)?.add(*tokens), stored(ctx, BACKING)?.add(*tokens))
         else {
-            ctx.log("a deposit overflows the supply and is not credited");
+            ctx.transfer_out(caller, *tokens)?;
             continue;
         };
         ctx.set(SUPPLY, &supply);
@@ -158,27 +159,26 @@ fn stored(ctx: &Context, key: &[u8]) -> Result<Amount> {
     Ok(ctx.get(key)?.unwrap_or_default())
 }
 
-/// A withdrawal whose message consensus has not executed yet.
+/// A withdrawal whose result has not come yet.
 struct Pending {
-    message: u32,
     from: Address,
     amount: Amount,
 }
 
 impl Value for Pending {
     fn to_bytes(&self) -> Vec<u8> {
-        [self.message.to_bytes(), self.from.to_bytes(), self.amount.to_bytes()].concat()
+        [self.from.to_bytes(), self.amount.to_bytes()].concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (message, rest) = bytes.split_at_checked(4)?;
-        let (from, amount) = rest.split_at_checked(Address::LEN)?;
-        Some(Self {
-            message: Value::from_bytes(message)?,
-            from: Value::from_bytes(from)?,
-            amount: Value::from_bytes(amount)?,
-        })
+        let (from, amount) = bytes.split_at_checked(Address::LEN)?;
+        Some(Self { from: Value::from_bytes(from)?, amount: Value::from_bytes(amount)? })
     }
+}
+
+/// Names a message to consensus: the round that emitted it and its index there.
+fn pending_key(round: u64, message: u32) -> Vec<u8> {
+    [round.to_bytes(), message.to_bytes()].concat()
 }
 
 const ALLOW_PLAIN: &[u8] = b"allow_plain";
@@ -189,5 +189,5 @@ const MINTER: &[u8] = b"minter";
 const SUPPLY: &[u8] = b"supply";
 
 const BALANCES: Map<Address, Amount> = Map::new("balances");
-/// The open round's withdrawals.
-const PENDING: List<Pending> = List::new("pending");
+/// Withdrawals under way, by round and message.
+const PENDING: Map<Vec<u8>, Pending> = Map::new("pending");

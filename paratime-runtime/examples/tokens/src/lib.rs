@@ -16,7 +16,8 @@
 //! * **Supply.** `total_supply` = all balances + the fee pot + withdrawals under way.
 //! * **Deposits** arrive as incoming messages and are credited to who sent them.
 //! * **Withdrawals** are debited at once. Consensus pays when the round is final; if it refuses,
-//!   the next round gives the amount back. At most what deposits brought in can be withdrawn:
+//!   the round that gets this result gives the amount back. At most what deposits brought in can be
+//!   withdrawn:
 //!   minted units are not backed by consensus tokens.
 //! * **Fees** go from the sender's balance into a pot before the call, also if the call fails.
 //! * **In a confidential deployment** an account's balance and transfers are shown to nobody but

@@ -1,7 +1,9 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow is a failed test")]
 
+use std::collections::BTreeMap;
+
 use paralith_sdk::testing::{Chain, Privacy, address};
-use paralith_sdk::{Address, Amount, JsonValue, Result, abi, json};
+use paralith_sdk::{Address, Amount, JsonValue, Result, json};
 use proptest::prelude::*;
 
 use crate::Tokens;
@@ -32,25 +34,37 @@ fn supply(chain: &Chain) -> u128 {
     answer["total_supply"].as_str().unwrap().parse().unwrap()
 }
 
-/// Balances, the pot and the open round's withdrawals make up the supply.
+/// Balances, the pot and the withdrawals under way make up the supply, and what consensus holds is
+/// what users can withdraw, what is being withdrawn, and deposits that wait.
 fn assert_supply_adds_up(chain: &mut Chain) {
     let balances: u128 = NAMES.iter().map(|name| balance(chain, name)).sum();
     let stored = |key: &[u8]| chain.stored(key).map_or(0, |bytes| be(&bytes));
     let (pot, backing) = (stored(b"fee_pot"), stored(b"backing"));
-    let pending: u128 = chain.messages().iter().map(transferred).sum();
-    assert_eq!(balances + pot + pending, supply(chain));
-    assert_eq!(backing + pending, chain.account().0, "what consensus holds backs the withdrawals");
+    let pending = pending(chain);
+    let under_way: u128 = pending.values().sum();
+    assert_eq!(balances + pot + under_way, supply(chain));
+    let paid = chain.results().iter().filter(|result| result.code == 0);
+    let paid: u128 = paid.map(|result| pending[&(result.round, result.index)]).sum();
+    let waiting: u128 = chain.incoming().iter().map(|message| be(&message.tokens)).sum();
+    assert_eq!(backing + under_way + waiting, chain.account().0 + paid);
+}
+
+/// The withdrawals under way, by round and message.
+fn pending(chain: &Chain) -> BTreeMap<(u64, u32), u128> {
+    let key = |tag: u8, rest: &[u8]| [b"\0\x07pending\0\0".as_slice(), &[tag], rest].concat();
+    let len = chain.stored(&key(0, &[])).map_or(0, |bytes| be(&bytes) as u64);
+    let entry = |position: u64| {
+        let name = chain.stored(&key(1, &position.to_be_bytes())).unwrap();
+        let entry = chain.stored(&key(2, &name)).unwrap();
+        let (round, index) = name.split_at(8);
+        let amount = &entry[8 + Address::LEN..];
+        ((be(round) as u64, be(index) as u32), be(amount))
+    };
+    (0..len).map(entry).collect()
 }
 
 fn be(bytes: &[u8]) -> u128 {
     bytes.iter().fold(0, |value, byte| value << 8 | u128::from(*byte))
-}
-
-fn transferred(message: &abi::ConsensusMessage) -> u128 {
-    match &message.kind {
-        Some(abi::ConsensusMessageKind::Transfer(transfer)) => be(&transfer.amount),
-        None => 0,
-    }
 }
 
 fn refusal(result: Result<Vec<u8>>) -> (String, u32) {
@@ -169,6 +183,38 @@ fn a_failed_withdrawal_is_given_back_once() {
         assert_eq!((balance(&mut chain, "bob"), chain.account()), (30, Amount(30)));
         assert_supply_adds_up(&mut chain);
     }
+}
+
+#[test]
+fn a_paid_withdrawal_is_never_given_back_however_late_its_result_comes() {
+    let mut chain = start(Privacy::Confidential);
+    chain.deposit(address("bob"), Amount(50));
+    chain.next_round();
+    chain.sender("bob").call("withdraw", &json!({"amount": "20"})).unwrap();
+    chain.deposit(address("carol"), Amount(5));
+    for _ in 0..2 {
+        chain.fail_begin_block();
+        chain.next_round();
+        assert_eq!((balance(&mut chain, "bob"), balance(&mut chain, "carol")), (30, 0));
+        assert_eq!(chain.account(), Amount(35), "the withdrawal is paid");
+        assert_supply_adds_up(&mut chain);
+    }
+    chain.next_round();
+    assert_eq!((balance(&mut chain, "bob"), balance(&mut chain, "carol")), (30, 5));
+    assert_eq!(supply(&chain), 135);
+    assert_supply_adds_up(&mut chain);
+}
+
+#[test]
+fn a_failed_round_pays_nothing_and_loses_nothing() {
+    let mut chain = start(Privacy::Public);
+    chain.next_round();
+    chain.deposit(address("bob"), Amount(50));
+    chain.next_round();
+    chain.sender("bob").call("withdraw", &json!({"amount": "20"})).unwrap();
+    chain.fail_round();
+    assert_eq!((balance(&mut chain, "bob"), chain.account()), (50, Amount(50)));
+    assert_supply_adds_up(&mut chain);
 }
 
 #[test]
@@ -292,6 +338,8 @@ enum Act {
     Collect(usize),
     Fail(u32),
     Round,
+    FailedRound,
+    FailedBeginBlock,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -304,6 +352,8 @@ fn act() -> impl Strategy<Value = Act> {
         who.prop_map(Act::Collect),
         (0..3u32).prop_map(Act::Fail),
         Just(Act::Round),
+        Just(Act::FailedRound),
+        Just(Act::FailedBeginBlock),
     ]
 }
 
@@ -312,6 +362,7 @@ proptest! {
     #[test]
     fn the_supply_adds_up_whatever_happens(acts in prop::collection::vec((act(), 0..4u128), 1..40)) {
         let mut chain = start(Privacy::Public);
+        chain.next_round();
         for (act, fee) in acts {
             let to = |who: usize| -> Address { address(NAMES[who]) };
             // Refusals are part of the game.
@@ -332,6 +383,14 @@ proptest! {
                 }
                 Act::Deposit(a, n) => {
                     chain.deposit(to(a), Amount(n));
+                    Ok(Vec::new())
+                }
+                Act::FailedRound => {
+                    chain.fail_round();
+                    Ok(Vec::new())
+                }
+                Act::FailedBeginBlock => {
+                    chain.fail_begin_block();
                     chain.next_round();
                     Ok(Vec::new())
                 }

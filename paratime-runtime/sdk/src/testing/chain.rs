@@ -31,8 +31,9 @@ pub enum Privacy {
 
 /// A chain with one runtime, in memory.
 ///
-/// An error in a round's own handlers (`begin_block`, `end_block`, `migrate`) would stop a real
-/// runtime, so it panics here.
+/// An error in a round's own handlers (`begin_block`, `end_block`, `migrate`) is a fault of the
+/// runtime, so it panics here. [`Chain::fail_begin_block`] and [`Chain::fail_round`] show what a
+/// failure means for the rest.
 pub struct Chain {
     run: Run,
     world: Rc<RefCell<World>>,
@@ -41,8 +42,20 @@ pub struct Chain {
     nonces: BTreeMap<Address, u64>,
     incoming: Vec<abi::IncomingMessage>,
     incoming_count: u64,
+    results: Vec<abi::MessageResult>,
+    /// What the open round's `begin_block` took, and the nonces before the round.
+    taken: Taken,
+    begin_block_fails: bool,
     failing: BTreeSet<u32>,
     account: u128,
+}
+
+/// What comes back if the open round fails.
+#[derive(Default)]
+struct Taken {
+    incoming: Vec<abi::IncomingMessage>,
+    results: Vec<abi::MessageResult>,
+    nonces: BTreeMap<Address, u64>,
 }
 
 impl Chain {
@@ -76,12 +89,15 @@ impl Chain {
             nonces: BTreeMap::new(),
             incoming: Vec::new(),
             incoming_count: 0,
+            results: Vec::new(),
+            taken: Taken::default(),
+            begin_block_fails: false,
             failing: BTreeSet::new(),
             account: 0,
         };
         let request = abi::InitRequest { context: chain.context(), argument: argument.to_vec() };
         chain.enter(Export::Init, &request)?;
-        chain.begin_block(Vec::new());
+        chain.begin_block();
         Ok(chain)
     }
 
@@ -102,20 +118,41 @@ impl Chain {
     /// Finalises the open round, executes its messages to consensus and opens the next round.
     pub fn next_round(&mut self) {
         self.end_round();
-        let results = self.execute_messages();
+        self.execute_messages();
         self.open_round();
-        self.begin_block(results);
+        self.begin_block();
+    }
+
+    /// Fails the open round and opens the next: the state, the nonces and what waits are as they were
+    /// before the round, and its messages to consensus are not executed.
+    pub fn fail_round(&mut self) {
+        let Some(state) = self.finals.values().next_back().cloned() else {
+            panic!("the first round cannot fail here: its state is that of `init`")
+        };
+        self.world.borrow_mut().effects = Effects { state, ..Effects::default() };
+        self.failing.clear();
+        let Taken { incoming, results, nonces } = std::mem::take(&mut self.taken);
+        self.nonces = nonces;
+        self.incoming.splice(0..0, incoming);
+        self.results.splice(0..0, results);
+        self.open_round();
+        self.begin_block();
+    }
+
+    /// Makes the next round's `begin_block` fail: its effects are undone and it takes nothing.
+    pub fn fail_begin_block(&mut self) {
+        self.begin_block_fails = true;
     }
 
     /// Like [`Chain::next_round`], but the next round runs new code, after its `migrate`.
     pub fn upgrade<R: Runtime>(&mut self) {
         self.end_round();
-        let results = self.execute_messages();
+        self.execute_messages();
         self.open_round();
         self.run = entry::run::<R>;
         let request = abi::BlockRequest { context: self.context() };
         self.enter(Export::Migrate, &request).unwrap_or_else(|error| panic!("migrate: {error}"));
-        self.begin_block(results);
+        self.begin_block();
     }
 
     /// Deposits tokens of a consensus account; the runtime learns of it in the next round.
@@ -190,6 +227,18 @@ impl Chain {
         self.world.borrow().effects.messages.clone()
     }
 
+    /// The messages from consensus that no `begin_block` has taken yet.
+    #[must_use]
+    pub fn incoming(&self) -> &[abi::IncomingMessage] {
+        &self.incoming
+    }
+
+    /// The results of messages to consensus that no `begin_block` has taken yet.
+    #[must_use]
+    pub fn results(&self) -> &[abi::MessageResult] {
+        &self.results
+    }
+
     /// The log lines of all rounds. Confidential runtimes log nothing.
     #[must_use]
     pub fn logs(&self) -> Vec<String> {
@@ -208,11 +257,22 @@ impl Chain {
         self.world.borrow().effects.state.get(key).cloned()
     }
 
-    fn begin_block(&mut self, message_results: Vec<abi::MessageResult>) {
-        let incoming = std::mem::take(&mut self.incoming);
-        let request = abi::BeginBlockRequest { context: self.context(), incoming, message_results };
+    fn begin_block(&mut self) {
+        let request = abi::BeginBlockRequest {
+            context: self.context(),
+            incoming: self.incoming.clone(),
+            message_results: self.results.clone(),
+        };
+        self.taken = Taken { nonces: self.nonces.clone(), ..Taken::default() };
+        let before = self.world.borrow().effects.clone();
         self.enter(Export::BeginBlock, &request)
             .unwrap_or_else(|error| panic!("begin_block: {error}"));
+        if std::mem::take(&mut self.begin_block_fails) {
+            self.world.borrow_mut().effects = before;
+            return;
+        }
+        self.taken.incoming = std::mem::take(&mut self.incoming);
+        self.taken.results = std::mem::take(&mut self.results);
     }
 
     fn end_round(&mut self) {
@@ -230,23 +290,22 @@ impl Chain {
     }
 
     /// Executes the round's messages as consensus does: out of the runtime's account.
-    fn execute_messages(&mut self) -> Vec<abi::MessageResult> {
+    fn execute_messages(&mut self) {
+        let round = self.round();
         let messages = std::mem::take(&mut self.world.borrow_mut().effects.messages);
         let failing = std::mem::take(&mut self.failing);
-        let mut results = Vec::new();
         for (index, message) in (0u32..).zip(messages) {
             let Some(ConsensusMessageKind::Transfer(transfer)) = message.kind else { continue };
             let amount = Amount::from_be_bytes_minimal(&transfer.amount).ok();
             let left = amount.and_then(|amount| self.account.checked_sub(amount.0));
-            results.push(match left {
+            self.results.push(match left {
                 Some(left) if !failing.contains(&index) => {
                     self.account = left;
-                    abi::MessageResult { index, module: String::new(), code: 0 }
+                    abi::MessageResult { index, module: String::new(), code: 0, round }
                 }
-                _ => abi::MessageResult { index, module: "staking".into(), code: 1 },
+                _ => abi::MessageResult { index, module: "staking".into(), code: 1, round },
             });
         }
-        results
     }
 
     fn query_as(&self, caller: Vec<u8>, call: Call) -> Result<Vec<u8>> {

@@ -329,6 +329,15 @@ impl Host {
     pub(crate) async fn execute(&self, stand: &Stand, batch: &[&Sent]) -> Result<Fork, Refusal> {
         let hashes: Vec<Hash> = batch.iter().map(|sent| sent.hash).collect();
         let header = ProposalHeader { batch_hash: batch_hash(&hashes), ..stand.header.clone() };
+        self.execute_proposal(header, batch).await
+    }
+
+    /// Has a batch executed as this proposal. Our node signs it: which worker does is no part of it.
+    pub(crate) async fn execute_proposal(
+        &self,
+        header: ProposalHeader,
+        batch: &[&Sent],
+    ) -> Result<Fork, Refusal> {
         let proposal = header.sign(&self.node_key, &self.chain.chain_context());
         let call = Call::Execute(pb::Execute {
             proposal: Some(proposal.to_pb()),

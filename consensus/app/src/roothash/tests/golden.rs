@@ -60,6 +60,7 @@ fn state() -> RuntimeState {
             in_messages_hash: Hash([14; 32]),
             consensus_height: Height(300),
             batch_hash: Hash([0; 32]),
+            proposal_id: Hash([0; 32]),
         },
     }
 }

@@ -37,6 +37,7 @@ fn last_block(round: u64) -> Header {
         in_messages_hash: empty_hash(),
         consensus_height: Height(50),
         batch_hash: Hash::ZERO,
+        proposal_id: Hash::ZERO,
     }
 }
 

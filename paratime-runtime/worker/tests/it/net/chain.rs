@@ -81,6 +81,7 @@ impl FakeChain {
             in_messages_hash: empty_hash(),
             consensus_height: Height(0),
             batch_hash: Hash::ZERO,
+            proposal_id: Hash::ZERO,
         };
         let pool = Pool::new(config(&committee, &runtime, 1, &BTreeSet::new())).unwrap();
         let mut inner = Inner {
@@ -279,6 +280,7 @@ impl Inner {
             previous_hash: last.hash(),
             io_root: empty_hash(),
             batch_hash: Hash::ZERO,
+            proposal_id: Hash::ZERO,
             consensus_height: Height(self.height),
             ..last.clone()
         };
@@ -287,6 +289,7 @@ impl Inner {
             header.state_root = results.state_root;
             header.consensus_height = proposal.consensus_height;
             header.batch_hash = proposal.batch_hash;
+            header.proposal_id = proposal.id();
         }
         self.headers.push(header);
         self.pending.clear();

@@ -1,10 +1,10 @@
-//! What the trusted side reads of consensus state, always at one height and always proven.
+//! Consensus state as the enclave reads it: always at one height, always proven.
 
 use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::keymanager::{self, Status};
 use paralith_consensus_api::registry::{self, Runtime};
 use paralith_consensus_api::roothash::{
-    self, Header, HeaderType, IncomingMessage, QueuedResult, ResultQueue, RuntimeState,
+    self, Header, HeaderType, IncomingMessage, ResultQueue, RuntimeState,
 };
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
@@ -86,13 +86,13 @@ impl At<'_> {
             .collect()
     }
 
-    /// The results of the runtime's own messages that no round has taken yet.
-    pub(crate) fn message_results(
-        &self,
-        id: &RuntimeId,
-    ) -> Result<Vec<QueuedResult>, TrustedError> {
-        let queue: Option<ResultQueue> = self.get(&roothash::keys::result_queue(id))?;
-        Ok(queue.unwrap_or_default().results)
+    /// Results of the runtime's own messages that no round has taken yet.
+    pub(crate) fn result_queue(&self, id: &RuntimeId) -> Result<ResultQueue, TrustedError> {
+        Ok(self.get(&roothash::keys::result_queue(id))?.unwrap_or_default())
+    }
+
+    pub(crate) fn roothash_params(&self) -> Result<roothash::Params, TrustedError> {
+        self.need("roothash parameters", &roothash::keys::params())
     }
 
     /// The generation under which a confidential runtime's rounds are sealed at this height.
