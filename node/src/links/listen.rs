@@ -1,10 +1,11 @@
 //! Listening: connections, their handshakes, and the services behind them. Bounded: so many
 //! connections, so many handshakes at once, so much time for each.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use paralith_crypto::SigningKey;
@@ -32,6 +33,9 @@ const MAX_NODE_LINKS: usize = 1024;
 
 /// Links of keys that are not registered.
 const MAX_STRANGER_LINKS: usize = 128;
+
+/// Those among them from one address.
+const MAX_ADDRESS_LINKS: usize = 32;
 
 /// Connections of users.
 pub(crate) const MAX_PUBLIC_CONNECTIONS: usize = 4096;
@@ -126,7 +130,7 @@ pub(crate) fn accept_users(
                 Some(acceptor) => Either::Left(acceptor.accept(tcp).await.ok()?),
                 None => Either::Right(tcp),
             };
-            Some(Recording::unrecorded(stream).with_place(place))
+            Some(Recording::unrecorded(stream).with_places(vec![place]))
         }
     })
 }
@@ -135,19 +139,42 @@ pub(crate) fn accept_users(
 pub(crate) type UserStream =
     Recording<Either<tokio_rustls::server::TlsStream<TcpStream>, TcpStream>>;
 
-/// The places of links.
+/// The places of links. Registered nodes have their own; keys that are not registered share theirs,
+/// so many for one address.
 struct LinkPlaces {
     nodes: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
+    addresses: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
     peers: Arc<Peers>,
 }
 
 impl LinkPlaces {
-    async fn of(&self, peer: &paralith_types::PublicKey) -> Option<OwnedSemaphorePermit> {
-        // A node that has no state yet knows nobody: the others try again.
-        let registered = self.peers.is(peer, Caller::is_registered).await.ok()?;
-        let places = if registered { &self.nodes } else { &self.strangers };
-        Arc::clone(places).try_acquire_owned().ok()
+    fn new(peers: Arc<Peers>) -> Arc<Self> {
+        Arc::new(Self {
+            nodes: Arc::new(Semaphore::new(MAX_NODE_LINKS)),
+            strangers: Arc::new(Semaphore::new(MAX_STRANGER_LINKS)),
+            addresses: Mutex::default(),
+            peers,
+        })
+    }
+
+    async fn of(&self, link: &Connection) -> Option<Vec<OwnedSemaphorePermit>> {
+        // A node without proven state knows no one: callers try again.
+        let registered = self.peers.is(&link.peer, Caller::is_registered).await.ok()?;
+        let wanted = if registered {
+            vec![Arc::clone(&self.nodes)]
+        } else {
+            vec![self.address(link.ip), Arc::clone(&self.strangers)]
+        };
+        wanted.into_iter().map(|places| places.try_acquire_owned().ok()).collect()
+    }
+
+    fn address(&self, ip: IpAddr) -> Arc<Semaphore> {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only addresses with a link, or with one that is being admitted, are kept.
+        addresses.retain(|_, places| Arc::strong_count(places) > 1);
+        let places = || Arc::new(Semaphore::new(MAX_ADDRESS_LINKS));
+        Arc::clone(addresses.entry(ip).or_insert_with(places))
     }
 }
 
@@ -161,21 +188,17 @@ pub(super) async fn serve(
 ) -> Result<SocketAddr, NodeError> {
     let (listener, address) = bind(listen, "the links' service").await?;
     let acceptor = TlsAcceptor::from(tls::server_config(key).map_err(|e| NodeError::internal(&e))?);
-    let places = Arc::new(LinkPlaces {
-        nodes: Arc::new(Semaphore::new(MAX_NODE_LINKS)),
-        strangers: Arc::new(Semaphore::new(MAX_STRANGER_LINKS)),
-        peers: Arc::clone(&server.peers),
-    });
+    let places = LinkPlaces::new(Arc::clone(&server.peers));
     let incoming = accept(listener, stop.clone(), move |tcp, address| {
         let (acceptor, places, record) = (acceptor.clone(), Arc::clone(&places), record.clone());
         async move {
             let tls = acceptor.accept(tcp).await.ok()?;
             let spki = tls.get_ref().1.peer_certificates()?.first()?.clone();
             let peer = tls::node_of(spki.as_ref())?;
-            let place = places.of(&peer).await?;
-            let stream = Recording::new(tls, record.as_deref()).ok()?;
             let connection = Connection { peer, ip: address.ip() };
-            Some(stream.with_connection(connection).with_place(place))
+            let places = places.of(&connection).await?;
+            let stream = Recording::new(tls, record.as_deref()).ok()?;
+            Some(stream.with_connection(connection).with_places(places))
         }
     });
     let serving = http_server()

@@ -13,17 +13,18 @@ use paralith_crypto::SigningKey;
 use paralith_proto::pb::worker::v1::worker_service_server::WorkerServiceServer;
 use paralith_types::PublicKey;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
 use tower::util::BoxCloneSyncService;
-use tower::{BoxError, ServiceExt as _};
+use tower::ServiceExt as _;
 
 use super::stream::Peer;
 use super::{LinkServer, MAX_MESSAGE_BYTES, dial, listen};
 use crate::error::NodeError;
 
 /// The way to one node: what a gRPC client is made over.
-pub type Wire = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+pub type Wire = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
 /// The network as one node sees it.
 pub trait Network: Send + Sync + fmt::Debug {
@@ -78,7 +79,8 @@ impl Network for TlsNetwork {
             for address in &addresses {
                 match dial::connect(&self.key, &node, address, self.record.as_deref()).await {
                     Ok(channel) => {
-                        return Ok(BoxCloneSyncService::new(channel.map_err(BoxError::from)));
+                        let wire = channel.map_err(|error| Status::from_error(Box::new(error)));
+                        return Ok(BoxCloneSyncService::new(wire));
                     }
                     Err(error) => last = error,
                 }

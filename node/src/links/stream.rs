@@ -33,7 +33,7 @@ pub struct Recording<S> {
     file: Option<File>,
     connection: Option<Connection>,
     /// Given back when the stream ends.
-    place: Option<OwnedSemaphorePermit>,
+    places: Vec<OwnedSemaphorePermit>,
 }
 
 impl<S> Recording<S> {
@@ -48,12 +48,12 @@ impl<S> Recording<S> {
                 Some(File::create(folder.join(format!("link-{}-{number}", std::process::id())))?)
             }
         };
-        Ok(Self { inner, file, connection: None, place: None })
+        Ok(Self { inner, file, connection: None, places: Vec::new() })
     }
 
     /// Not recorded.
     pub(super) fn unrecorded(inner: S) -> Self {
-        Self { inner, file: None, connection: None, place: None }
+        Self { inner, file: None, connection: None, places: Vec::new() }
     }
 
     /// Names the other end.
@@ -63,10 +63,10 @@ impl<S> Recording<S> {
         self
     }
 
-    /// Holds a place among the connections.
+    /// Holds places among the connections.
     #[must_use]
-    pub(super) fn with_place(mut self, place: OwnedSemaphorePermit) -> Self {
-        self.place = Some(place);
+    pub(super) fn with_places(mut self, places: Vec<OwnedSemaphorePermit>) -> Self {
+        self.places = places;
         self
     }
 

@@ -68,7 +68,7 @@ impl Chain {
         let keys = NodeKeys { node: validator.public(), consensus: consensus.clone() };
         let stake = Amount(1_000_000);
         let document =
-            Builder::new("it", GenesisTime::from_seconds(1_800_000_000).unwrap(), params)
+            Builder::new("it", GenesisTime::from_seconds(1_700_000_000).unwrap(), params)
                 .entity(owner.public(), stake)
                 .entity_node(owner.public(), validator.public())
                 .fund(&owner.public(), Amount(1_000_000_000))
