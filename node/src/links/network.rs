@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
-use tower::util::BoxCloneSyncService;
 use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
 
 use super::stream::Peer;
 use super::{LinkServer, MAX_MESSAGE_BYTES, dial, listen};

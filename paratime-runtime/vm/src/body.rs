@@ -20,7 +20,7 @@ pub(crate) struct Body {
     /// Most blocks, loops and branches of `if` that are open at once.
     nesting: u32,
     /// See [`MAX_COMPILE_WORK`].
-    pub(crate) work: u64,
+    work: u64,
 }
 
 /// Validates a module with all its functions and measures these, in order.

@@ -162,7 +162,3 @@ pub struct CallResult {
     /// What it did beside writing state; only logs if the outcome is an error.
     pub effects: Effects,
 }
-#[doc(hidden)]
-pub fn work_of(code: &[u8]) -> u64 {
-    body::measure(code).map(|b| b.iter().map(|b| b.work).sum()).unwrap_or(0)
-}
