@@ -1,24 +1,37 @@
-# The two commands: `make dev` and `make test`. Both set up what is missing first.
-.PHONY: dev test setup build lint bench
+# `make dev` runs a chain, `make test` runs all tests. Each target sets up what it needs first.
+.PHONY: dev test soak setup build lint bench release
 
-# Both commands share this folder and one cargo profile, so that RocksDB is compiled once.
+# All targets share one folder and one cargo profile, so that nothing is compiled twice.
 export CARGO_INCREMENTAL ?= 0
 
-dev: setup
+# Needs Rust and a C compiler: no C++, no libclang, no Go. Stores are redb's.
+dev:
+	@scripts/setup.sh dev
 	cargo run --package paralith --bin paralith -- dev --demo
 
 test: setup
 	scripts/test.sh
 
-setup:
-	@scripts/setup.sh
+# Slow campaigns, for MINUTES (60): kills at many more writes, more random cases, repeated faults.
+soak: setup
+	scripts/soak.sh
 
-build: setup
+setup:
+	@scripts/setup.sh test
+
+build:
+	@scripts/setup.sh build
 	cargo build --workspace --all-targets
 
-lint: setup
+lint:
+	@scripts/setup.sh build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: setup
 	scripts/bench.sh
+
+# Static, stripped, reproducible: two builds of a commit give the same bytes.
+release:
+	@scripts/setup.sh build
+	scripts/release.sh

@@ -1,14 +1,29 @@
 #!/usr/bin/env bash
-# Adds what building and testing need and is missing. Says what it does; may be run again.
+# Adds what a command needs and is missing. Says what it does; may be run again.
+#
+#   scripts/setup.sh dev      Rust, its WebAssembly target, a C compiler (linker): enough for `paralith dev`
+#   scripts/setup.sh build    the same and a C++ compiler and libclang, for RocksDB
+#   scripts/setup.sh test     the same and CometBFT (built with Go)
+#   scripts/setup.sh check    the same and cargo-deny, for .ci/run
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 COMETBFT_VERSION=v0.38.25
+CARGO_DENY_VERSION=0.20.2
 tools="${PARALITH_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/paralith/tools}"
+for_what="${1:-test}"
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+case "$for_what" in
+dev) level=1 ;;
+build) level=2 ;;
+test) level=3 ;;
+check) level=4 ;;
+*) fail "unknown: $for_what (one of dev, build, test, check)" ;;
+esac
 
 apt_updated=
 apt_add() { # command-or-file that must appear, then packages
@@ -29,17 +44,22 @@ if ! rustup target list --toolchain "$toolchain" --installed | grep -q wasm32-un
     say "adding the WebAssembly target to Rust $toolchain"
     rustup target add wasm32-unknown-unknown --toolchain "$toolchain"
 fi
+
+# rustc links with it, and TLS has some C.
+command -v cc >/dev/null || apt_add "a C compiler" "gcc libc6-dev"
+if [ "$level" -lt 2 ]; then say "ready"; exit; fi
+
 for component in rustfmt clippy; do
     if ! rustup component list --toolchain "$toolchain" --installed | grep -q "^$component"; then
         say "adding $component to Rust $toolchain"
         rustup component add "$component" --toolchain "$toolchain"
     fi
 done
-
 command -v c++ >/dev/null || apt_add "a C++ compiler, for RocksDB" "build-essential"
 if ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* "${LIBCLANG_PATH:-/nonexistent}"/libclang*.so* 2>/dev/null | grep -q .; then
     apt_add "libclang, for RocksDB's bindings" "libclang-dev"
 fi
+if [ "$level" -lt 3 ]; then say "ready"; exit; fi
 
 if [ -n "${COMETBFT:-}" ]; then
     say "CometBFT: $COMETBFT"
@@ -51,5 +71,14 @@ elif command -v go >/dev/null; then
     GOBIN="$tools" CGO_ENABLED=0 go install "github.com/cometbft/cometbft/cmd/cometbft@$COMETBFT_VERSION"
 else
     say "no Go here: the solo engine works fully; tests and networks on real CometBFT need Go 1.22.11 or newer"
+fi
+if [ "$level" -ge 4 ] && [ ! -x "$tools/bin/cargo-deny" ] && ! command -v cargo-deny >/dev/null; then
+    say "building cargo-deny $CARGO_DENY_VERSION (some minutes, once)"
+    scratch=$(mktemp -d)
+    # Unoptimised: it runs for seconds.
+    CARGO_TARGET_DIR="$scratch" cargo install --quiet --locked --debug --no-default-features \
+        --root "$tools" --version "$CARGO_DENY_VERSION" cargo-deny \
+        || say "cargo-deny cannot be built here: its check will be skipped"
+    rm -rf "$scratch"
 fi
 say "ready"

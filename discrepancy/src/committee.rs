@@ -61,6 +61,12 @@ impl Config {
         Ok(())
     }
 
+    /// T * 3/2, rounded down: how many blocks the backups have.
+    pub fn dispute_timeout(&self) -> u64 {
+        // T + T/2 is that, and a longest timeout saturates.
+        self.round_timeout.saturating_add(self.round_timeout / 2)
+    }
+
     /// The schedulers from the best rank to the worst.
     pub fn scheduler_order(&self) -> Vec<Signer> {
         let unskipped = |signer: &&Signer| !self.skipped.contains(*signer);

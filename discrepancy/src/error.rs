@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use crate::committee::Signer;
 
-/// A round that cannot begin. The fault of whoever set the runtime's parameters or elected its
-/// committee: on a chain that checks both, it is ours.
+/// A round that cannot begin: the runtime's parameters or its committee are wrong. On a chain that
+/// checks both, this node's state is.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// There is nobody to execute the round.

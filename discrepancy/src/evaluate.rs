@@ -1,4 +1,4 @@
-//! The decision at the end of a block: "the block ends" in the protocol, line by line.
+//! The decision at the end of a block: rules E1 to E3 of docs/protocol/discrepancy.md.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub(crate) enum Decision {
 }
 
 impl Decision {
-    /// "no lead": nobody is waited for who could not still propose.
+    /// E1: no lead. The round waits for nobody who could not still propose.
     pub(crate) const fn without_lead(all_void: bool) -> Self {
         if all_void { Self::Fail(FailReason::AllVoid) } else { Self::Wait }
     }
@@ -98,7 +98,7 @@ pub(crate) struct Ballot<'a> {
 }
 
 impl Ballot<'_> {
-    /// "not disputed, over workers at lead".
+    /// E2: not disputed, over workers at the lead.
     pub(crate) fn detect(&self, height: u64, late: bool) -> Decision {
         let n = self.committee.worker_count();
         let s = self.committee.stragglers();
@@ -125,25 +125,27 @@ impl Ballot<'_> {
         self.finalise()
     }
 
-    /// "disputed, over backups at lead".
+    /// E3: disputed, over backups at the lead.
     pub(crate) fn resolve(&self, late: bool) -> Decision {
-        let m = self.committee.backup_count();
-        let backups = self.backups();
-
-        let b = backups.best().map_or(0, |(_, votes)| votes);
-        let left = m.saturating_sub(backups.cast());
-
-        if let Some(result) = backups.at_least(self.majority()) {
+        if let Some(result) = self.backups_majority() {
             return if result == self.scheduler.result {
                 self.finalise()
             } else {
                 Decision::Fail(FailReason::LyingScheduler)
             };
         }
-        if b.saturating_add(left) < self.majority() || late {
+        if !self.majority_is_open() || late {
             return Decision::Fail(FailReason::NoMajority);
         }
         Decision::Wait
+    }
+
+    /// Whether the backups that have not voted could still make a majority: b + left >= m/2 + 1.
+    pub(crate) fn majority_is_open(&self) -> bool {
+        let backups = self.backups();
+        let b = backups.best().map_or(0, |(_, votes)| votes);
+        let left = self.committee.backup_count().saturating_sub(backups.cast());
+        b.saturating_add(left) >= self.majority()
     }
 
     /// The result that more than half of the backups voted for.

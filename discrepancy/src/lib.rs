@@ -11,7 +11,7 @@
 //! has checked that a vote is of this round, on the right previous block, and signed by its signer,
 //! and that its proposal header is signed by the scheduler of its rank.
 //!
-//! What holds, by property tests and an exhaustive model check (`tests/it`):
+//! Specification: docs/protocol/discrepancy.md. What holds, by property tests and an exhaustive model check (`tests/it`):
 //!
 //! 1. No honest node is slashed while most backups are honest, and an honest worker's host may lose
 //!    power at any point.
@@ -21,6 +21,8 @@
 //! 4. The verdict does not depend on the order of votes inside one block, unless one signer or
 //!    scheduler equivocates.
 //! 5. One equivocator cannot stop a round in which another worker is honest and proposes.
+//! 6. An honest worker that votes within the grace, and an honest backup that votes before the dispute
+//!    times out, never counts as silent.
 //!
 //! ```
 //! use discrepancy::{Config, Pool, ProposalId, ResultHash, Signer, Verdict, Vote};

@@ -1,7 +1,7 @@
 //! The state of a round, and how a vote and the end of a block change it.
 //!
-//! Rules are cited by the number they have in the protocol: V1 to V4 for "a vote arrives", E for
-//! "the block ends". Heights saturate: a chain that reaches 2^64 blocks may close its rounds early.
+//! Rules are cited by their ids in docs/protocol/discrepancy.md: V0 to V4 for "a vote arrives", E1 to
+//! E3 for "a block ends". Heights saturate: a chain that reaches 2^64 blocks may close its rounds early.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,6 +67,22 @@ enum Arrival {
     Fresh,
 }
 
+impl Arrival {
+    /// Whether the vote counts, at a rank with this scheduler.
+    const fn outcome(&self, scheduler: Signer) -> Result<(), Ignored> {
+        Err(match self {
+            Self::RankVoid => Ignored::RankVoid,
+            Self::ConflictingProposal => Ignored::ConflictingProposal { scheduler },
+            Self::WorseRank => Ignored::WorseRank,
+            Self::OtherRankInDispute => Ignored::OtherRankInDispute,
+            Self::NotBackupInDispute => Ignored::NotBackupInDispute,
+            Self::Duplicate => Ignored::Duplicate,
+            Self::Equivocated => Ignored::Equivocated,
+            Self::SchedulersOwn(_) | Self::Fresh => return Ok(()),
+        })
+    }
+}
+
 impl Pool {
     /// A round without votes: no lead, timeout never.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
@@ -89,9 +105,9 @@ impl Pool {
     /// An `Err` says why the vote does not count; it may still have exposed an equivocator.
     pub fn vote(&mut self, height: u64, vote: Vote) -> Result<(), Ignored> {
         let scheduler = self.admit(&vote)?;
-        match self.arrival(&vote, scheduler) {
+        let arrival = self.arrival(&vote, scheduler);
+        match arrival {
             // V1
-            Arrival::RankVoid => Err(Ignored::RankVoid),
             Arrival::ConflictingProposal => {
                 self.expose(scheduler);
                 // A dispute is judged on the proposal that opened it: a second one must not save
@@ -99,29 +115,31 @@ impl Pool {
                 if !self.disputed {
                     self.void_rank(height, vote.rank);
                 }
-                Err(Ignored::ConflictingProposal { scheduler })
             }
-            // V2
-            Arrival::WorseRank => Err(Ignored::WorseRank),
-            Arrival::OtherRankInDispute => Err(Ignored::OtherRankInDispute),
-            Arrival::NotBackupInDispute => Err(Ignored::NotBackupInDispute),
             // V3
-            Arrival::Duplicate => Err(Ignored::Duplicate),
-            Arrival::Equivocated => {
-                self.expose(vote.signer);
-                Err(Ignored::Equivocated)
-            }
+            Arrival::Equivocated => self.expose(vote.signer),
             // V4
             Arrival::SchedulersOwn(result) => {
                 self.keep(vote).scheduler = Some(SchedulerVote { height, result });
                 self.take_lead(height, vote.rank);
-                Ok(())
             }
             Arrival::Fresh => {
                 self.keep(vote);
-                Ok(())
             }
+            Arrival::RankVoid
+            | Arrival::WorseRank
+            | Arrival::OtherRankInDispute
+            | Arrival::NotBackupInDispute
+            | Arrival::Duplicate => {}
         }
+        arrival.outcome(scheduler)
+    }
+
+    /// What [`vote`](Self::vote) would say of this vote now. Changes nothing, so that a node can
+    /// choose which votes to take to the chain by the very rules that will count them.
+    pub fn would_count(&self, vote: &Vote) -> Result<(), Ignored> {
+        let scheduler = self.admit(vote)?;
+        self.arrival(vote, scheduler).outcome(scheduler)
     }
 
     /// The block at `height` ends.
@@ -208,7 +226,7 @@ impl Pool {
         self.closed.as_ref()
     }
 
-    /// What any vote must satisfy; nothing changes if it does not. Returns the rank's scheduler.
+    /// V0: what any vote must satisfy; nothing changes if it does not. Returns the rank's scheduler.
     fn admit(&self, vote: &Vote) -> Result<Signer, Ignored> {
         if self.closed.is_some() {
             return Err(Ignored::RoundClosed);
@@ -294,7 +312,7 @@ impl Pool {
         self.grace = None;
     }
 
-    /// E: takes the decision and applies it.
+    /// E1 to E3: takes the decision and applies it.
     fn conclude(&mut self, height: u64) -> Verdict {
         let late = self.late(height);
         match self.decide(height, late) {
@@ -306,9 +324,7 @@ impl Pool {
             Decision::Discrepancy { rank } => {
                 self.disputed = true;
                 self.pools.retain(|other, _| *other == rank);
-                // T + T/2 is T * 3/2 rounded down, and cannot overflow before the sum does.
-                let half = self.committee.config.round_timeout / 2;
-                self.timeout = Some(self.timeout_after(height).saturating_add(half));
+                self.timeout = Some(height.saturating_add(self.committee.config.dispute_timeout()));
                 Verdict::Discrepancy { rank, late }
             }
             Decision::Finalise { rank, proposal, result } => {

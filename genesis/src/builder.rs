@@ -90,6 +90,14 @@ impl Builder {
         self
     }
 
+    /// Adds stake of another account on an entity, taken from none of the balances.
+    #[must_use]
+    pub fn delegation(mut self, owner: &PublicKey, entity: &PublicKey, stake: Amount) -> Self {
+        let (owner, escrow) = (address::of_key(owner), address::of_key(entity));
+        self.escrows.push(Escrow { owner, escrow, amount: stake });
+        self
+    }
+
     /// Lets an entity answer for a node, which may register later.
     #[must_use]
     pub fn entity_node(mut self, entity: PublicKey, node: PublicKey) -> Self {
@@ -200,6 +208,7 @@ pub fn development_params(seed: Hash) -> Params {
             max_block_gas: 0,
             min_gas_price: Amount::ZERO,
             gas_per_byte: 1,
+            min_transact_balance: Amount(1),
         },
         staking: staking::Params {
             debonding_epochs: 10,
@@ -214,6 +223,10 @@ pub fn development_params(seed: Hash) -> Params {
             gas_add_escrow: 1000,
             gas_reclaim_escrow: 1000,
             slash_equivocation: Amount(100),
+            max_runtime_slash_incorrect_results: Amount(100_000),
+            max_runtime_slash_equivocation: Amount(100_000),
+            slash_reward_percent: 10,
+            freeze_epochs: 100,
         },
         registry: registry::Params {
             max_node_expiration_epochs: 1000,
@@ -245,6 +258,12 @@ pub fn development_params(seed: Hash) -> Params {
             gas_vote: 1000,
             gas_evidence: 1000,
             gas_submit_message: 1000,
+            max_in_message_bytes: 16 * 1024,
+            max_in_queue_bytes: 1024 * 1024,
+            max_queued_results: 1024,
+            max_liveness_failures: 3,
+            liveness_freeze_epochs: 20,
+            slash_liveness: Amount(100),
         },
         keymanager: keymanager::Params {
             gas_update_policy: 1000,

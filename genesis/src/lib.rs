@@ -6,6 +6,8 @@
 //! * [`Document::parse`] reads any JSON of that meaning and refuses unknown fields; what it gives has
 //!   passed [`Document::validate`]. What only the application can know (whether stake covers claims,
 //!   whether signatures fit) the application checks when it takes the document.
+//! * [`Document::first_validators`] gives the validators that the application begins with, for
+//!   programs that do not link the application: light clients and enclaves.
 //! * [`Builder`] makes documents for networks that are started from nothing.
 
 mod builder;
@@ -13,6 +15,7 @@ mod document;
 mod error;
 mod time;
 mod validate;
+mod validators;
 
 pub use builder::{Builder, NodeKeys, development_params};
 pub use document::Document;

@@ -7,6 +7,7 @@ use paralith_consensus_api::registry::{ROLE_VALIDATOR, RuntimeKind};
 use paralith_consensus_api::{address, registry};
 use paralith_types::{Amount, PublicKey, RuntimeId};
 
+use crate::validators::debonding_blocks;
 use crate::{Document, GenesisError};
 
 type Result = std::result::Result<(), GenesisError>;
@@ -37,7 +38,7 @@ impl Document {
 
 fn params(genesis: &Genesis) -> Result {
     let params = &genesis.params;
-    let (beacon, scheduler) = (&params.beacon, &params.scheduler);
+    let (beacon, scheduler, roothash) = (&params.beacon, &params.scheduler, &params.roothash);
     let least_tx = 1024;
     for (fine, path, problem, remedy) in [
         (
@@ -87,6 +88,44 @@ fn params(genesis: &Genesis) -> Result {
             "registry.max_node_expiration_epochs",
             "lets no node register",
             "set it to 1 at least",
+        ),
+        (
+            debonding_blocks(params) >= 2,
+            "staking.debonding_epochs",
+            "leaves light clients no step in which validators have something to lose",
+            "set it to 1 at least",
+        ),
+        (
+            params.staking.slash_reward_percent <= 100,
+            "staking.slash_reward_percent",
+            "is more than all",
+            "set it to 100 at most",
+        ),
+        (
+            params.consensus.min_transact_balance > Amount::ZERO,
+            "consensus.min_transact_balance",
+            "lets accounts without any balance fill blocks",
+            "set it to 1 at least",
+        ),
+        (
+            // Twice: the encoding of a message has more than its data.
+            u64::from(roothash.max_in_message_bytes).saturating_mul(2)
+                <= roothash.max_in_queue_bytes,
+            "roothash.max_in_queue_bytes",
+            "is too small for a message of roothash.max_in_message_bytes",
+            "set it to twice max_in_message_bytes at least",
+        ),
+        (
+            roothash.max_in_queue_bytes <= MAX_QUEUE_BYTES,
+            "roothash.max_in_queue_bytes",
+            "is more than replicas can hold in memory",
+            "set it to 16777216 at most",
+        ),
+        (
+            roothash.max_queued_results >= roothash.max_runtime_messages,
+            "roothash.max_queued_results",
+            "is too small for the messages of one round",
+            "set it to max_runtime_messages at least",
         ),
         (
             params.keymanager.replication_percent <= 100,
@@ -245,6 +284,12 @@ fn check_runtime(path: &str, runtime: &registry::Runtime) -> Result {
             "lower them or raise executor.workers",
         ),
         (
+            !compute || (1..=runtime.batching.max_batch_gas).contains(&runtime.max_tx_gas),
+            "max_tx_gas",
+            "is not between 1 and batching.max_batch_gas",
+            "set it to what one transaction may use",
+        ),
+        (
             staking.reward_incorrect_results_percent <= 100
                 && staking.reward_equivocation_percent <= 100,
             "staking",
@@ -272,6 +317,7 @@ fn policies(genesis: &Genesis) -> Result {
             return Err(GenesisError::field(format!("{path}.id"), problem, remedy));
         }
         let sorted = policy.measurements.is_sorted_by(|a, b| a < b)
+            && policy.nodes.is_sorted_by(|a, b| a < b)
             && policy.runtimes.is_sorted_by(|a, b| a.runtime_id < b.runtime_id)
             && policy.runtimes.iter().all(|r| r.measurements.is_sorted_by(|a, b| a < b));
         if !sorted {
@@ -295,6 +341,9 @@ fn out_of_order(path: String, what: String) -> GenesisError {
     let problem = format!("{what} is not after the one before it");
     GenesisError::field(path, problem, "sort the accounts by the bytes of the address, each once")
 }
+
+/// What a runtime's state and a replica's memory bear of waiting messages.
+const MAX_QUEUE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// With the dash and 40 digits of the hash, CometBFT's limit of 50 characters.
 const MAX_NAME_BYTES: usize = 9;

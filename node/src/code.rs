@@ -15,7 +15,7 @@ use futures::future::join_all;
 use paralith_consensus_api::registry;
 use paralith_proto::status::status_of;
 use paralith_runtime_vm::{MAX_CODE_BYTES, UploadError};
-use paralith_storage::{Column, Kv, WriteBatch};
+use paralith_storage::{Column, Durability, Kv, WriteBatch};
 use paralith_types::{CodeId, Error, Retry};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tonic::{Code, Status};
@@ -225,7 +225,7 @@ impl CodeStore {
         let id = paralith_runtime_vm::code_id(module);
         let mut batch = WriteBatch::new();
         batch.put(Column::Blocks, [CODE_PREFIX, id.as_bytes()].concat(), module);
-        self.kv.write(batch, true).map_err(|e| NodeError::internal(&e))?;
+        self.kv.write(batch, Durability::Synced).map_err(|e| NodeError::internal(&e))?;
         Ok(id)
     }
 }

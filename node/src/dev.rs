@@ -1,19 +1,19 @@
 //! `paralith dev`: a whole chain in one process.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use paralith_consensus_abci::Application;
 use paralith_consensus_api::keymanager::{Status as KmStatus, keys};
-use paralith_consensus_api::registry::{Batching, Executor};
+use paralith_consensus_api::registry::{Batching, Executor, Liveness};
 use paralith_consensus_engine::{
     CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, system_clock,
 };
 use paralith_consensus_light::chain::ConsensusKey;
 use paralith_genesis::GenesisTime;
-use paralith_storage::{Kv, KvOptions};
+use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
 
 use crate::assemble::{Node, NodeConfig, assemble};
@@ -27,6 +27,7 @@ use crate::links::{Neighbours, ProcessNetwork};
 use crate::network::{Network, Shape};
 use crate::rpc;
 use crate::state::NodeState;
+use crate::store;
 use crate::trusted::Placement;
 
 /// How often a block is made when nothing happens.
@@ -77,6 +78,7 @@ pub fn shape(seed: u64) -> Shape {
             max_messages: 32,
             max_in_messages: 32,
             max_failed_rounds: 3,
+            liveness: Liveness::STANDARD,
         },
         batching: Batching {
             max_batch_size: 1000,
@@ -95,11 +97,7 @@ impl DevChain {
     pub async fn start(args: &DevArgs, home: Option<&Path>) -> Result<Self, NodeError> {
         let network = network(args, home)?;
         let kv = match home {
-            Some(home) => {
-                Kv::open(&home.join("store"), KvOptions { compression: true }).map_err(|e| {
-                    NodeError::Io { what: home.display().to_string(), reason: e.to_string() }
-                })?
-            }
+            Some(home) => store::open(&home.join("store"), true)?,
             None => Kv::memory(),
         };
         let stop = CancellationToken::new();
@@ -274,15 +272,7 @@ pub(crate) fn byzantine_of(given: &[String], name: &str) -> Result<Option<String
 fn member_store(home: Option<&Path>, name: &str) -> Result<Kv, NodeError> {
     match home {
         None => Ok(Kv::memory()),
-        Some(home) => {
-            let folder: PathBuf = home.join(name).join("store");
-            std::fs::create_dir_all(&folder)
-                .map_err(|e| NodeError::io(folder.display().to_string(), &e))?;
-            Kv::open(&folder, KvOptions { compression: true }).map_err(|e| NodeError::Io {
-                what: folder.display().to_string(),
-                reason: e.to_string(),
-            })
-        }
+        Some(home) => store::open(&home.join(name).join("store"), true),
     }
 }
 

@@ -24,6 +24,7 @@ pub mod remote;
 pub mod roles;
 pub mod rpc;
 pub mod state;
+pub(crate) mod store;
 pub mod trusted;
 
 use std::io::IsTerminal as _;

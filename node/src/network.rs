@@ -154,10 +154,24 @@ impl Shape {
             key_manager: confidential.then(|| runtime_id(KEY_MANAGER)),
             tee: confidential.then(tee_policy),
             init_argument,
-            executor: self.executor.clone(),
+            min_gas_price: Amount::ZERO,
+            max_tx_gas: self.max_tx_gas(),
+            executor: self.executor_of(confidential),
             batching: self.batching.clone(),
             staking: staking_rules(),
         }
+    }
+
+    /// A tenth of a batch's gas: no transaction takes a batch for itself.
+    fn max_tx_gas(&self) -> u64 {
+        self.batching.max_batch_gas.div_ceil(10)
+    }
+
+    /// Rounds of a public runtime need the vote of every worker: nothing but agreement shows that
+    /// its results are right, and a straggler that is allowed is one less to bribe.
+    fn executor_of(&self, confidential: bool) -> Executor {
+        let allowed_stragglers = if confidential { self.executor.allowed_stragglers } else { 0 };
+        Executor { allowed_stragglers, ..self.executor.clone() }
     }
 
     /// The network of this shape.
@@ -252,6 +266,8 @@ impl Shape {
                 max_age_blocks: ATTESTATION_AGE_BLOCKS,
             }),
             init_argument: Vec::new(),
+            min_gas_price: Amount::ZERO,
+            max_tx_gas: self.max_tx_gas(),
             executor: self.executor.clone(),
             batching: self.batching.clone(),
             staking: staking_rules(),
@@ -277,5 +293,6 @@ pub fn policy(runtimes: &[RuntimeId], serial: u32) -> Policy {
         runtimes,
         max_epoch_secret_age: 10,
         rotation_epochs: 0,
+        nodes: Vec::new(),
     }
 }

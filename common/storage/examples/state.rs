@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use jmt::storage::{LeafNode, Node, NodeKey, TreeReader};
 use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue, RootHash, Version};
-use paralith_storage::{Changes, Kv, Tree, VerifiedTree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, Tree, VerifiedTree, WriteBatch};
 use sha2_10::{Digest, Sha256};
 use sparse_merkle_tree::default_store::DefaultStore;
 use sparse_merkle_tree::traits::{Hasher, Value};
@@ -52,7 +52,6 @@ impl Samples {
 fn measure(keys: usize) {
     println!("\n{keys} keys of 32 bytes, values of 40 bytes, batches of {BATCH}; us for each key");
     let ours = Tree::new(Kv::memory(), b"bench");
-    #[cfg(feature = "rocksdb")]
     let (durable, _folder) = {
         let folder = tempfile::tempdir().unwrap();
         let kv = Kv::open(folder.path(), paralith_storage::KvOptions::default()).unwrap();
@@ -65,7 +64,6 @@ fn measure(keys: usize) {
         version += 1;
         let batch: Vec<_> = (start..start + BATCH).map(|n| pair(n, 0)).collect();
         update_ours(&ours, version, &batch);
-        #[cfg(feature = "rocksdb")]
         update_ours(&durable, version, &batch);
         jmt.update(&batch);
         update_smt(&mut smt, &batch);
@@ -87,7 +85,6 @@ fn measure(keys: usize) {
         update[0].time(BATCH, || update_ours(&ours, version, &batch));
         let root = update[1].time(BATCH, || jmt.update(&batch));
         update[2].time(BATCH, || update_smt(&mut smt, &batch));
-        #[cfg(feature = "rocksdb")]
         commit.time(BATCH, || update_ours(&durable, version, &batch));
         assert_eq!(ours.root(version).unwrap().unwrap().0, root.0, "one root for ours and jmt");
         assert_eq!(claimed.0, root.0);
@@ -105,10 +102,9 @@ fn measure(keys: usize) {
     }
     let update = update[0].median();
     println!("{:28} {:9.2}", "root from verified reads, cold", verified_root.median());
-    if !commit.0.is_empty() {
-        let commit = commit.median();
-        println!("{:28} {commit:9.2}   {:.1} x in memory", "durable commit", commit / update);
-    }
+    let commit = commit.median();
+    let store = paralith_storage::StoreKind::DEFAULT.map_or("", paralith_storage::StoreKind::name);
+    println!("{:28} {commit:9.2}   {:.1} x in memory, {store}", "durable commit", commit / update);
 }
 
 type Batch = [(Vec<u8>, Vec<u8>)];
@@ -135,7 +131,7 @@ fn changes(batch: &Batch) -> Changes {
 fn update_ours(tree: &Tree, version: u64, batch: &Batch) {
     let base = tree.latest().unwrap().map(|(version, _)| version);
     let prepared = tree.prepare(base, version, &changes(batch)).unwrap();
-    tree.commit(prepared, WriteBatch::new(), true).unwrap();
+    tree.commit(prepared, WriteBatch::new(), Durability::Synced).unwrap();
 }
 
 fn prove_ours(tree: &Tree, version: u64, asked: &Batch, prove: &mut Samples, verify: &mut Samples) {

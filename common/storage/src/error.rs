@@ -3,6 +3,14 @@
 /// A store that could not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
+    /// A file's name that [`crate::Files`] does not take. The caller's fault.
+    #[error(
+        "`{name}` is no file name here: use 1 to 200 letters, digits, `.`, `-` and `_`, and begin with another than `.`"
+    )]
+    BadName {
+        /// The name.
+        name: String,
+    },
     /// Changes were committed onto another state than they were prepared on. The caller's fault:
     /// two writers, or a stale preparation.
     #[error("prepared on version {base:?}, but the latest is {latest:?}")]
@@ -51,6 +59,24 @@ pub enum StorageError {
         /// The version that it has to come after.
         latest: u64,
     },
+    /// This program was built without the store that is asked for. The operator's to solve.
+    #[error("this program was built without the store {kind}: build it with the feature `{kind}`")]
+    NotBuilt {
+        /// The store.
+        kind: &'static str,
+    },
+    /// The folder belongs to a store of another kind. The operator's to solve.
+    #[error(
+        "the store at {path} was made by {found}, and this program keeps its stores in {wanted}: run a program that was built with {found}, or choose another home"
+    )]
+    OtherStore {
+        /// Where the store is.
+        path: String,
+        /// What made it.
+        found: String,
+        /// What this program uses.
+        wanted: &'static str,
+    },
     /// More than the format can hold. The caller's fault.
     #[error("{what} is larger than the store allows")]
     TooLarge {
@@ -85,6 +111,9 @@ impl StorageError {
             Self::TooLarge { .. } => 8,
             Self::BaseMoved { .. } => 9,
             Self::NotAfter { .. } => 10,
+            Self::OtherStore { .. } => 11,
+            Self::BadName { .. } => 12,
+            Self::NotBuilt { .. } => 13,
         }
     }
 

@@ -1,18 +1,32 @@
-//! Values by key and version, beside the tree.
+//! Values by key, beside the tree: the newest ones, and those that they replaced.
 //!
-//! The stored key is `namespace | user key | inverted version`. Namespace and user key are escaped
-//! (00 becomes 00 ff) and end with 00 00, which keeps their order and keeps one from being the
-//! beginning of another. The inverted version puts the newest first, so one seek finds the newest
-//! value that is not younger than the version asked for. A removed key has an entry that says so.
+//! * [`Column::Latest`] holds each present key once, under `namespace | key`: the version that set it,
+//!   and its value. A scan of the newest version walks over present keys alone, however long the
+//!   chain is and however much was removed.
+//! * [`Column::History`] holds what was replaced, under `namespace | key | inverted version`: a value
+//!   goes there when another takes its place, under the version that had set it. A removal has an
+//!   entry under the version that removed.
+//!
+//! In the history, namespace and key are escaped (00 becomes 00 ff) and end with 00 00, which keeps
+//! their order and keeps one from being the beginning of another. The inverted version puts the
+//! newest first, so one seek finds the newest entry that is not younger than the version asked for.
+//!
+//! A reader looks at the latest values first and at the history after that. A commit in between moves
+//! a value from the one to the other in one batch, so the value is found in one of them.
+
+use std::collections::VecDeque;
 
 use crate::kv::prefix_end;
-use crate::{Column, Kv, Pair, StorageError};
+use crate::{Column, Kv, Pair, StorageError, WriteBatch};
 
 /// No user key is longer.
 pub const MAX_KEY_BYTES: usize = 4 << 10;
 
 /// No value is longer.
 pub const MAX_VALUE_BYTES: usize = 64 << 20;
+
+/// A value, and the version that set it.
+pub(crate) type Set = (u64, Vec<u8>);
 
 /// Escapes `bytes` without ending them: what all escaped keys that begin with `bytes` begin with.
 fn escape_into(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -39,16 +53,33 @@ pub(crate) fn entry_key(prefix: &[u8], key: &[u8], version: u64) -> Vec<u8> {
     out
 }
 
-pub(crate) fn entry_value(value: Option<&[u8]>) -> Vec<u8> {
+fn latest_key(prefix: &[u8], key: &[u8]) -> Vec<u8> {
+    [prefix, key].concat()
+}
+
+fn read_latest(mut stored: Vec<u8>) -> Result<Set, StorageError> {
+    let Some(version) = stored.first_chunk::<8>() else {
+        return Err(StorageError::corrupt("a latest value of unknown form"));
+    };
+    let version = u64::from_be_bytes(*version);
+    Ok((version, stored.split_off(8)))
+}
+
+fn entry_value(value: Option<&[u8]>) -> Vec<u8> {
     value.map_or_else(|| vec![REMOVED], |value| [&[PRESENT], value].concat())
 }
 
-pub(crate) fn read_value(mut entry: Vec<u8>) -> Result<Option<Vec<u8>>, StorageError> {
+fn read_entry(mut entry: Vec<u8>) -> Result<Option<Vec<u8>>, StorageError> {
     match entry.first() {
         Some(&PRESENT) => Ok(Some(entry.split_off(1))),
         Some(&REMOVED) if entry.len() == 1 => Ok(None),
         _ => Err(StorageError::corrupt("a value of unknown form")),
     }
+}
+
+/// The newest value of a key, whatever versions are kept.
+pub(crate) fn latest(kv: &Kv, prefix: &[u8], key: &[u8]) -> Result<Option<Set>, StorageError> {
+    kv.get(Column::Latest, &latest_key(prefix, key))?.map(read_latest).transpose()
 }
 
 /// The value of a key as of a version.
@@ -57,28 +88,126 @@ pub(crate) fn get(
     prefix: &[u8],
     key: &[u8],
     version: u64,
-) -> Result<Option<Vec<u8>>, StorageError> {
+) -> Result<Option<Set>, StorageError> {
+    match latest(kv, prefix, key)? {
+        Some((at, value)) if at <= version => return Ok(Some((at, value))),
+        _ => {}
+    }
     let from = entry_key(prefix, key, version);
     let end = prefix_end(&entry_prefix(prefix, key));
-    match kv.range(Column::Flat, &from, end.as_deref(), 1)?.pop() {
-        Some((_, entry)) => read_value(entry),
-        None => Ok(None),
+    let Some((stored, entry)) = kv.range(Column::History, &from, end.as_deref(), 1)?.pop() else {
+        return Ok(None);
+    };
+    let at = crate::tree::version_of(&stored)?;
+    Ok(read_entry(entry)?.map(|value| (!at, value)))
+}
+
+/// Writes a key's new value, or its removal, at `version`, and moves what it had before (`previous`)
+/// into the history.
+pub(crate) fn write(
+    batch: &mut WriteBatch,
+    prefix: &[u8],
+    key: &[u8],
+    version: u64,
+    previous: Option<&Set>,
+    value: Option<&[u8]>,
+) {
+    if let Some((at, previous)) = previous {
+        batch.put(Column::History, entry_key(prefix, key, *at), entry_value(Some(previous)));
+    }
+    match value {
+        Some(value) => {
+            let stored = [version.to_be_bytes().as_slice(), value].concat();
+            batch.put(Column::Latest, latest_key(prefix, key), stored);
+        }
+        None => {
+            batch.delete(Column::Latest, latest_key(prefix, key));
+            batch.put(Column::History, entry_key(prefix, key, version), entry_value(None));
+        }
     }
 }
 
-/// The stored keys and values of one user key at versions up to `version`, newest first.
-pub(crate) fn history(
+/// Undoes [`write`]: the key has what it had before `version` again. All entries before it are kept.
+pub(crate) fn unwrite(
+    batch: &mut WriteBatch,
     kv: &Kv,
     prefix: &[u8],
     key: &[u8],
     version: u64,
-) -> Result<Vec<Pair>, StorageError> {
-    let from = entry_key(prefix, key, version);
+) -> Result<(), StorageError> {
+    batch.delete(Column::History, entry_key(prefix, key, version));
+    batch.delete(Column::Latest, latest_key(prefix, key));
     let end = prefix_end(&entry_prefix(prefix, key));
-    kv.range(Column::Flat, &from, end.as_deref(), usize::MAX)
+    let before = entry_prefix_after(prefix, key, version);
+    if let Some((stored, entry)) = kv.range(Column::History, &before, end.as_deref(), 1)?.pop()
+        && let Some(value) = read_entry(entry)?
+    {
+        let at = !crate::tree::version_of(&stored)?;
+        batch.put(
+            Column::Latest,
+            latest_key(prefix, key),
+            [at.to_be_bytes().as_slice(), &value].concat(),
+        );
+        batch.delete(Column::History, stored);
+    }
+    Ok(())
 }
 
-/// Up to `limit` keys with their values as of a version, in the order of user keys.
+/// The first stored key of the entries of a key before `version`.
+fn entry_prefix_after(prefix: &[u8], key: &[u8], version: u64) -> Vec<u8> {
+    match version.checked_sub(1) {
+        Some(before) => entry_key(prefix, key, before),
+        None => past(prefix, key),
+    }
+}
+
+/// Removes the entries of a key that no version from `oldest` on reads.
+pub(crate) fn prune(
+    batch: &mut WriteBatch,
+    kv: &Kv,
+    prefix: &[u8],
+    key: &[u8],
+    oldest: u64,
+) -> Result<(), StorageError> {
+    let latest = latest(kv, prefix, key)?.map(|(at, _)| at).filter(|at| *at <= oldest);
+    let from = entry_key(prefix, key, oldest);
+    let end = prefix_end(&entry_prefix(prefix, key));
+    let entries = kv.range(Column::History, &from, end.as_deref(), usize::MAX)?;
+    for (n, (stored, entry)) in entries.into_iter().enumerate() {
+        let is_read = match latest {
+            // The oldest kept version reads the latest value. What is not older than that was
+            // written after the latest value was read here.
+            Some(at) => !crate::tree::version_of(&stored)? >= at,
+            // It reads the first entry; that a key is gone is read from no entry as well.
+            None => n == 0 && read_entry(entry)?.is_some(),
+        };
+        if !is_read {
+            batch.delete(Column::History, stored);
+        }
+    }
+    Ok(())
+}
+
+/// Up to `limit` keys with their newest values, in the order of keys. What a commit changes meanwhile
+/// may be seen.
+pub(crate) fn scan_latest(
+    kv: &Kv,
+    prefix: &[u8],
+    key_prefix: &[u8],
+    start_after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Pair>, StorageError> {
+    let after = start_after.map(|after| latest_key(prefix, after));
+    let found =
+        kv.prefix(Column::Latest, &latest_key(prefix, key_prefix), after.as_deref(), limit)?;
+    let pair = |(stored, value): Pair| {
+        let key = stored.get(prefix.len()..).unwrap_or_default().to_vec();
+        Ok((key, read_latest(value)?.1))
+    };
+    found.into_iter().map(pair).collect()
+}
+
+/// Up to `limit` keys with their values as of a version, in the order of keys.
 pub(crate) fn scan(
     kv: &Kv,
     prefix: &[u8],
@@ -87,41 +216,167 @@ pub(crate) fn scan(
     start_after: Option<&[u8]>,
     limit: usize,
 ) -> Result<Vec<Pair>, StorageError> {
-    let mut from = prefix.to_vec();
-    escape_into(&mut from, key_prefix);
-    let end = prefix_end(&from);
-    if let Some(after) = start_after.filter(|after| *after >= key_prefix) {
-        from = past(prefix, after);
-    }
+    let mut scan = Scan::new(kv, prefix, version, key_prefix, start_after);
     let mut found = Vec::new();
-    while found.len() < limit {
-        let chunk = kv.range(Column::Flat, &from, end.as_deref(), CHUNK)?;
-        let full = chunk.len() == CHUNK;
-        // The key at hand, and whether its value as of `version` was seen.
-        let mut current: Option<(Vec<u8>, bool)> = None;
-        for (stored, entry) in chunk {
-            let (key, at) = split(prefix, &stored)?;
-            let done = current.as_ref().is_some_and(|(last, done)| *last == key && *done);
-            if done || at > version {
-                current = Some((key, done));
-                continue;
-            }
-            if let Some(value) = read_value(entry)? {
-                found.push((key.clone(), value));
-                if found.len() == limit {
-                    return Ok(found);
+    while found.len() < limit && scan.step(&mut found)? {}
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// Merges the latest values with the history, one window of keys after another.
+struct Scan<'a> {
+    kv: &'a Kv,
+    prefix: &'a [u8],
+    key_prefix: &'a [u8],
+    version: u64,
+    /// The last key of the latest values that were read.
+    after: Option<Vec<u8>>,
+    /// Latest values that were read and not merged yet.
+    latest: VecDeque<(Vec<u8>, Set)>,
+    /// Whether there are no further latest values.
+    latest_ended: bool,
+    /// Where the history goes on, and where it ends.
+    history_from: Vec<u8>,
+    history_end: Option<Vec<u8>>,
+}
+
+impl<'a> Scan<'a> {
+    fn new(
+        kv: &'a Kv,
+        prefix: &'a [u8],
+        version: u64,
+        key_prefix: &'a [u8],
+        start_after: Option<&[u8]>,
+    ) -> Self {
+        let mut history_from = prefix.to_vec();
+        escape_into(&mut history_from, key_prefix);
+        let history_end = prefix_end(&history_from);
+        let after = start_after.filter(|after| *after >= key_prefix).map(<[u8]>::to_vec);
+        if let Some(after) = &after {
+            history_from = past(prefix, after);
+        }
+        let latest = VecDeque::new();
+        let latest_ended = false;
+        Self {
+            kv,
+            prefix,
+            key_prefix,
+            version,
+            after,
+            latest,
+            latest_ended,
+            history_from,
+            history_end,
+        }
+    }
+
+    /// Merges one window into `found`; false when that was the last one.
+    fn step(&mut self, found: &mut Vec<Pair>) -> Result<bool, StorageError> {
+        // The latest values of a window are read before its history.
+        if self.latest.is_empty() && !self.latest_ended {
+            self.read_latest()?;
+        }
+        let window = if self.latest_ended { None } else { self.after.clone() };
+        let end = match &window {
+            Some(last) => Some(past(self.prefix, last)),
+            None => self.history_end.clone(),
+        };
+        let (history, reached) = self.read_history(end.as_deref())?;
+        // The history may have been cut short within the window.
+        let last = reached.clone().or_else(|| window.clone());
+        let mut history = history.into_iter().peekable();
+        loop {
+            let latest = self
+                .latest
+                .front()
+                .map(|(key, _)| key)
+                .filter(|key| last.as_ref().is_none_or(|last| *key <= last));
+            match (latest, history.peek()) {
+                (None, None) => break,
+                (Some(key), Some((past, _))) if past < key => push(found, history.next()),
+                (None, Some(_)) => push(found, history.next()),
+                (Some(key), past) => {
+                    let is_same = past.is_some_and(|(past, _)| past == key);
+                    let old = if is_same { history.next() } else { None };
+                    match self.latest.pop_front() {
+                        Some((key, (at, value))) if at <= self.version => found.push((key, value)),
+                        _ => push(found, old),
+                    }
                 }
             }
-            current = Some((key, true));
         }
-        match current {
-            Some((key, true)) if full => from = past(prefix, &key),
-            // Only younger entries so far: go on where an old enough one would be.
-            Some((key, false)) if full => from = entry_key(prefix, &key, version),
-            _ => break,
+        match last {
+            Some(last) => {
+                self.history_from = past(self.prefix, &last);
+                Ok(true)
+            }
+            None => Ok(false),
         }
     }
-    Ok(found)
+
+    fn read_latest(&mut self) -> Result<(), StorageError> {
+        let after = self.after.as_ref().map(|after| latest_key(self.prefix, after));
+        let from = latest_key(self.prefix, self.key_prefix);
+        let chunk = self.kv.prefix(Column::Latest, &from, after.as_deref(), CHUNK)?;
+        self.latest_ended = chunk.len() < CHUNK;
+        for (stored, value) in chunk {
+            let key = stored.get(self.prefix.len()..).unwrap_or_default().to_vec();
+            self.latest.push_back((key, read_latest(value)?));
+        }
+        if let Some((last, _)) = self.latest.back() {
+            self.after = Some(last.clone());
+        }
+        Ok(())
+    }
+
+    /// The newest entry as of the version for each key of the history before `end`. Gives also the
+    /// last key that was looked at, if there may be more.
+    fn read_history(
+        &mut self,
+        end: Option<&[u8]>,
+    ) -> Result<(Vec<Past>, Option<Vec<u8>>), StorageError> {
+        let mut found: Vec<Past> = Vec::new();
+        loop {
+            let chunk = self.kv.range(Column::History, &self.history_from, end, CHUNK)?;
+            let is_full = chunk.len() == CHUNK;
+            let mut younger = None;
+            for (stored, entry) in chunk {
+                let (key, at) = split(self.prefix, &stored)?;
+                if found.last().is_some_and(|(last, _)| *last == key) {
+                    continue;
+                }
+                if at > self.version {
+                    younger = Some(key);
+                    continue;
+                }
+                younger = None;
+                found.push((key, read_entry(entry)?));
+            }
+            if !is_full {
+                return Ok((found, None));
+            }
+            match (younger, found.last()) {
+                // Only younger entries of this key so far: go on where an old enough one would be.
+                (Some(key), _) if found.len() < CHUNK => {
+                    self.history_from = entry_key(self.prefix, &key, self.version);
+                }
+                (_, Some((last, _))) => {
+                    let last = last.clone();
+                    return Ok((found, Some(last)));
+                }
+                (_, None) => return Err(StorageError::corrupt("a history without keys")),
+            }
+        }
+    }
+}
+
+/// A key of the history, and the value that it had; none if it was removed.
+type Past = (Vec<u8>, Option<Vec<u8>>);
+
+fn push(found: &mut Vec<Pair>, past: Option<Past>) {
+    if let Some((key, Some(value))) = past {
+        found.push((key, value));
+    }
 }
 
 /// The first stored key after all versions of a user key.

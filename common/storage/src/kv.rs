@@ -1,22 +1,21 @@
-//! The key-value store under everything: ordered bytes in four columns, written in atomic batches.
+//! The key-value store under everything: ordered bytes in columns, written in atomic batches.
 //!
 //! A batch is written whole or not at all, also across columns and a crash. Readers in other
 //! threads see it whole or not at all for each single call, not across calls.
 
-#[cfg(feature = "rocksdb")]
-use std::path::Path;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::StorageError;
 use crate::memory::Memory;
-#[cfg(feature = "rocksdb")]
-use crate::rocks::Rocks;
 
 /// One of the store's separate key spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Column {
-    /// Values of trees by key and version. Written by [`crate::Tree`] alone.
-    Flat,
+    /// The newest values of trees by key. Written by [`crate::Tree`] alone.
+    Latest,
+    /// Replaced and removed values of trees by key and version. Written by [`crate::Tree`] alone.
+    History,
     /// Nodes, roots and journals of trees. Written by [`crate::Tree`] alone.
     Nodes,
     /// Blocks, rounds and what came out of them.
@@ -27,16 +26,30 @@ pub enum Column {
 
 impl Column {
     /// All columns, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Flat, Self::Nodes, Self::Blocks, Self::Meta];
+    pub const ALL: [Self; 5] = [Self::Latest, Self::History, Self::Nodes, Self::Blocks, Self::Meta];
+
+    /// The column's name in durable stores. It never changes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Latest => "latest",
+            Self::History => "history",
+            Self::Nodes => "nodes",
+            Self::Blocks => "blocks",
+            Self::Meta => "meta",
+        }
+    }
 }
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
+/// One write of a batch: the column, the key, and the new value; none removes the key.
+pub type Op = (Column, Vec<u8>, Option<Vec<u8>>);
+
 /// Writes that happen together. A later operation on a key replaces an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteBatch {
-    pub(crate) ops: Vec<(Column, Vec<u8>, Option<Vec<u8>>)>,
+    ops: Vec<Op>,
 }
 
 impl WriteBatch {
@@ -60,6 +73,11 @@ impl WriteBatch {
         self.ops.extend(other.ops);
     }
 
+    /// The operations, in their order.
+    pub fn into_ops(self) -> Vec<Op> {
+        self.ops
+    }
+
     /// How many operations there are.
     pub fn len(&self) -> usize {
         self.ops.len()
@@ -71,66 +89,67 @@ impl WriteBatch {
     }
 }
 
-/// How a durable store is opened.
+/// When a write has to be on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KvOptions {
-    /// Compress with LZ4. A store may be opened either way, whatever it was written with.
-    pub compression: bool,
+pub enum Durability {
+    /// Before the call returns, together with every write before it.
+    Synced,
+    /// At some time. A crash may lose the write, and then it loses every write after it, too: what
+    /// is found after the crash is the state after one of the writes.
+    Lazy,
 }
 
-impl Default for KvOptions {
-    fn default() -> Self {
-        Self { compression: true }
-    }
+/// What keeps the bytes. Every backend passes the contract tests of this crate.
+///
+/// * One batch is atomic: across columns, for readers in other threads, and over a crash at any
+///   moment (`kill -9`, loss of power). A later operation of a batch on a key replaces an earlier one.
+/// * Batches become visible and durable in the order of the calls.
+/// * Keys are ordered as bytes.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// Writes a batch. After an error the backend may refuse everything; it never holds half a batch.
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StorageError>;
+
+    /// The value of a key.
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// Up to `limit` pairs with `from <= key < to` in the order of keys; none if `to <= from`.
+    fn range(
+        &self,
+        column: Column,
+        from: &[u8],
+        to: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StorageError>;
+
+    /// The pair with the greatest key that is at most `bound`.
+    fn last_at_most(&self, column: Column, bound: &[u8]) -> Result<Option<Pair>, StorageError>;
 }
 
 /// A handle on a store; clones share it. The store closes when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Kv {
-    backend: Backend,
-}
-
-#[derive(Debug, Clone)]
-enum Backend {
-    Memory(Arc<Memory>),
-    #[cfg(feature = "rocksdb")]
-    Rocks(Arc<Rocks>),
+    backend: Arc<dyn Backend>,
 }
 
 impl Kv {
+    /// A store over this backend.
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
     /// An empty store in memory.
     pub fn memory() -> Self {
-        Self { backend: Backend::Memory(Arc::new(Memory::default())) }
+        Self::new(Arc::new(Memory::default()))
     }
 
-    /// Opens the store in the folder `path`, or makes one there.
-    #[cfg(feature = "rocksdb")]
-    pub fn open(path: &Path, options: KvOptions) -> Result<Self, StorageError> {
-        Ok(Self { backend: Backend::Rocks(Arc::new(Rocks::open(path, options)?)) })
-    }
-
-    /// Writes a batch. With `sync` it is on the disk when this returns; without, a crash of the
-    /// machine (not of the process) may lose it together with everything after it.
-    pub fn write(&self, batch: WriteBatch, sync: bool) -> Result<(), StorageError> {
-        match &self.backend {
-            // In memory there is nothing to sync.
-            Backend::Memory(memory) => {
-                let _ = sync;
-                memory.write(batch);
-                Ok(())
-            }
-            #[cfg(feature = "rocksdb")]
-            Backend::Rocks(rocks) => rocks.write(batch, sync),
-        }
+    /// Writes a batch whole or not at all.
+    pub fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StorageError> {
+        self.backend.write(batch, durability)
     }
 
     /// The value of a key.
     pub fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        match &self.backend {
-            Backend::Memory(memory) => Ok(memory.get(column, key)),
-            #[cfg(feature = "rocksdb")]
-            Backend::Rocks(rocks) => rocks.get(column, key),
-        }
+        self.backend.get(column, key)
     }
 
     /// Up to `limit` pairs with `from <= key < to` in the order of keys. Without `to` there is no
@@ -142,11 +161,7 @@ impl Kv {
         to: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, StorageError> {
-        match &self.backend {
-            Backend::Memory(memory) => Ok(memory.range(column, from, to, limit)),
-            #[cfg(feature = "rocksdb")]
-            Backend::Rocks(rocks) => rocks.range(column, from, to, limit),
-        }
+        self.backend.range(column, from, to, limit)
     }
 
     /// Up to `limit` pairs whose key begins with `prefix`, in the order of keys, after the key
@@ -173,11 +188,7 @@ impl Kv {
         prefix: &[u8],
         bound: &[u8],
     ) -> Result<Option<Pair>, StorageError> {
-        let found = match &self.backend {
-            Backend::Memory(memory) => memory.last_at_most(column, bound),
-            #[cfg(feature = "rocksdb")]
-            Backend::Rocks(rocks) => rocks.last_at_most(column, bound)?,
-        };
+        let found = self.backend.last_at_most(column, bound)?;
         Ok(found.filter(|(key, _)| key.starts_with(prefix)))
     }
 }

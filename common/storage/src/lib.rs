@@ -1,7 +1,8 @@
 //! Versioned, authenticated state over one key-value store.
 //!
-//! * [`Kv`] is the store: four columns, atomic batches, ordered reads. It lives in memory, or in
-//!   RocksDB (feature `rocksdb`), and nothing above it can tell which.
+//! * [`Kv`] is the store: columns, atomic batches, ordered reads, over a [`Backend`]: memory, redb
+//!   (feature `redb`, in Rust alone) or RocksDB (feature `rocksdb`). Nothing above can tell which.
+//! * [`Files`] are small files that are replaced whole, beside the store.
 //! * [`Tree`] is a map with versions and a root hash for each. Many live in one [`Kv`], each in
 //!   its namespace. A read never walks the tree: values lie flat beside it.
 //! * [`Proof`] shows to somebody who has only a root that a key has a value, or none.
@@ -17,15 +18,19 @@
 
 mod cache;
 mod error;
+mod files;
 mod flat;
 mod hash;
 mod journal;
 mod kv;
 mod memory;
+mod open;
 mod overlay;
 mod page;
 mod proof;
 mod prune;
+#[cfg(feature = "redb")]
+mod red;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 mod tree;
@@ -34,9 +39,11 @@ mod verified;
 
 pub use cache::VerifiedValues;
 pub use error::StorageError;
+pub use files::Files;
 pub use flat::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 pub use hash::EMPTY_ROOT;
-pub use kv::{Column, Kv, KvOptions, Pair, WriteBatch};
+pub use kv::{Backend, Column, Durability, Kv, Op, Pair, WriteBatch};
+pub use open::{KvOptions, MARK, StoreKind};
 pub use overlay::{Checkpoint, Overlay, Snapshot, StateRead};
 pub use page::MAX_NODE_BYTES;
 pub use proof::{Proof, ProofError};

@@ -4,7 +4,7 @@ use crate::flat;
 use crate::journal::Journal;
 use crate::page::NodeId;
 use crate::tree::{JOURNAL, Tree, VERSION, version_of};
-use crate::{Column, StorageError, WriteBatch};
+use crate::{Column, Durability, StorageError, WriteBatch};
 
 impl Tree {
     /// Drops the versions before `keep_from`, but never the latest. All others stay readable.
@@ -26,7 +26,7 @@ impl Tree {
                 batch.delete(Column::Nodes, key);
                 dropped = dropped.saturating_add(1);
             }
-            self.kv().write(batch, false)?;
+            self.kv().write(batch, Durability::Lazy)?;
         }
         let Some(oldest) = self.oldest()? else { return Ok(dropped) };
         while self.prune_journal(oldest)? {}
@@ -47,23 +47,20 @@ impl Tree {
             batch.delete(Column::Nodes, self.page_key(id));
         }
         for key in &journal.keys {
-            let history = flat::history(self.kv(), self.prefix(), key, oldest)?;
-            for (n, (stored, entry)) in history.into_iter().enumerate() {
-                // The first is what the oldest kept version reads; that a key is gone is read from
-                // no entry as well.
-                if n > 0 || flat::read_value(entry)?.is_none() {
-                    batch.delete(Column::Flat, stored);
-                }
-            }
+            flat::prune(&mut batch, self.kv(), self.prefix(), key, oldest)?;
         }
         batch.delete(Column::Nodes, journal_key);
-        self.kv().write(batch, false)?;
+        self.kv().write(batch, Durability::Lazy)?;
         Ok(true)
     }
 
     /// Takes back the latest version, together with `extra` in one batch, and gives the version
-    /// that is the latest then. The version before must still be kept.
-    pub fn rollback(&self, extra: WriteBatch, sync: bool) -> Result<Option<u64>, StorageError> {
+    /// that is the latest then. The version before must still be kept, and nobody may read meanwhile.
+    pub fn rollback(
+        &self,
+        extra: WriteBatch,
+        durability: Durability,
+    ) -> Result<Option<u64>, StorageError> {
         let Some((version, _)) = self.last_version(u64::MAX)? else {
             return Err(StorageError::VersionMissing { version: 0 });
         };
@@ -82,10 +79,10 @@ impl Tree {
             batch.delete(Column::Nodes, self.page_key(NodeId { version, index }));
         }
         for key in &journal.keys {
-            batch.delete(Column::Flat, flat::entry_key(self.prefix(), key, version));
+            flat::unwrite(&mut batch, self.kv(), self.prefix(), key, version)?;
         }
         batch.append(extra);
-        self.kv().write(batch, sync)?;
+        self.kv().write(batch, durability)?;
         Ok(journal.base)
     }
 }

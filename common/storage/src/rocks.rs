@@ -10,7 +10,8 @@ use rocksdb::{
 };
 
 use crate::StorageError;
-use crate::kv::{Column, KvOptions, Pair, WriteBatch};
+use crate::kv::{Backend, Column, Durability, Pair, WriteBatch};
+use crate::open::KvOptions;
 
 pub(crate) struct Rocks {
     db: DB,
@@ -30,14 +31,23 @@ impl Rocks {
         db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
 
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families = Column::ALL
-            .map(|column| ColumnFamilyDescriptor::new(name(column), family(&cache, options)));
+        let families = Column::ALL.map(|column| {
+            ColumnFamilyDescriptor::new(column.name(), family(&cache, column, options))
+        });
         let db = DB::open_cf_descriptors(&db, path, families).map_err(|e| open_error(&e, path))?;
         Ok(Self { db })
     }
 
-    pub(crate) fn write(&self, batch: WriteBatch, sync: bool) -> Result<(), StorageError> {
-        let mut ops = batch.ops;
+    fn family(&self, column: Column) -> Result<&ColumnFamily, StorageError> {
+        self.db
+            .cf_handle(column.name())
+            .ok_or_else(|| StorageError::corrupt(format!("no column {}", column.name())))
+    }
+}
+
+impl Backend for Rocks {
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StorageError> {
+        let mut ops = batch.into_ops();
         // Memtables take sorted writes faster. The sort is stable: the last write of a key wins.
         ops.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         let mut native = rocksdb::WriteBatch::default();
@@ -49,15 +59,15 @@ impl Rocks {
             }
         }
         let mut options = WriteOptions::default();
-        options.set_sync(sync);
+        options.set_sync(durability == Durability::Synced);
         self.db.write_opt(native, &options).map_err(|e| error(&e))
     }
 
-    pub(crate) fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         self.db.get_cf(self.family(column)?, key).map_err(|e| error(&e))
     }
 
-    pub(crate) fn range(
+    fn range(
         &self,
         column: Column,
         from: &[u8],
@@ -83,22 +93,12 @@ impl Rocks {
         Ok(pairs)
     }
 
-    pub(crate) fn last_at_most(
-        &self,
-        column: Column,
-        bound: &[u8],
-    ) -> Result<Option<Pair>, StorageError> {
+    fn last_at_most(&self, column: Column, bound: &[u8]) -> Result<Option<Pair>, StorageError> {
         let mut iterator = self.db.raw_iterator_cf(self.family(column)?);
         iterator.seek_for_prev(bound);
         let found = iterator.item().map(|(key, value)| (key.to_vec(), value.to_vec()));
         iterator.status().map_err(|e| error(&e))?;
         Ok(found)
-    }
-
-    fn family(&self, column: Column) -> Result<&ColumnFamily, StorageError> {
-        self.db
-            .cf_handle(name(column))
-            .ok_or_else(|| StorageError::corrupt(format!("no column {}", name(column))))
     }
 }
 
@@ -108,7 +108,7 @@ impl std::fmt::Debug for Rocks {
     }
 }
 
-fn family(cache: &Cache, options: KvOptions) -> Options {
+fn family(cache: &Cache, column: Column, options: KvOptions) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_bloom_filter(10.0, false);
@@ -121,16 +121,17 @@ fn family(cache: &Cache, options: KvOptions) -> Options {
     } else {
         DBCompressionType::None
     });
-    family
-}
-
-fn name(column: Column) -> &'static str {
-    match column {
-        Column::Flat => "flat",
-        Column::Nodes => "nodes",
-        Column::Blocks => "blocks",
-        Column::Meta => "meta",
+    if column == Column::Latest {
+        // Removed keys stay as markers until a compaction drops them, and a scan walks over every
+        // marker. A queue (keys appended at one end and removed at the other) would leave a growing
+        // run of them in front of its live keys, so tables dense in markers are compacted at once.
+        family.add_compact_on_deletion_collector_factory(
+            DELETION_WINDOW,
+            DELETION_TRIGGER,
+            DELETION_RATIO,
+        );
     }
+    family
 }
 
 /// RocksDB gives text; the text of the operating system inside it is what tells causes apart.
@@ -155,3 +156,7 @@ fn open_error(cause: &rocksdb::Error, path: &Path) -> StorageError {
 
 const BLOCK_CACHE_BYTES: usize = 128 << 20;
 const MEMTABLE_BYTES: usize = 16 << 20;
+/// A table is compacted when so many of so many entries in a row are removals, or this part of all.
+const DELETION_TRIGGER: usize = 256;
+const DELETION_WINDOW: usize = 1024;
+const DELETION_RATIO: f64 = 0.5;

@@ -5,6 +5,7 @@
 //!   whatever else has to happen at the same moment.
 //! * There is one writer. Readers in other threads may go on while it writes and prunes: a read of
 //!   a version that is pruned meanwhile gives [`StorageError::VersionMissing`], never a wrong value.
+//!   [`Tree::rollback`] is for a start: nobody may read meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use crate::hash::key_hash;
 use crate::journal::Journal;
 use crate::page::{MAX_DEPTH, NodeId, Page, Pages, Slot, walk};
 use crate::update::{Update, update};
-use crate::{Column, Kv, NodeSource, Pair, Proof, StorageError, WriteBatch};
+use crate::{Column, Durability, Kv, NodeSource, Pair, Proof, StorageError, WriteBatch};
 
 /// New values of keys; none means that the key goes.
 pub type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -40,7 +41,9 @@ pub struct Prepared {
     /// Pages of the base that are not used any more.
     replaced: Vec<Hash>,
     journal: Journal,
+    /// Changes that have an effect; a key's value in the base is in `previous`, in the same order.
     changes: Changes,
+    previous: Vec<Option<flat::Set>>,
 }
 
 impl Prepared {
@@ -59,7 +62,7 @@ impl Prepared {
         self.version
     }
 
-    /// The changes that it makes.
+    /// The changes that it makes: those that differ from the base.
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
@@ -96,7 +99,7 @@ impl Tree {
     /// The value of a key as of a kept version.
     pub fn get(&self, version: u64, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         let found = flat::get(&self.kv, &self.prefix, key, version);
-        self.while_kept(version, found)
+        Ok(self.while_kept(version, found)?.map(|(_, value)| value))
     }
 
     /// Up to `limit` keys that begin with `prefix` and come after `start_after`, with their values
@@ -108,6 +111,13 @@ impl Tree {
         start_after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, StorageError> {
+        if self.is_latest(version)? {
+            let found = flat::scan_latest(&self.kv, &self.prefix, prefix, start_after, limit);
+            // Still the latest after everything was read: nothing newer was seen.
+            if self.is_latest(version)? {
+                return found;
+            }
+        }
         let found = flat::scan(&self.kv, &self.prefix, version, prefix, start_after, limit);
         self.while_kept(version, found)
     }
@@ -130,8 +140,9 @@ impl Tree {
             }
             None => Slot::Empty,
         };
+        let (changes, previous) = self.effective(base, changes)?;
         let Update { root, written, replaced } =
-            update(&mut LocalPages { tree: self }, root, version, changes)?;
+            update(&mut LocalPages { tree: self }, root, version, &changes)?;
         let journal = Journal {
             base,
             written: u32::try_from(written.len())
@@ -140,7 +151,27 @@ impl Tree {
             keys: changes.keys().cloned().collect(),
         };
         let replaced = replaced.into_iter().map(|(hash, _)| hash).collect();
-        Ok(Prepared { base, version, root, written, replaced, journal, changes: changes.clone() })
+        Ok(Prepared { base, version, root, written, replaced, journal, changes, previous })
+    }
+
+    /// The changes that differ from the base, and what each of their keys has there.
+    fn effective(
+        &self,
+        base: Option<u64>,
+        changes: &Changes,
+    ) -> Result<(Changes, Vec<Option<flat::Set>>), StorageError> {
+        let (mut effective, mut values) = (Changes::new(), Vec::new());
+        for (key, value) in changes {
+            let previous = match base {
+                Some(base) => flat::get(&self.kv, &self.prefix, key, base)?,
+                None => None,
+            };
+            if previous.as_ref().map(|(_, value)| value) != value.as_ref() {
+                effective.insert(key.clone(), value.clone());
+                values.push(previous);
+            }
+        }
+        Ok((effective, values))
     }
 
     /// Writes a prepared version and `extra` in one batch. The base must still be the latest.
@@ -148,9 +179,10 @@ impl Tree {
         &self,
         prepared: Prepared,
         extra: WriteBatch,
-        sync: bool,
+        durability: Durability,
     ) -> Result<(), StorageError> {
-        let Prepared { base, version, root, written, replaced, journal, changes } = prepared;
+        let Prepared { base, version, root, written, replaced, journal, changes, previous } =
+            prepared;
         let latest = self.last_version(u64::MAX)?.map(|(version, _)| version);
         if latest != base {
             return Err(StorageError::BaseMoved { base, latest });
@@ -161,12 +193,12 @@ impl Tree {
         }
         batch.put(Column::Nodes, self.key(VERSION, &version.to_be_bytes()), root.to_bytes());
         batch.put(Column::Nodes, self.key(JOURNAL, &version.to_be_bytes()), journal.to_bytes()?);
-        for (key, value) in &changes {
-            let entry = flat::entry_value(value.as_deref());
-            batch.put(Column::Flat, flat::entry_key(&self.prefix, key, version), entry);
+        for ((key, value), previous) in changes.iter().zip(&previous) {
+            let value = value.as_deref();
+            flat::write(&mut batch, &self.prefix, key, version, previous.as_ref(), value);
         }
         batch.append(extra);
-        self.kv.write(batch, sync)?;
+        self.kv.write(batch, durability)?;
 
         let mut cache = self.cache();
         for hash in replaced {
@@ -213,6 +245,10 @@ impl Tree {
             Some((key, root)) => Ok(Some((version_of(&key)?, root_from(&root)?))),
             None => Ok(None),
         }
+    }
+
+    fn is_latest(&self, version: u64) -> Result<bool, StorageError> {
+        Ok(self.last_version(u64::MAX)?.is_some_and(|(latest, _)| latest == version))
     }
 
     pub(crate) fn key(&self, kind: u8, rest: &[u8]) -> Vec<u8> {

@@ -255,7 +255,7 @@ mod tests {
             let changes = (0..keys).map(|n| (vec![n], Some(vec![n]))).collect();
             let prepared = tree.prepare(None, 1, &changes).unwrap();
             let root = prepared.root();
-            tree.commit(prepared, WriteBatch::new(), false).unwrap();
+            tree.commit(prepared, WriteBatch::new(), crate::Durability::Lazy).unwrap();
 
             for (slot, to) in (0..SLOTS).flat_map(|slot| (0..SLOTS).map(move |to| (slot, to))) {
                 let lie = || {

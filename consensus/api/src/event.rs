@@ -24,6 +24,7 @@ macro_rules! kinds {
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "kind", content = "body")]
         #[allow(missing_docs)]
+        #[allow(clippy::large_enum_variant, reason = "events are encoded at once, never kept in bulk")]
         pub enum EventKind {
             $(#[serde(rename = $kind)] $variant($type),)*
         }
@@ -70,14 +71,17 @@ kinds! {
     EscrowTaken(staking::EscrowTaken) = "staking.EscrowTaken",
     EvidenceAccepted(roothash::EvidenceAccepted) = "roothash.EvidenceAccepted",
     InMessageProcessed(roothash::InMessageProcessed) = "roothash.InMessageProcessed",
+    LivenessFailed(roothash::LivenessFailed) = "roothash.LivenessFailed",
     MasterSecretPublished(keymanager::MasterSecretPublished) = "keymanager.MasterSecretPublished",
     MessageExecuted(roothash::MessageExecuted) = "roothash.MessageExecuted",
     NodeExpired(registry::NodeExpired) = "registry.NodeExpired",
+    NodeFrozen(registry::NodeFrozen) = "registry.NodeFrozen",
     NodeRegistered(registry::NodeRegistered) = "registry.NodeRegistered",
     RoundFinalised(roothash::RoundFinalised) = "roothash.RoundFinalised",
     RuntimeRegistered(registry::RuntimeRegistered) = "registry.RuntimeRegistered",
     StatusUpdated(keymanager::StatusUpdated) = "keymanager.StatusUpdated",
     Transferred(staking::Transferred) = "staking.Transferred",
+    ValidatorAlarm(scheduler::ValidatorAlarm) = "scheduler.ValidatorAlarm",
     ValidatorsElected(scheduler::ValidatorsElected) = "scheduler.ValidatorsElected",
     VoteIgnored(roothash::VoteIgnored) = "roothash.VoteIgnored",
     Voted(roothash::Voted) = "roothash.Voted",

@@ -13,6 +13,7 @@ pub mod consensus;
 pub mod event;
 pub mod genesis;
 pub mod keymanager;
+pub mod light;
 pub mod registry;
 pub mod roothash;
 pub mod scheduler;

@@ -12,7 +12,7 @@ use paralith_consensus_api::genesis::Genesis;
 use paralith_consensus_api::{Error, consensus};
 use paralith_crypto::merkle::merkle_root;
 use paralith_proto::Canonical;
-use paralith_storage::{Column, Kv, Prepared, Snapshot, StateRead, Tree, WriteBatch};
+use paralith_storage::{Column, Durability, Kv, Prepared, Snapshot, StateRead, Tree, WriteBatch};
 use paralith_types::{ChainContext, Hash, Height};
 
 use crate::base::Base;
@@ -21,7 +21,10 @@ use crate::check::{self, Admission, Candidate};
 use crate::context::Context;
 use crate::dispatch::{self, BlockGas};
 use crate::error::AppError;
-use crate::{beacon, fees, keymanager, query, registry, roothash, scheduler, staking};
+use crate::{
+    beacon, fees, invariants, keymanager, misbehaviour, query, registry, roothash, scheduler,
+    staking,
+};
 use crate::{events, propose};
 
 /// The consensus application over one store.
@@ -48,10 +51,12 @@ fn begin_block(ctx: &mut Context<'_>, block: &BlockInput) -> Result<(), Error> {
     let epoch_began = beacon::begin_block(ctx)?;
     // Before the payouts and elections below: who misbehaved is neither paid nor elected with the
     // stake that it loses.
-    staking::slash_misbehaviour(ctx, &block.misbehaviour)?;
+    misbehaviour::punish(ctx, &block.misbehaviour)?;
     if epoch_began {
+        roothash::liveness::judge_epoch(ctx)?;
         staking::epoch::pay_out(ctx)?;
-        registry::epoch::begin(ctx)?;
+        let validators = scheduler::validators(ctx)?;
+        registry::epoch::begin(ctx, &validators)?;
         keymanager::on_epoch(ctx)?;
         scheduler::elect(ctx)?;
         roothash::on_committees_changed(ctx)?;
@@ -122,6 +127,7 @@ impl App {
         init_genesis(&mut ctx, genesis)?;
         let validators = scheduler::validators(&ctx)?;
         let changes = ctx.into_changes();
+        invariants::check(&empty, &changes)?;
         let root = self.tree.prepare(None, first.0, &changes)?.root();
 
         self.base = Base::Genesis(changes);
@@ -160,15 +166,16 @@ impl App {
         }
     }
 
-    /// Whether a proposed block may be voted for: none of its transactions is empty or too long.
+    /// Whether a proposed block may be voted for: each of its transactions can be read, is signed,
+    /// comes in its turn and is paid for, by the same rule by which proposals are made.
     ///
-    /// Nothing else is refused here. A transaction that fails is a result, and a rule that depended
-    /// on more than the block and the committed state could stop the chain.
+    /// Nothing else is refused here. A transaction that fails when it runs is a result, and a rule that
+    /// depended on more than the block and the committed state could stop the chain.
     pub fn process_proposal(&self, block: &BlockInput) -> bool {
-        query::consensus_params(&self.base).is_ok_and(|params| {
-            let longest = usize::try_from(params.max_tx_bytes).unwrap_or(usize::MAX);
-            block.txs.iter().all(|raw| !raw.is_empty() && raw.len() <= longest)
-        })
+        match self.chain {
+            Some((chain, _)) => propose::accepts(&self.base, &chain, &self.admission, &block.txs),
+            None => false,
+        }
     }
 
     /// Executes a decided block, and writes nothing. May be called again for the same height.
@@ -199,7 +206,9 @@ impl App {
         let events = record_events(&mut ctx, &outcomes, &block_events);
         let validator_updates = scheduler::updates(&validators, &scheduler::validators(&ctx)?);
 
-        let changes = self.base.with(ctx.into_changes());
+        let changes = ctx.into_changes();
+        invariants::check(&self.base, &changes)?;
+        let changes = self.base.with(changes);
         let prepared = self.tree.prepare(self.base.version(), block.height.0, &changes)?;
         let app_hash = prepared.root();
         self.staged = Some(Staged { prepared, events });
@@ -215,7 +224,7 @@ impl App {
             batch.put(Column::Blocks, events::key(info.height), events::join(&events));
         }
         batch.append(extra);
-        self.tree.commit(prepared, batch, true)?;
+        self.tree.commit(prepared, batch, Durability::Synced)?;
 
         self.committed = info;
         self.base = Base::Committed(Snapshot::new(self.tree.clone(), Some(info.height.0)));

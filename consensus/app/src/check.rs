@@ -1,8 +1,8 @@
 //! What can be known of a transaction before it runs, and what the pool remembers of its senders.
 //!
 //! In this order: its length (before anything is decoded), its one form, its chain, method and body,
-//! its signature, whether its sender may send, its nonce, its price, its fee. The same functions
-//! serve admission, proposals and blocks.
+//! its signature, whether its sender may send, its nonce, its gas floor, its price, the least balance,
+//! its fee. The same functions serve admission, proposals and blocks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,7 +15,7 @@ use paralith_storage::StateRead;
 use paralith_types::{Address, Amount, ChainContext, Hash};
 
 use crate::block::TxOutcome;
-use crate::query;
+use crate::{gas, query};
 
 /// A transaction that can be read. Its signature is another matter.
 #[derive(Debug)]
@@ -52,10 +52,12 @@ impl Candidate {
             .map_err(|_| Error::InvalidSignature)
     }
 
-    /// Refuses what would not get past the sender's account with this nonce and balance.
+    /// Refuses what would not get past the sender's account with this nonce and balance. `floor`: the
+    /// least gas limit, from [`crate::gas::floor`].
     pub(crate) fn authorise(
         &self,
         params: &Params,
+        floor: u64,
         nonce: u64,
         balance: Amount,
     ) -> Result<(), Error> {
@@ -67,9 +69,17 @@ impl Candidate {
             return Err(Error::InvalidNonce { expected: nonce, got: self.tx.nonce });
         }
         let fee = &self.tx.fee;
+        if fee.gas_limit < floor {
+            return Err(Error::OutOfGas { needed: floor, limit: fee.gas_limit });
+        }
         let least = params.min_gas_price.0.checked_mul(u128::from(fee.gas_limit));
         if least.is_none_or(|least| fee.amount.0 < least) {
             return Err(Error::GasPriceTooLow { minimum: params.min_gas_price.to_string() });
+        }
+        let minimum = params.min_transact_balance;
+        if balance < minimum {
+            let (balance, minimum) = (balance.to_string(), minimum.to_string());
+            return Err(Error::BalanceTooLow { balance, minimum });
         }
         if balance < fee.amount {
             let (balance, fee) = (balance.to_string(), fee.amount.to_string());
@@ -216,12 +226,13 @@ fn admit(
         return Err(refuse(Error::OutOfGas { needed, limit }));
     }
     let sender = tx.sender();
+    let floor = gas::floor(state, &params, &tx).map_err(|e| (e, gas_limit))?;
     let account = query::account(state, &sender).map_err(|e| (e, gas_limit))?;
     let pending = admission.pending.get(&sender).copied();
     let pending = pending.unwrap_or(Pending { next_nonce: account.nonce, fees: Amount::ZERO });
     let free = account.balance.sub(pending.fees).unwrap_or(Amount::ZERO);
     // A lookup is cheaper than a signature, so what a lookup refuses costs no more than that.
-    tx.authorise(&params, pending.next_nonce, free).map_err(refuse)?;
+    tx.authorise(&params, floor, pending.next_nonce, free).map_err(refuse)?;
     if signature == Signature::Verify {
         admission.verify(chain, &tx).map_err(refuse)?;
         admission.remember_verified(tx.hash);

@@ -4,11 +4,13 @@
 //! included. Missing or damaged state is [`consensus::Error::StateUnavailable`]: the node's fault,
 //! never the result of a transaction.
 
+use std::collections::BTreeSet;
+
 use paralith_consensus_api::event::{Event, EventKind};
 use paralith_consensus_api::{Error, beacon, consensus};
 use paralith_proto::Canonical;
 use paralith_storage::{Changes, Overlay, Pair, StateRead};
-use paralith_types::{Address, ChainContext, Epoch, Height, PublicKey};
+use paralith_types::{Address, ChainContext, Epoch, Height, PublicKey, RuntimeId};
 
 use crate::query;
 
@@ -63,6 +65,9 @@ pub struct Context<'a> {
     time_seconds: u64,
     signer: Option<Signer>,
     gas: GasMeter,
+    /// Runtimes whose rounds the end of the block evaluates. Not in state: a key that is written
+    /// and removed in every block leaves traces in the store.
+    due: Vec<RuntimeId>,
 }
 
 impl<'a> Context<'a> {
@@ -81,6 +86,7 @@ impl<'a> Context<'a> {
             time_seconds,
             signer: None,
             gas: GasMeter::new(u64::MAX),
+            due: Vec::new(),
         }
     }
 
@@ -119,6 +125,11 @@ impl<'a> Context<'a> {
     /// Charges gas to the running transaction.
     pub fn charge(&mut self, gas: u64) -> Result<(), Error> {
         Ok(self.gas.charge(gas)?)
+    }
+
+    /// The state that the running step reads.
+    pub(crate) fn state(&self) -> &dyn StateRead {
+        &self.state
     }
 
     /// The value under a key.
@@ -161,6 +172,21 @@ impl<'a> Context<'a> {
         self.state.remove(key);
     }
 
+    /// Has the end of the block evaluate the round of a runtime.
+    pub(crate) fn mark_due(&mut self, runtime: RuntimeId) {
+        self.due.push(runtime);
+    }
+
+    /// Takes back [`Self::mark_due`]: the round is over.
+    pub(crate) fn clear_due(&mut self, runtime: &RuntimeId) {
+        self.due.retain(|due| due != runtime);
+    }
+
+    /// The marked runtimes, sorted, each once; none is marked afterwards.
+    pub(crate) fn take_due(&mut self) -> BTreeSet<RuntimeId> {
+        std::mem::take(&mut self.due).into_iter().collect()
+    }
+
     /// Tells of a change.
     pub fn emit(&mut self, event: impl Into<EventKind>) {
         let tx_index = self.signer.as_ref().map(|signer| signer.tx_index);
@@ -173,7 +199,7 @@ impl<'a> Context<'a> {
         step: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let checkpoint = self.state.checkpoint();
-        let events = self.events.len();
+        let (events, due) = (self.events.len(), self.due.len());
         match step(self) {
             Ok(value) => {
                 self.state.commit(checkpoint);
@@ -182,6 +208,7 @@ impl<'a> Context<'a> {
             Err(error) => {
                 self.state.rollback(checkpoint);
                 self.events.truncate(events);
+                self.due.truncate(due);
                 Err(error)
             }
         }

@@ -4,6 +4,7 @@
 //! cover has no effect at all. Every other one pays its fee and uses its nonce, and then either all of
 //! it happens or nothing.
 
+use paralith_consensus_api::registry::RegisterRuntime;
 use paralith_consensus_api::tx::Body;
 use paralith_consensus_api::{Error, Fault, consensus};
 
@@ -81,9 +82,18 @@ fn dispatch(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> {
         Body::ReclaimEscrow(body) => staking::execute::reclaim_escrow(ctx, body),
         Body::RegisterEntity(body) => registry::execute::register_entity(ctx, body),
         Body::RegisterNode(body) => registry::execute::register_node(ctx, body),
-        Body::RegisterRuntime(body) => registry::execute::register_runtime(ctx, body),
+        Body::RegisterRuntime(body) => register_runtime(ctx, body),
         Body::SubmitMessage(body) => roothash::execute::submit_message(ctx, body),
         Body::Transfer(body) => staking::execute::transfer(ctx, body),
         Body::UpdatePolicy(body) => keymanager::execute::update_policy(ctx, body),
     }
+}
+
+/// A runtime that is new begins its chain or its status.
+fn register_runtime(ctx: &mut Context<'_>, body: &RegisterRuntime) -> Result<(), Error> {
+    if registry::execute::register_runtime(ctx, body)? {
+        roothash::on_runtime_registered(ctx, &body.runtime)?;
+        keymanager::on_runtime_registered(ctx, &body.runtime)?;
+    }
+    Ok(())
 }

@@ -14,6 +14,9 @@ mod dispatch;
 mod error;
 mod events;
 mod fees;
+mod gas;
+mod invariants;
+mod misbehaviour;
 mod propose;
 #[cfg(test)]
 mod testing;

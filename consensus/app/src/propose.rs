@@ -6,7 +6,7 @@ use paralith_storage::StateRead;
 use paralith_types::{Address, Amount, ChainContext};
 
 use crate::check::{Admission, Candidate};
-use crate::query;
+use crate::{gas, query};
 
 /// Those transactions that fit and would be paid for, in their order.
 ///
@@ -37,8 +37,9 @@ pub(crate) fn select(
         let gas_after = gas.saturating_add(tx.tx.fee.gas_limit);
         let fits = bytes_after <= max_bytes
             && (params.max_block_gas == 0 || gas_after <= params.max_block_gas);
-        let fine =
-            tx.authorise(&params, nonce, balance).is_ok() && admission.verify(chain, &tx).is_ok();
+        let Ok(floor) = gas::floor(state, &params, &tx) else { continue };
+        let fine = tx.authorise(&params, floor, nonce, balance).is_ok()
+            && admission.verify(chain, &tx).is_ok();
         if fits && fine {
             (bytes, gas) = (bytes_after, gas_after);
             let balance = balance.sub(tx.tx.fee.amount).unwrap_or(Amount::ZERO);
@@ -47,6 +48,17 @@ pub(crate) fn select(
         }
     }
     chosen
+}
+
+/// Whether each transaction of a proposed block fits and is paid for: an honest proposer leaves the
+/// others out. It depends on the block and the committed state alone, so all honest validators agree.
+pub(crate) fn accepts(
+    state: &dyn StateRead,
+    chain: &ChainContext,
+    admission: &Admission,
+    txs: &[Vec<u8>],
+) -> bool {
+    select(state, chain, admission, txs.to_vec(), usize::MAX).len() == txs.len()
 }
 
 /// CometBFT counts a transaction as a field of its block's protobuf message: tag, length, bytes.

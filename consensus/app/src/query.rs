@@ -98,12 +98,13 @@ pub fn node_status(
     read(state, &registry::keys::node_status(id))
 }
 
-/// The newest blob that a node had included.
+/// The newest blob that a node had included for a runtime.
 pub fn freshness(
     state: &dyn StateRead,
     node: &PublicKey,
+    runtime: &RuntimeId,
 ) -> Result<Option<registry::Freshness>, Error> {
-    read(state, &registry::keys::freshness(node))
+    read(state, &registry::keys::freshness(node, runtime))
 }
 
 /// A runtime.
@@ -116,6 +117,14 @@ pub fn runtimes(state: &dyn StateRead) -> Result<Vec<registry::Runtime>, Error> 
     list(state, &registry::keys::runtimes())
 }
 
+/// A change of a runtime that waits for its epoch.
+pub fn runtime_change(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+) -> Result<Option<registry::RuntimeChange>, Error> {
+    read(state, &registry::keys::runtime_change(id))
+}
+
 /// The registry's parameters.
 pub fn registry_params(state: &dyn StateRead) -> Result<registry::Params, Error> {
     require(state, &registry::keys::params())
@@ -124,6 +133,19 @@ pub fn registry_params(state: &dyn StateRead) -> Result<registry::Params, Error>
 /// The validators that were elected last.
 pub fn validators(state: &dyn StateRead) -> Result<scheduler::Validators, Error> {
     require(state, &scheduler::keys::validators())
+}
+
+/// Why the validator set needs its operators; none if it is as it should be.
+pub fn validator_alarm(state: &dyn StateRead) -> Result<Option<scheduler::ValidatorAlarm>, Error> {
+    read(state, &scheduler::keys::validator_alarm())
+}
+
+/// Who answers for what the consensus key with this address in CometBFT signs.
+pub fn consensus_key_owner(
+    state: &dyn StateRead,
+    comet_address: &[u8; 20],
+) -> Result<Option<registry::ConsensusKeyOwner>, Error> {
+    read(state, &registry::keys::consensus_key_owner(comet_address))
 }
 
 /// A runtime's committee in the epoch that runs.

@@ -286,6 +286,24 @@ fn a_wrong_result_had_no_honest_witness(world: &World, run: &Run) {
     assert!(all_voted || height >= since + GRACE, "no time was left for an honest worker");
 }
 
+/// An honest worker that votes within the grace, and an honest backup that votes before the dispute
+/// times out, never count as silent; only a `fail` makes a node failed.
+fn who_answers_in_time_is_not_silent(world: &World, run: &Run) {
+    let Some(outcome) = run.pool.outcome() else { return };
+    let votes = run.pool.votes_at_lead();
+    assert!(outcome.failed.iter().all(|node| votes.get(node) == Some(&None)));
+    assert!(outcome.silent.iter().all(|node| !votes.contains_key(node)));
+    let Some((since, first)) = run.lead_since else { return };
+    let lead = run.pool.lead().zip(run.pool.lead_proposal());
+    for (height, vote) in &run.sent[first..] {
+        let in_time = *height <= since + GRACE && world.config.workers.contains(&vote.signer);
+        let asked = run.pool.disputed() && world.config.backups.contains(&vote.signer);
+        if Some((vote.rank, vote.proposal)) == lead && (in_time || asked) {
+            assert!(!outcome.silent.contains(&vote.signer), "{vote:?} at {height} was heard");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
@@ -305,6 +323,11 @@ proptest! {
     #[test]
     fn law_3_a_round_ends_in_time(world in worlds(), script in scripts()) {
         prop_assert_eq!(Run::play(&world, &script).overstayed, None);
+    }
+
+    #[test]
+    fn law_6_who_answers_in_time_is_not_silent(world in worlds(), script in scripts()) {
+        who_answers_in_time_is_not_silent(&world, &Run::play(&world, &script));
     }
 
     #[test]
@@ -369,6 +392,27 @@ proptest! {
             }
             pool.end_block(height);
             prop_assert!(pool.next_wakeup().is_none_or(|wakeup| wakeup > height));
+        }
+    }
+
+    /// What a node predicts of a vote is what the chain does with it, wherever the round stands.
+    #[test]
+    fn would_count_says_what_vote_does(world in worlds(), script in scripts()) {
+        let mut nodes = Nodes::new(&world);
+        let mut pool = Pool::new(world.config.clone()).unwrap();
+        let stranger = signer(100);
+        for (height, block) in (10..).zip(&script) {
+            for wish in &block.wishes {
+                let vote = nodes.vote(wish);
+                let rank = vote.rank + 7;
+                for other in [Vote { signer: stranger, ..vote }, Vote { rank, ..vote }] {
+                    prop_assert_eq!(pool.would_count(&other), pool.clone().vote(height, other));
+                }
+                let expected = pool.would_count(&vote);
+                prop_assert_eq!(pool.vote(height, vote), expected);
+                prop_assert!(pool.would_count(&vote).is_err(), "a vote counts once");
+            }
+            pool.end_block(height);
         }
     }
 

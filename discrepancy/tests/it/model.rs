@@ -97,6 +97,7 @@ impl Model {
     fn vote(&self, pool: &Pool, vote: Vote) -> Option<Pool> {
         let mut next = pool.clone();
         let answer = next.vote(NOW, vote);
+        assert_eq!(pool.would_count(&vote), answer, "{vote:?}");
         let before = pool.pools().get(&vote.rank);
         let first = before.is_none_or(|pool| !pool.votes.contains_key(&vote.signer));
         let exposed: Vec<Signer> = next.equivocators().iter().copied().collect();

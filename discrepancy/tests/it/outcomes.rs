@@ -96,6 +96,38 @@ fn what_follows() {
     }
 }
 
+/// The failed / the silent.
+fn absent(setup: &str, script: &str) -> String {
+    let (pool, _) = script::run(setup, script);
+    let outcome = pool.outcome().unwrap();
+    [outcome.failed, outcome.silent].map(|list| script::names(&list)).join("/")
+}
+
+#[test]
+fn who_took_no_part() {
+    let rows = [
+        ("a worker that missed the grace is silent", "10 a0Px b0Px . 12 .", "/c"),
+        ("a worker that failed while others did not", "10 a0Px b0Px c0P- .", "c/"),
+        ("a dispute shuts workers out: no silence", "10 a0Px b0Py . 11 d0Px e0Px .", "/"),
+        ("silence that led to the dispute", "10 a0Px . 15 . 16 d0Px e0Px .", "/bc"),
+        ("fails that led to the dispute", "10 a0Px b0P- c0P- . 11 d0Px e0Px .", "bc/"),
+        ("a backup that failed while others did not", "10 a0Px b0Py d0P- . 11 e0Px f0Px .", "d/"),
+        (
+            "a withheld batch: whoever failed could not help it",
+            "10 a0Px b0P- c0P- d0P- e0P- .",
+            "/",
+        ),
+        ("backups that let the dispute time out", "10 a0Px b0Py . 11 d0Px . 17 .", "/ef"),
+        ("backups' fails ended it, not silence", "10 a0Px b0Py . 11 d0P- e0P- .", "/"),
+        ("a fail against a lying scheduler", "10 a0Px b0P- c0P- . 11 d0Py e0Py .", "/"),
+        ("silence beside a lying scheduler", "10 a0Px . 15 . 16 d0Py e0Py .", "/bc"),
+        ("no proposal, no silence", "10 a0Px a0Qx b1Px b1Qx c2Px c2Qx .", "/"),
+    ];
+    for (line, script, follows) in rows {
+        assert_eq!(absent("abc/def/1/5/0", script), follows, "{line}");
+    }
+}
+
 #[test]
 fn nothing_follows_before_the_verdict() {
     for script in ["", "10 a0Px .", "10 a0Px b0Py .", "10 a0Px b0Qx ."] {

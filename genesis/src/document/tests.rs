@@ -51,7 +51,7 @@ fn the_hash_is_that_of_the_meaning_not_of_the_text() {
 fn the_hash_of_a_known_document_is_frozen() {
     let document = document();
     let hash = document.hash().unwrap().to_string();
-    assert_eq!(hash, "a0a84cc669abd880c70b1b07263b6bc3e156018c28edcece08517297a4af45f0");
+    assert_eq!(hash, "a806aa4bdb81a3210beabe5299ff1c5a57c98f2d1e84b9f737a5553ac3b0483a");
     let chain_id = document.chain_id().unwrap();
     assert_eq!(chain_id, format!("test1-{}", &hash[..40]));
     let longest = Document { chain_name: "ninechars".into(), ..document };
@@ -61,7 +61,7 @@ fn the_hash_of_a_known_document_is_frozen() {
 #[test]
 fn every_refusal_says_where_what_and_how() {
     type Change = fn(&mut Document);
-    let cases: [(&str, Change); 21] = [
+    let cases: [(&str, Change); 24] = [
         ("chain_name: \"\"", |d| d.chain_name.clear()),
         ("chain_name: \"Test\"", |d| d.chain_name = "Test".into()),
         ("chain_name: \"tencharsxx\"", |d| d.chain_name = "tencharsxx".into()),
@@ -73,6 +73,11 @@ fn every_refusal_says_where_what_and_how() {
         ("scheduler.max_validators:", |d| d.genesis.params.scheduler.max_validators = 0),
         ("max_validators_per_entity", |d| {
             d.genesis.params.scheduler.max_validators_per_entity = 0;
+        }),
+        ("staking.debonding_epochs", |d| d.genesis.params.staking.debonding_epochs = 0),
+        ("slash_reward_percent", |d| d.genesis.params.staking.slash_reward_percent = 101),
+        ("min_transact_balance", |d| {
+            d.genesis.params.consensus.min_transact_balance = Amount::ZERO;
         }),
         ("replication_percent", |d| d.genesis.params.keymanager.replication_percent = 101),
         ("genesis.accounts[1].address", |d| d.genesis.accounts.swap(0, 1)),
@@ -116,4 +121,19 @@ fn json_that_is_not_a_document_is_refused_with_its_place() {
     assert_eq!(Document::parse("").unwrap_err().code(), 1);
     let negative = json.replacen("\"1000\"", "\"-1\"", 1);
     assert!(Document::parse(&negative).unwrap_err().to_string().contains("decimal"));
+}
+
+#[test]
+fn the_longest_step_of_a_light_client_is_tied_to_the_debonding_time() {
+    let step = |debonding_epochs, epoch_blocks| {
+        let mut document = document();
+        document.genesis.params.staking.debonding_epochs = debonding_epochs;
+        document.genesis.params.beacon.epoch_blocks = epoch_blocks;
+        document.validate().unwrap();
+        document.longest_light_step()
+    };
+    assert_eq!(step(10, 20), 100);
+    assert_eq!(step(1, 2), 1);
+    assert_eq!(step(336, 600), paralith_consensus_api::light::MAX_STEP);
+    assert_eq!(step(u64::MAX, 600), paralith_consensus_api::light::MAX_STEP);
 }

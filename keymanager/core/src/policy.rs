@@ -36,6 +36,9 @@ pub fn check_policy(policy: &Policy, id: &RuntimeId) -> Result<(), SecretError> 
     if !policy.runtimes.is_sorted_by(|a, b| a.runtime_id < b.runtime_id) {
         return bad("its runtimes are not sorted");
     }
+    if !policy.nodes.is_sorted_by(|a, b| a < b) {
+        return bad("its nodes are not sorted");
+    }
     if policy.runtimes.iter().any(|one| !one.measurements.is_sorted_by(|a, b| a < b)) {
         return bad("a runtime's measurements are not sorted");
     }
@@ -76,6 +79,7 @@ mod tests {
             runtimes: vec![runtime(5, &[3, 4]), runtime(6, &[4])],
             max_epoch_secret_age: 1,
             rotation_epochs: 0,
+            nodes: Vec::new(),
         }
     }
 

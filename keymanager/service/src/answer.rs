@@ -236,7 +236,11 @@ impl Enclave {
             runtime,
             node: self.view.get(callbacks, height, &registry::keys::node(node))?,
             committee: None,
-            freshness: self.view.get(callbacks, height, &registry::keys::freshness(node))?,
+            freshness: self.view.get(
+                callbacks,
+                height,
+                &registry::keys::freshness(node, runtime_id),
+            )?,
         })
     }
 }

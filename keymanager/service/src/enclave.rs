@@ -156,7 +156,7 @@ impl Enclave {
         let height = Height(height);
         self.view.ensure(callbacks, height)?;
         let epoch = self.epoch_at(height, callbacks)?;
-        let key = registry::keys::freshness(&self.place.node);
+        let key = registry::keys::freshness(&self.place.node, &self.place.id);
         let found: Option<Freshness> = self.view.get(callbacks, height, &key)?;
         let found = found.filter(|found| {
             self.blob == Some(found.blob) && found.height >= epoch.height && found.height <= height

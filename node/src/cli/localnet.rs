@@ -73,6 +73,7 @@ struct Running {
 
 /// Runs a network until it is interrupted.
 pub async fn run(args: LocalnetArgs) -> Result<(), NodeError> {
+    crate::store::check_validators()?;
     let temporary = match &args.home {
         Some(_) => None,
         None => Some(

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::NodeError;
 
+pub mod completions;
 pub mod dev;
 pub mod keys;
 pub mod localnet;
@@ -60,6 +61,14 @@ pub enum Command {
     /// Ask a node how it is.
     #[command(after_help = "Example:\n  paralith status --node http://127.0.0.1:26600")]
     Status(NodeArgs),
+    /// Print the completions of a shell.
+    #[command(
+        after_help = "Example:\n  paralith completions bash > ~/.local/share/bash-completion/completions/paralith"
+    )]
+    Completions(CompletionsArgs),
+    /// Write the manual pages, one for each command.
+    #[command(after_help = "Example:\n  paralith man ~/.local/share/man/man1")]
+    Man(ManArgs),
     /// The trusted side of a compute node: started by the node, speaks on its standard input.
     #[command(hide = true)]
     TrustedRuntime,
@@ -430,6 +439,22 @@ pub struct RevealArgs {
     pub node: NodeArgs,
 }
 
+/// Options of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// The folder for the pages. It is made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
 /// Runs a command.
 pub async fn run(command: Command) -> Result<(), NodeError> {
     match command {
@@ -441,6 +466,8 @@ pub async fn run(command: Command) -> Result<(), NodeError> {
         Command::Query(command) => query::run(command).await,
         Command::Runtime(command) => runtime::run(command).await,
         Command::Status(args) => status::run(args).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         // Handled before the async runtime starts.
         Command::TrustedRuntime | Command::TrustedKeymanager | Command::CheckModule => Ok(()),
     }

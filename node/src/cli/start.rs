@@ -10,7 +10,7 @@ use paralith_consensus_engine::{
 use paralith_consensus_light::chain::ConsensusKey;
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
-use paralith_storage::{Kv, KvOptions};
+use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
 
 use super::StartArgs;
@@ -23,6 +23,7 @@ use crate::keystore::read_key;
 use crate::links::TlsNetwork;
 use crate::remote::RemoteChain;
 use crate::rpc;
+use crate::store;
 use crate::trusted::Placement;
 
 /// Names the process that started this node as part of a local network.
@@ -104,11 +105,8 @@ async fn source(
     stop: &CancellationToken,
 ) -> Result<(Source, Option<Arc<dyn Engine>>, Kv), NodeError> {
     let genesis = genesis(config)?;
-    let store = config.home.join("store");
-    std::fs::create_dir_all(&store).map_err(|e| NodeError::io(store.display().to_string(), &e))?;
-    let options = KvOptions { compression: config.compression };
-    let kv = Kv::open(&store, options)
-        .map_err(|e| NodeError::Io { what: store.display().to_string(), reason: e.to_string() })?;
+    store::check_build(config)?;
+    let kv = store::open(&config.home.join("store"), config.compression)?;
     let engine: Arc<dyn Engine> = match &config.engine {
         EngineConfig::Light { nodes } => {
             let remote = RemoteChain::start(&genesis, nodes, stop.clone())?;

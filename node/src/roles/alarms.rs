@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use paralith_consensus_api::registry::{Node, ROLE_VALIDATOR, Runtime, RuntimeKind};
-use paralith_consensus_api::scheduler::{self, Committee};
+use paralith_consensus_api::scheduler::{self, Committee, ValidatorAlarm};
 use paralith_types::{Epoch, PublicKey};
 
 use crate::chain::ChainAccess;
@@ -46,6 +46,9 @@ impl Alarms {
         let params: scheduler::Params = chain.require(&scheduler::keys::params()).await?;
         let nodes = chain.nodes(None).await?;
         let mut found = BTreeSet::new();
+        let elected: Option<ValidatorAlarm> =
+            chain.get(&scheduler::keys::validator_alarm()).await?;
+        found.extend(elected.as_ref().map(election));
         found.extend(validators(&nodes, epoch, params.min_validators));
         found.extend(own(nodes.iter().find(|known| known.id == *node), roles, epoch));
         for runtime in chain.runtimes(None).await? {
@@ -67,6 +70,19 @@ impl Alarms {
         }
         *up = found;
     }
+}
+
+/// What the last election found.
+fn election(alarm: &ValidatorAlarm) -> String {
+    let lapsed: Vec<String> = alarm.lapsed.iter().map(ToString::to_string).collect();
+    format!(
+        "since epoch {} the validator set needs its operators: {} can be elected, {} are needed; \
+         registrations have expired of: {}",
+        alarm.epoch,
+        alarm.electable,
+        alarm.minimum,
+        if lapsed.is_empty() { "none".to_string() } else { lapsed.join(", ") }
+    )
 }
 
 /// Whether enough validators can be elected in the next epoch. With fewer, the set stays as it was,

@@ -249,7 +249,7 @@ impl ComputeHost {
         let node = self.registrar.node_id();
         if fresh != Some(epoch) {
             call(&client, Call::Sync(pb::Sync { height })).await?;
-            prove_freshness(&self.chain, &node, &client, height).await?;
+            prove_freshness(&self.chain, &node, id, &client, height).await?;
             if let Some(one) = self.lock().get_mut(id) {
                 one.fresh = Some(epoch);
             }
@@ -265,7 +265,7 @@ impl ComputeHost {
         let (chain, links, services) = (&*self.chain, &*self.links, &*self.services);
         let source = KeySource { node, chain, links, services };
         if let Err(error) = source.fetch(id, &client, epoch).await {
-            // The registry keeps one blob a node: another ParaTime's may have replaced it.
+            // The refusal may be about freshness, so the next attempt proves it anew.
             if let Some(one) = self.lock().get_mut(id) {
                 one.fresh = None;
             }

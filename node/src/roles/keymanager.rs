@@ -186,7 +186,7 @@ impl KeyManagerHost {
             return Ok(());
         }
         let node = self.registrar.node_id();
-        prove_freshness(&self.chain, &node, self.trusted.client(), height).await?;
+        prove_freshness(&self.chain, &node, &self.id, self.trusted.client(), height).await?;
         *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(epoch);
         Ok(())
     }
@@ -303,6 +303,7 @@ impl KeyManagerHost {
 pub async fn prove_freshness(
     chain: &Arc<ChainAccess>,
     node: &PublicKey,
+    runtime_id: &RuntimeId,
     client: &paralith_tee_channel::Client,
     from_height: u64,
 ) -> Result<(), NodeError> {
@@ -320,9 +321,9 @@ pub async fn prove_freshness(
     };
     let blob = Hash::try_from(blob.as_slice()).map_err(|e| NodeError::internal(&e))?;
     let mut blocks = chain.subscribe();
-    chain.submit_body(&Body::from(ProveFreshness { blob })).await?;
+    chain.submit_body(&Body::from(ProveFreshness { runtime_id: *runtime_id, blob })).await?;
     let handed_in = chain.height()?;
-    let key = registry::keys::freshness(node);
+    let key = registry::keys::freshness(node, runtime_id);
     let mut height = from_height;
     loop {
         let (at, value) = chain.as_ref().get_newest(&key).await?;

@@ -11,7 +11,7 @@
 //!   end of the I/O tree, whose transaction is [`Hash::ZERO`] and which has no output. A round
 //!   without such events has no such leaf.
 
-use paralith_consensus_api::roothash::{IncomingMessage, MessageResult};
+use paralith_consensus_api::roothash::{IncomingMessage, QueuedResult};
 use paralith_proto::Canonical;
 use paralith_runtime_abi as abi;
 use paralith_runtime_api::output::{Error, Event, IoLeaf};
@@ -45,7 +45,7 @@ pub(crate) struct BlockInputs<'a> {
     pub(crate) code: CodeId,
     pub(crate) init_argument: &'a [u8],
     pub(crate) incoming: &'a [IncomingMessage],
-    pub(crate) message_results: &'a [MessageResult],
+    pub(crate) message_results: &'a [QueuedResult],
 }
 
 /// What the round's calls gave.
@@ -158,6 +158,7 @@ fn incoming(message: &IncomingMessage) -> abi::IncomingMessage {
     }
 }
 
-fn message_result(result: &MessageResult) -> abi::MessageResult {
+fn message_result(queued: &QueuedResult) -> abi::MessageResult {
+    let result = &queued.result;
     abi::MessageResult { index: result.index, module: result.module.clone(), code: result.code }
 }

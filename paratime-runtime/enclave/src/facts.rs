@@ -4,7 +4,7 @@ use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::keymanager::{self, Status};
 use paralith_consensus_api::registry::{self, Runtime};
 use paralith_consensus_api::roothash::{
-    self, Header, HeaderType, IncomingMessage, MessageResult, RuntimeState,
+    self, Header, HeaderType, IncomingMessage, QueuedResult, ResultQueue, RuntimeState,
 };
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
@@ -79,22 +79,20 @@ impl At<'_> {
         let queue: Option<roothash::IncomingQueue> =
             self.get(&roothash::keys::incoming_queue(id))?;
         let queue = queue.unwrap_or_default();
-        let first = queue.next_id.saturating_sub(u64::from(queue.size));
+        let first = queue.first_id();
         let count = u64::from(queue.size.min(max));
         (first..first.saturating_add(count))
             .map(|number| self.need("incoming message", &roothash::keys::incoming(id, number)))
             .collect()
     }
 
-    /// What became of the messages of the last normal round.
+    /// The results of the runtime's own messages that no round has taken yet.
     pub(crate) fn message_results(
         &self,
-        state: &RuntimeState,
-    ) -> Result<Vec<MessageResult>, TrustedError> {
-        let key = roothash::keys::message_results(&state.runtime_id);
-        let results: Option<roothash::MessageResults> = self.get(&key)?;
-        let newest = results.filter(|results| results.round == state.last_normal_round);
-        Ok(newest.map(|results| results.results).unwrap_or_default())
+        id: &RuntimeId,
+    ) -> Result<Vec<QueuedResult>, TrustedError> {
+        let queue: Option<ResultQueue> = self.get(&roothash::keys::result_queue(id))?;
+        Ok(queue.unwrap_or_default().results)
     }
 
     /// The generation under which a confidential runtime's rounds are sealed at this height.

@@ -82,7 +82,7 @@ pub(crate) fn confirm_freshness(
     view.ensure(callbacks, height)?;
     let at = at(&view, callbacks, height);
     let epoch = at.epoch()?;
-    let key = registry::keys::freshness(&session.node);
+    let key = registry::keys::freshness(&session.node, &session.runtime_id);
     let found: Freshness = at.need("freshness proof of this node", &key)?;
     let mut secrets = session.secrets();
     if !secrets.blobs.contains(&found.blob) || found.height < epoch.height {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use paralith_consensus_api::registry::Runtime;
 use paralith_consensus_api::roothash::{
-    IncomingMessage, MessageResult, ProposalHeader, ResultsHeader, RuntimeState, SignedProposal,
+    IncomingMessage, ProposalHeader, QueuedResult, ResultsHeader, RuntimeState, SignedProposal,
     batch_hash, in_messages_hash, messages_hash,
 };
 use paralith_crypto::hash::{Domain, hash};
@@ -41,7 +41,7 @@ struct Inputs {
     generation: u64,
     keys: Option<RuntimeKeys>,
     incoming: Vec<IncomingMessage>,
-    message_results: Vec<MessageResult>,
+    message_results: Vec<QueuedResult>,
     wrong_root: bool,
 }
 
@@ -92,6 +92,7 @@ pub(crate) fn execute(
 
     let (leaves, outputs) = outputs(&inputs, sealer.as_ref(), &place, &block)?;
     let taken = if block.took_messages { inputs.incoming.as_slice() } else { &[] };
+    let results_taken = if block.took_messages { inputs.message_results.len() } else { 0 };
     let results = ResultsHeader {
         round: place.round,
         previous_hash: place.previous_hash,
@@ -100,6 +101,7 @@ pub(crate) fn execute(
         messages_hash: messages_hash(&messages),
         in_messages_hash: in_messages_hash(taken),
         in_messages_count: u32::try_from(taken.len()).unwrap_or(u32::MAX),
+        results_taken: u32::try_from(results_taken).unwrap_or(u32::MAX),
     };
     let signature: Option<Signature> = inputs
         .runtime
@@ -141,7 +143,7 @@ fn inputs(
         return Err(missing(generation));
     }
     let incoming = pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?;
-    let message_results = pinned.message_results(&state)?;
+    let message_results = pinned.message_results(&session.runtime_id)?;
     let wrong_root = session.wrong_root && may_misbehave(&pinned)?;
     Ok(Inputs {
         proposal,

@@ -14,7 +14,7 @@ use paralith_proto::pb::host::v1::Change;
 use paralith_proto::pb::paratime::v1::{self as paratime_pb, Round as RoundPb};
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_runtime_api::output::{IoLeaf, OpenedOutput, io_root};
-use paralith_storage::{Changes, EMPTY_ROOT, Prepared};
+use paralith_storage::{Changes, Durability, EMPTY_ROOT, Prepared};
 use paralith_types::{Hash, PublicKey, Round};
 
 use crate::act::LINK_TIMEOUT;
@@ -78,7 +78,7 @@ async fn apply(shared: &Shared, header: Header) -> Result<(), WorkerError> {
         Err(_) => fetch(shared, &header).await?,
     };
     let extra = shared.store.applied(round, &data)?;
-    shared.tree.commit(prepared, extra, true)?;
+    shared.tree.commit(prepared, extra, Durability::Synced)?;
     tracing::debug!(round, transactions = data.leaves.len(), "has applied");
     let mut pool = shared.pool();
     for leaf in &data.leaves {

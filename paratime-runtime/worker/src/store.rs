@@ -9,7 +9,7 @@
 
 use paralith_proto::Message;
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
-use paralith_storage::{Column, Kv, StorageError, WriteBatch};
+use paralith_storage::{Column, Durability, Kv, StorageError, WriteBatch};
 use paralith_types::{Hash, RuntimeId};
 
 /// A worker's part of the node's store.
@@ -40,10 +40,11 @@ impl Store {
         T::decode(bytes.as_slice()).map(Some).map_err(|e| damaged(&e.to_string()))
     }
 
-    fn write(&self, key: Vec<u8>, value: Vec<u8>, sync: bool) -> Result<(), StorageError> {
+    /// On the disk when it returns: the caller signs or sends next.
+    fn write(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StorageError> {
         let mut batch = WriteBatch::new();
         batch.put(Column::Blocks, key, value);
-        self.kv.write(batch, sync)
+        self.kv.write(batch, Durability::Synced)
     }
 
     // --- own signatures ---
@@ -77,7 +78,7 @@ impl Store {
         rank: u64,
         proposal: &Proposal,
     ) -> Result<(), StorageError> {
-        self.write(self.signed_key(round, rank, Kind::Proposal), proposal.encode_to_vec(), true)
+        self.write(self.signed_key(round, rank, Kind::Proposal), proposal.encode_to_vec())
     }
 
     /// Syncs a vote before it leaves, together with everything written before it.
@@ -87,7 +88,7 @@ impl Store {
         rank: u64,
         vote: &VoteMessage,
     ) -> Result<(), StorageError> {
-        self.write(self.signed_key(round, rank, Kind::Vote), vote.encode_to_vec(), true)
+        self.write(self.signed_key(round, rank, Kind::Vote), vote.encode_to_vec())
     }
 
     // --- outcomes and batches ---
@@ -104,7 +105,7 @@ impl Store {
         roots: (&Hash, &Hash),
         outcome: &RoundData,
     ) -> Result<(), StorageError> {
-        self.write(self.outcome_key(round, roots.0, roots.1), outcome.encode_to_vec(), true)
+        self.write(self.outcome_key(round, roots.0, roots.1), outcome.encode_to_vec())
     }
 
     /// What an execution gave.
@@ -128,7 +129,7 @@ impl Store {
         batch.put(Column::Blocks, self.key(BATCH, &[id.as_bytes()]), proposal.encode_to_vec());
         let by_round = self.key(BATCH_OF_ROUND, &[&round.to_be_bytes(), id.as_bytes()]);
         batch.put(Column::Blocks, by_round, id.as_bytes());
-        self.kv.write(batch, false)
+        self.kv.write(batch, Durability::Lazy)
     }
 
     /// A proposal with its batch.
@@ -165,7 +166,7 @@ impl Store {
         let mut batch = WriteBatch::new();
         let key = self.key(ROUND, &[&round.to_be_bytes()]);
         batch.put(Column::Blocks, key, data.encode_to_vec());
-        self.kv.write(batch, false)
+        self.kv.write(batch, Durability::Lazy)
     }
 
     /// The newest round whose header was taken note of.
@@ -197,7 +198,7 @@ impl Store {
     pub(crate) fn keep_sealed(&self, sealed: Vec<u8>) -> Result<(), StorageError> {
         let mut batch = WriteBatch::new();
         batch.put(Column::Meta, self.key(SEALED, &[]), sealed);
-        self.kv.write(batch, true)
+        self.kv.write(batch, Durability::Synced)
     }
 
     pub(crate) fn sealed(&self) -> Result<Option<Vec<u8>>, StorageError> {
@@ -229,7 +230,7 @@ impl Store {
     fn put_number(&self, kind: u8, number: u64) -> Result<(), StorageError> {
         let mut batch = WriteBatch::new();
         batch.put(Column::Meta, self.key(kind, &[]), number.to_be_bytes());
-        self.kv.write(batch, false)
+        self.kv.write(batch, Durability::Lazy)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::registry::{self, Runtime};
-use paralith_consensus_api::roothash::{self, Header, IncomingQueue, MessageResults, RuntimeState};
+use paralith_consensus_api::roothash::{self, Header, IncomingQueue, ResultQueue, RuntimeState};
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
 use paralith_types::{PublicKey, Round, RuntimeId};
@@ -33,15 +33,14 @@ pub(crate) async fn read(chain: &dyn Chain, id: &RuntimeId) -> Result<Option<Vie
         get::<EpochState>(chain, height, beacon::keys::epoch()),
         get::<Committee>(chain, height, scheduler::keys::committee(id)),
         get::<IncomingQueue>(chain, height, roothash::keys::incoming_queue(id)),
-        get::<MessageResults>(chain, height, roothash::keys::message_results(id)),
+        get::<ResultQueue>(chain, height, roothash::keys::result_queue(id)),
     )
     .await?;
     let (Some(runtime), Some(epoch)) = (runtime, epoch) else { return Ok(None) };
 
     let never_initialised = state.last_normal_round == Round(0);
     let queued = queue.is_some_and(|queue| queue.size > 0);
-    let undelivered = results
-        .is_some_and(|sent| sent.round == state.last_normal_round && !sent.results.is_empty());
+    let undelivered = results.is_some_and(|queue| !queue.results.is_empty());
     let forced = never_initialised || queued || undelivered;
     Ok(Some(View { height, epoch, state, committee, runtime, forced }))
 }

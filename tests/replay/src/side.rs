@@ -11,7 +11,7 @@ use paralith_keymanager_service::Service;
 use paralith_proto::{Canonical, Message, Wire};
 use paralith_runtime_enclave::TrustedRuntime;
 use paralith_runtime_enclave::process::in_process;
-use paralith_storage::{Kv, NodeSource, Tree, WriteBatch};
+use paralith_storage::{Durability, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::pb::host_call::Kind as HostCall;
 use paralith_tee_channel::pb::host_reply::Kind as Reply;
 use paralith_tee_channel::{Client, Failure, Handler, HostServices, pb};
@@ -255,7 +255,7 @@ impl Side {
         let base = self.host.state.latest().unwrap().map(|(version, _)| version);
         let prepared = self.host.state.prepare(base, results.round, &changes).unwrap();
         assert_eq!(prepared.root().as_bytes(), results.state_root);
-        self.host.state.commit(prepared, WriteBatch::new(), false).unwrap();
+        self.host.state.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
     }
 }
 

@@ -56,7 +56,7 @@ fn the_stored_bytes_are_frozen() {
     let tree = Tree::new(kv.clone(), b"ns");
     write(&tree, 1, &puts([(b"a\0".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())]));
     write(&tree, 258, &[(b"b".to_vec(), None)].into());
-    let dump = [Column::Flat, Column::Nodes]
+    let dump = [Column::Latest, Column::History, Column::Nodes]
         .into_iter()
         .flat_map(|column| kv.range(column, b"", None, usize::MAX).unwrap())
         .map(|(key, value)| format!("{} = {}", hex::encode(key), hex::encode(value)))
@@ -65,8 +65,9 @@ fn the_stored_bytes_are_frozen() {
 }
 
 const STORED: [&str; 8] = [
-    // namespace, end, key (00 escaped), end, inverted version = present, value
-    "6e7300006100ff0000fffffffffffffffe = 0131",
+    // latest: namespace, end, key = version, value
+    "6e7300006100 = 000000000000000131",
+    // history: namespace, end, key (00 escaped), end, inverted version = removed, or present and value
     "6e730000620000fffffffffffffefd = 00",
     "6e730000620000fffffffffffffffe = 0132",
     // journals: base, pages written, pages replaced, keys

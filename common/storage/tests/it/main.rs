@@ -1,11 +1,12 @@
-//! The crate from outside, over both stores.
+//! The crate from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod contract;
+mod files;
 mod golden;
 mod model;
 mod overlay;
 mod proof;
-#[cfg(feature = "rocksdb")]
-mod rocks;
+mod steps;
 mod tree;
 mod verified;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jmt::storage::{LeafNode, Node, NodeKey, TreeReader};
 use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue, Version};
-use paralith_storage::{Changes, Kv, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
 use paralith_types::Hash;
 use proptest::prelude::*;
 use sha2_10::{Digest, Sha256};
@@ -28,7 +28,7 @@ pub(crate) fn write(tree: &Tree, version: u64, changes: &Changes) -> Hash {
     let base = tree.latest().unwrap().map(|(version, _)| version);
     let prepared = tree.prepare(base, version, changes).unwrap();
     let root = prepared.root();
-    tree.commit(prepared, WriteBatch::new(), false).unwrap();
+    tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
     root
 }
 

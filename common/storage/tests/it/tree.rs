@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use paralith_storage::{Changes, Column, EMPTY_ROOT, Kv, StorageError, Tree, WriteBatch};
+use paralith_storage::{
+    Changes, Column, Durability, EMPTY_ROOT, Kv, StorageError, Tree, WriteBatch,
+};
 use proptest::prelude::*;
 
 use crate::model::{self, Jmt, State, apply, puts, write};
@@ -113,7 +115,8 @@ proptest! {
         }
         tree.prune(u64::MAX).unwrap();
         check(&Tree::new(kv.clone(), b"a"), version, &state);
-        prop_assert_eq!(kv.range(Column::Flat, b"", None, usize::MAX).unwrap().len(), state.len());
+        let entries = |column| kv.range(column, b"", None, usize::MAX).unwrap().len();
+        prop_assert_eq!((entries(Column::Latest), entries(Column::History)), (state.len(), 0));
         let fresh = Kv::memory();
         write(&Tree::new(fresh.clone(), b"a"), version, &puts(state));
         let nodes = |kv: &Kv| kv.range(Column::Nodes, b"", None, usize::MAX).unwrap().len();
@@ -132,7 +135,7 @@ proptest! {
         let dump = || Column::ALL.map(|c| kv.range(c, b"", None, usize::MAX).unwrap());
         let (before, latest) = (dump(), *states.keys().next_back().unwrap());
         write(&tree, latest + 1, &last);
-        prop_assert_eq!(tree.rollback(WriteBatch::new(), true).unwrap(), Some(latest));
+        prop_assert_eq!(tree.rollback(WriteBatch::new(), Durability::Synced).unwrap(), Some(latest));
         prop_assert_eq!(dump(), before);
         // The same version again, otherwise: nothing of the first one shows through.
         let again = puts([(b"again".to_vec(), b"x".to_vec())]);
@@ -189,8 +192,8 @@ fn a_version_follows_the_latest_or_is_refused() {
 
     let (first, second) =
         (tree.prepare(Some(1), 2, &change).unwrap(), tree.prepare(Some(1), 3, &change).unwrap());
-    tree.commit(first, WriteBatch::new(), true).unwrap();
-    let moved = tree.commit(second, WriteBatch::new(), true).unwrap_err();
+    tree.commit(first, WriteBatch::new(), Durability::Synced).unwrap();
+    let moved = tree.commit(second, WriteBatch::new(), Durability::Synced).unwrap_err();
     assert_eq!(moved, StorageError::BaseMoved { base: Some(1), latest: Some(2) });
     assert_eq!(moved.code(), 9);
 }
@@ -216,11 +219,11 @@ fn what_is_written_beside_a_version_is_written_with_it() {
     let mut extra = WriteBatch::new();
     extra.put(Column::Meta, *b"height", *b"2");
     let prepared = tree.prepare(Some(1), 2, &Changes::new()).unwrap();
-    tree.commit(prepared, extra.clone(), true).unwrap();
+    tree.commit(prepared, extra.clone(), Durability::Synced).unwrap();
     assert_eq!(tree.kv().get(Column::Meta, b"height").unwrap(), Some(b"2".to_vec()));
     let late = tree.prepare(Some(1), 3, &Changes::new()).unwrap();
     extra.put(Column::Meta, *b"height", *b"3");
-    tree.commit(late, extra, true).unwrap_err();
+    tree.commit(late, extra, Durability::Synced).unwrap_err();
     assert_eq!(tree.kv().get(Column::Meta, b"height").unwrap(), Some(b"2".to_vec()));
 }
 
@@ -229,10 +232,10 @@ fn rolling_back_ends_where_history_ends() {
     let tree = model::tree_of(3);
     write(&tree, 2, &Changes::new());
     tree.prune(2).unwrap();
-    let refused = tree.rollback(WriteBatch::new(), true).unwrap_err();
+    let refused = tree.rollback(WriteBatch::new(), Durability::Synced).unwrap_err();
     assert_eq!(refused, StorageError::VersionMissing { version: 2 });
     let tree = model::tree_of(3);
-    assert_eq!(tree.rollback(WriteBatch::new(), true).unwrap(), None);
+    assert_eq!(tree.rollback(WriteBatch::new(), Durability::Synced).unwrap(), None);
     assert_eq!(tree.latest().unwrap(), None);
 }
 

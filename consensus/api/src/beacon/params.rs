@@ -1,5 +1,6 @@
 //! Parameters of epochs.
 
+use paralith_crypto::hash::{Domain, hash};
 use paralith_proto::pb;
 use paralith_types::{Epoch, Hash};
 
@@ -28,6 +29,12 @@ impl Params {
         if epoch.0 < self.first_epochs { self.first_epoch_blocks } else { self.epoch_blocks }
     }
 
+    /// The randomness of an epoch, computed from the insecure seed; none without one.
+    pub fn insecure_entropy(&self, epoch: Epoch) -> Option<Hash> {
+        let seed = self.insecure_seed?;
+        Some(hash(ENTROPY, &[seed.as_bytes(), &epoch.0.to_be_bytes()]))
+    }
+
     /// Blocks in the shortest epoch there is.
     pub fn shortest_epoch_blocks(&self) -> u64 {
         match self.first_epochs {
@@ -36,3 +43,5 @@ impl Params {
         }
     }
 }
+
+const ENTROPY: Domain = Domain::new("paralith/beacon/insecure/v1");

@@ -33,6 +33,8 @@ pub enum Error {
     StateUnavailable { reason: String },
     #[error("the transaction is known already")]
     Duplicate,
+    #[error("an account needs a balance of {minimum} to send, this has {balance}: fund it first")]
+    BalanceTooLow { balance: String, minimum: String },
 }
 
 impl Error {
@@ -52,6 +54,7 @@ impl Error {
             Self::BlockGasExhausted => 11,
             Self::StateUnavailable { .. } => 12,
             Self::Duplicate => 13,
+            Self::BalanceTooLow { .. } => 14,
         }
     }
 }

@@ -16,10 +16,12 @@ pub struct Params {
     pub min_gas_price: Amount,
     /// Gas for each byte of a signed transaction.
     pub gas_per_byte: u64,
+    /// Least balance of an account that sends a transaction, before its fee.
+    pub min_transact_balance: Amount,
 }
 wire_struct!(
     Params,
     pb::consensus::v1::Params,
-    { max_tx_bytes, max_block_gas, min_gas_price, gas_per_byte },
+    { max_tx_bytes, max_block_gas, min_gas_price, gas_per_byte, min_transact_balance },
     {}
 );

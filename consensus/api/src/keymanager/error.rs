@@ -20,10 +20,12 @@ pub enum Error {
     WrongEpoch { expected: u64, got: u64 },
     #[error("a secret for epoch {epoch} is published already")]
     AlreadyPublished { epoch: u64 },
-    #[error("{got} of the committee's {committee} enclaves can open it, {needed} are needed")]
-    TooFewRecipients { got: u32, committee: u32, needed: u32 },
-    #[error("ciphertexts must be sorted and for the committee's enclaves only")]
-    WrongRecipients,
+    #[error(
+        "members of weight {got} can open it, of {total} in all {needed} are needed: seal it to the keys that the members have registered"
+    )]
+    TooFewRecipients { got: String, total: String, needed: String },
+    #[error("ciphertexts must be sorted by recipient, one each, and at most {limit}")]
+    WrongRecipients { limit: u64 },
     #[error("the master secret is not due: rotation is {reason}")]
     RotationNotDue { reason: &'static str },
     #[error("the policy's serial must be above {current}, is {got}")]
@@ -43,7 +45,7 @@ impl Error {
             Self::WrongEpoch { .. } => 9,
             Self::AlreadyPublished { .. } => 10,
             Self::TooFewRecipients { .. } => 11,
-            Self::WrongRecipients => 12,
+            Self::WrongRecipients { .. } => 12,
             Self::RotationNotDue { .. } => 13,
             Self::SerialTooLow { .. } => 14,
         }

@@ -16,5 +16,6 @@ pub use tx::{
 };
 pub use types::{
     Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret, InitResponse, PUBLIC_KEY_DOMAIN,
-    Policy, RuntimePolicy, RuntimePublicKey, SignedInitResponse, SignedRuntimePublicKey, Status,
+    Policy, Recipient, RuntimePolicy, RuntimePublicKey, SignedInitResponse, SignedRuntimePublicKey,
+    Status,
 };

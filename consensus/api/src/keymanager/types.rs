@@ -36,6 +36,9 @@ message! {
         max_epoch_secret_age: u64,
         /// Epochs between generations; 0: no rotation.
         rotation_epochs: u64,
+        /// The only nodes that may be members, sorted: each counts the same. If there are none, any
+        /// node may be a member and counts by its entity's stake.
+        nodes: Vec<PublicKey>,
     }
 }
 
@@ -67,6 +70,21 @@ message! {
         next_policy: Option<Policy>,
         /// Signs the runtimes' public keys for clients; none before the first generation.
         signing_key: Option<PublicKey>,
+        /// The members' keys for this epoch, in the order of `nodes`.
+        recipients: Vec<Recipient>,
+    }
+}
+
+message! {
+    /// The keys of a member's enclave as they were registered when the epoch began. They stay in
+    /// force until the next epoch begins, whatever the node registers meanwhile.
+    Recipient = pb::keymanager::v1::Recipient {
+        /// The member.
+        node: PublicKey,
+        /// Its enclave's attestation key.
+        rak: PublicKey,
+        /// The key to which this epoch's publications are sealed.
+        rek: X25519PublicKey,
     }
 }
 

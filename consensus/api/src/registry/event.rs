@@ -32,6 +32,16 @@ message! {
 }
 
 message! {
+    /// A node misbehaved as a validator: it is in no election for some time.
+    NodeFrozen = pb::registry::v1::NodeFrozen {
+        /// Its key.
+        node_id: PublicKey,
+        /// The last epoch in which it is in no election.
+        until: Epoch,
+    }
+}
+
+message! {
     /// A runtime registered or changed.
     RuntimeRegistered = pb::registry::v1::RuntimeRegistered {
         /// Its id.

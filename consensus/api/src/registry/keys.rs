@@ -24,14 +24,14 @@ pub fn node_status(id: &PublicKey) -> Vec<u8> {
     key("registry/node-status/", &[id.as_bytes()])
 }
 
-/// The node that a consensus key belongs to, 32 bytes.
-pub fn node_by_consensus_key(consensus_key: &PublicKey) -> Vec<u8> {
-    key("registry/node-by-consensus-key/", &[consensus_key.as_bytes()])
+/// [`ConsensusKeyOwner`](super::ConsensusKeyOwner) by the key's address in CometBFT.
+pub fn consensus_key_owner(address: &[u8; 20]) -> Vec<u8> {
+    key("registry/consensus-key-owner/", &[address])
 }
 
-/// The node that an address of CometBFT (20 bytes) belongs to, 32 bytes.
-pub fn node_by_comet_address(address: &[u8; 20]) -> Vec<u8> {
-    key("registry/node-by-comet-address/", &[address])
+/// All owners of consensus keys.
+pub fn consensus_key_owners() -> Vec<u8> {
+    key("registry/consensus-key-owner/", &[])
 }
 
 /// [`Runtime`](super::Runtime).
@@ -44,19 +44,24 @@ pub fn runtimes() -> Vec<u8> {
     key("registry/runtime/", &[])
 }
 
-/// [`Runtime`](super::Runtime) as it will be from the next epoch on, if it changes.
-pub fn next_runtime(id: &RuntimeId) -> Vec<u8> {
-    key("registry/next-runtime/", &[id.as_bytes()])
+/// [`RuntimeChange`](super::RuntimeChange) that waits for its epoch.
+pub fn runtime_change(id: &RuntimeId) -> Vec<u8> {
+    key("registry/runtime-change/", &[id.as_bytes()])
 }
 
-/// All changes of runtimes that wait for the next epoch, sorted by id.
-pub fn next_runtimes() -> Vec<u8> {
-    key("registry/next-runtime/", &[])
+/// All changes of runtimes that wait for their epoch, sorted by id.
+pub fn runtime_changes() -> Vec<u8> {
+    key("registry/runtime-change/", &[])
 }
 
-/// [`Freshness`](super::Freshness) of a node.
-pub fn freshness(node: &PublicKey) -> Vec<u8> {
-    key("registry/freshness/", &[node.as_bytes()])
+/// [`Freshness`](super::Freshness) of a node's enclave of a runtime.
+pub fn freshness(node: &PublicKey, runtime: &RuntimeId) -> Vec<u8> {
+    key("registry/freshness/", &[node.as_bytes(), runtime.as_bytes()])
+}
+
+/// All freshness proofs, by node and runtime.
+pub fn freshness_proofs() -> Vec<u8> {
+    key("registry/freshness/", &[])
 }
 
 /// [`Params`](super::Params).

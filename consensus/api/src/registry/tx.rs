@@ -2,7 +2,7 @@
 
 use paralith_crypto::hash::Domain;
 use paralith_proto::pb;
-use paralith_types::{ChainContext, Hash, Signature};
+use paralith_types::{ChainContext, Hash, RuntimeId, Signature};
 
 use super::types::{Entity, Node, Runtime};
 use crate::message::message;
@@ -47,8 +47,11 @@ message! {
 }
 
 message! {
-    /// Has a node's random blob included, so that its enclave learns that it sees the living chain.
+    /// Includes a random blob of a node's enclave, so that the enclave learns that it sees the
+    /// living chain. Each of a node's runtimes has its own.
     ProveFreshness = pb::registry::v1::ProveFreshness {
+        /// The runtime of the enclave.
+        runtime_id: RuntimeId,
         /// The blob.
         blob: Hash,
     }

@@ -90,6 +90,24 @@ message! {
         expiration_processed: bool,
         /// Electable in epochs after this one; none until the first epoch after registration.
         election_eligible_after: Option<u64>,
+        /// The last epoch in which it is in no election because it misbehaved.
+        frozen_until: Option<u64>,
+    }
+}
+
+message! {
+    /// Who answers for what a consensus key signs. It is kept by the key's address in CometBFT as long
+    /// as evidence may come, whatever key or entity its node registers with meanwhile.
+    ConsensusKeyOwner = pb::registry::v1::ConsensusKeyOwner {
+        /// The node.
+        node_id: PublicKey,
+        /// The entity whose stake is slashed.
+        entity_id: PublicKey,
+        /// The last epoch in which they answer, and in which nobody else may register the key.
+        until: Epoch,
+        /// Heights of the offences that were punished, sorted: each costs once, however many
+        /// contradicting votes there are of it.
+        punished: Vec<Height>,
     }
 }
 
@@ -142,9 +160,34 @@ message! {
         max_messages: u32,
         /// Most messages from consensus in a round.
         max_in_messages: u32,
-        /// Failed rounds of one scheduler in one epoch before it is skipped.
+        /// Missed proposals of one scheduler in one epoch before it is skipped.
         max_failed_rounds: u32,
     }
+    nested {
+        /// What a member of the committee must do in an epoch.
+        liveness: Liveness,
+    }
+}
+
+message! {
+    /// What a member of the committee must do in an epoch. One that does less is suspended.
+    #[derive(Default)]
+    Liveness = pb::registry::v1::Liveness {
+        /// Members that were asked in fewer rounds are not judged by `min_live_percent`.
+        min_rounds: u32,
+        /// Share of the rounds that asked for its vote in which it must have given the right
+        /// result. 0 is no rule.
+        min_live_percent: u32,
+        /// Share of its turns as scheduler that it may miss. 0 is no rule.
+        max_missed_percent: u32,
+    }
+}
+
+impl Liveness {
+    /// For runtimes of the public: half of the votes and half of the turns. A scheduler that
+    /// withholds its batches from one member reaches it in its own turns only, which are fewer.
+    pub const STANDARD: Self =
+        Self { min_rounds: 10, min_live_percent: 50, max_missed_percent: 50 };
 }
 
 message! {
@@ -203,6 +246,10 @@ message! {
         /// Given to the guest's `init`.
         #[serde(with = "paralith_types::hex_bytes")]
         init_argument: Vec<u8>,
+        /// Least fee for a unit of gas limit, in base units of the fee that the runtime charges.
+        min_gas_price: Amount,
+        /// Highest gas limit of one transaction; 1 to `batching.max_batch_gas` in compute runtimes.
+        max_tx_gas: u64,
     }
     nested {
         /// Rules of its rounds.
@@ -215,7 +262,19 @@ message! {
 }
 
 message! {
-    /// The newest blob that a node had included.
+    /// A change of a runtime that waits for its epoch.
+    RuntimeChange = pb::registry::v1::RuntimeChange {
+        /// It takes effect when this epoch begins, before its elections.
+        epoch: Epoch,
+    }
+    nested {
+        /// The runtime as it will be.
+        runtime: Runtime,
+    }
+}
+
+message! {
+    /// The newest blob that a node had included for a runtime.
     Freshness = pb::registry::v1::Freshness {
         /// The blob.
         blob: Hash,

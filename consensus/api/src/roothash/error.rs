@@ -22,6 +22,8 @@ pub enum Error {
     IncomingQueueFull { runtime: String },
     #[error("the fee of {fee} is below the runtime's minimum of {minimum}")]
     IncomingFeeTooLow { fee: String, minimum: String },
+    #[error("the message has {got} bytes of data, at most {limit} are allowed: send less in one")]
+    IncomingMessageTooLarge { got: u64, limit: u32 },
     #[error("none of the votes counts: {first}")]
     NothingCounted { first: VoteError },
     #[error("the signer {signer} is not in the committee of runtime {runtime}")]
@@ -42,6 +44,7 @@ impl Error {
             Self::IncomingQueueFull { .. } => 11,
             Self::IncomingFeeTooLow { .. } => 12,
             Self::NothingCounted { .. } => 14,
+            Self::IncomingMessageTooLarge { .. } => 15,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Events of ParaTimes.
 
 use paralith_proto::pb;
-use paralith_types::{Address, Hash, PublicKey, Round, RuntimeId};
+use paralith_types::{Address, Amount, Hash, PublicKey, Round, RuntimeId};
 
-use super::types::{HeaderType, MessageResult};
+use super::types::{HeaderType, MessageResult, Standing};
 use crate::message::message;
 
 message! {
@@ -61,7 +61,8 @@ message! {
         /// Its hash.
         header_hash: Hash,
         /// Why the round failed: 0 it did not, 1 lying scheduler, 2 no majority, 3 all ranks void,
-        /// 4 the results name other incoming messages than the queue's.
+        /// 4 the results name other incoming messages than the queue's, 5 they take more results of
+        /// own messages than wait or emit more messages than the queue has room for.
         fail_reason: u32,
         /// Who was right, sorted.
         good: Vec<PublicKey>,
@@ -99,6 +100,22 @@ message! {
     nested {
         /// What became of it.
         result: MessageResult,
+    }
+}
+
+message! {
+    /// A member of a committee did too little in an epoch.
+    LivenessFailed = pb::roothash::v1::LivenessFailed {
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// The node.
+        node: PublicKey,
+        /// What its entity lost.
+        slashed: Amount,
+    }
+    nested {
+        /// Where the node stands now.
+        standing: Standing,
     }
 }
 

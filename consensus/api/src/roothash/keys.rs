@@ -1,6 +1,6 @@
 //! State keys of ParaTimes.
 
-use paralith_types::{Hash, PublicKey, Round, RuntimeId};
+use paralith_types::{PublicKey, Round, RuntimeId};
 
 use crate::key::key;
 
@@ -9,13 +9,8 @@ pub fn runtime_state(runtime: &RuntimeId) -> Vec<u8> {
     key("roothash/state/", &[runtime.as_bytes()])
 }
 
-/// [`PendingResult`](super::PendingResult) of the running round, by the hash of its results.
-pub fn pending(runtime: &RuntimeId, result: &Hash) -> Vec<u8> {
-    key("roothash/pending/", &[runtime.as_bytes(), result.as_bytes()])
-}
-
-/// All pending results of a runtime.
-pub fn pending_of(runtime: &RuntimeId) -> Vec<u8> {
+/// [`PendingResults`](super::PendingResults) of the running round; absent while there are none.
+pub fn pending(runtime: &RuntimeId) -> Vec<u8> {
     key("roothash/pending/", &[runtime.as_bytes()])
 }
 
@@ -29,9 +24,9 @@ pub fn header(runtime: &RuntimeId, round: Round) -> Vec<u8> {
     key("roothash/header/", &[runtime.as_bytes(), &round.0.to_be_bytes()])
 }
 
-/// [`MessageResults`](super::MessageResults) of the last normal round.
-pub fn message_results(runtime: &RuntimeId) -> Vec<u8> {
-    key("roothash/message-results/", &[runtime.as_bytes()])
+/// [`ResultQueue`](super::ResultQueue); absent while it is empty.
+pub fn result_queue(runtime: &RuntimeId) -> Vec<u8> {
+    key("roothash/result-queue/", &[runtime.as_bytes()])
 }
 
 /// [`IncomingQueue`](super::IncomingQueue).
@@ -44,11 +39,6 @@ pub fn incoming(runtime: &RuntimeId, id: u64) -> Vec<u8> {
     key("roothash/in-message/", &[runtime.as_bytes(), &id.to_be_bytes()])
 }
 
-/// All waiting messages of a runtime, in order.
-pub fn incoming_of(runtime: &RuntimeId) -> Vec<u8> {
-    key("roothash/in-message/", &[runtime.as_bytes()])
-}
-
 /// Present once a node was slashed for equivocation in a round.
 pub fn evidence(runtime: &RuntimeId, round: Round, node: &PublicKey) -> Vec<u8> {
     let round = round.0.to_be_bytes();
@@ -58,6 +48,11 @@ pub fn evidence(runtime: &RuntimeId, round: Round, node: &PublicKey) -> Vec<u8> 
 /// All evidence of a runtime, by round.
 pub fn evidence_of(runtime: &RuntimeId) -> Vec<u8> {
     key("roothash/evidence/", &[runtime.as_bytes()])
+}
+
+/// [`Standing`](super::Standing) of a node in a runtime; absent while it is a good one.
+pub fn standing(runtime: &RuntimeId, node: &PublicKey) -> Vec<u8> {
+    key("roothash/standing/", &[runtime.as_bytes(), node.as_bytes()])
 }
 
 /// Present while a runtime's timer is armed for a height.

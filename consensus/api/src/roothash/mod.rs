@@ -11,8 +11,8 @@ mod types;
 
 pub use error::{Error, IGNORED_BASE, VoteError};
 pub use event::{
-    DiscrepancyDetected, EvidenceAccepted, InMessageProcessed, MessageExecuted, RoundFinalised,
-    VoteIgnored, Voted,
+    DiscrepancyDetected, EvidenceAccepted, InMessageProcessed, LivenessFailed, MessageExecuted,
+    RoundFinalised, VoteIgnored, Voted,
 };
 pub use params::Params;
 pub use pool::{Pool, PoolRank, PoolVote};
@@ -26,5 +26,6 @@ pub use tx::{
 };
 pub use types::{
     FailedRounds, Header, HeaderType, IncomingMessage, IncomingMessages, IncomingQueue,
-    MessageResult, MessageResults, PendingResult, RoundRoots, RuntimeState,
+    MemberRecord, MessageResult, PendingResult, PendingResults, QueuedResult, ResultQueue,
+    RoundRoots, RuntimeState, Standing,
 };

@@ -54,6 +54,10 @@ message! {
         in_messages_hash: Hash,
         /// How many those were.
         in_messages_count: u32,
+        /// How many results of its own messages the runtime took, from the front of its
+        /// [`ResultQueue`](super::ResultQueue). `previous_hash` pins the queue: it changes with
+        /// final rounds only.
+        results_taken: u32,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use paralith_crypto::hash::{Domain, hash};
 use paralith_proto::{Canonical, pb};
-use paralith_types::{Address, Amount, Hash, Height, PublicKey, Round, RuntimeId};
+use paralith_types::{Address, Amount, Epoch, Hash, Height, PublicKey, Round, RuntimeId};
 
 use super::pool::Pool;
 use super::tx::{Message, ProposalHeader, ResultsHeader};
@@ -79,7 +79,7 @@ message! {
         /// Schedulers barred until the epoch ends, sorted. Those of the running round are fixed in
         /// it; who is added meanwhile is skipped from the next round on.
         skipped: Vec<PublicKey>,
-        /// Failed rounds in this epoch, sorted by node.
+        /// Missed proposals in this epoch, sorted by node.
         failed: Vec<FailedRounds>,
         /// I/O root of `last_normal_round`.
         io_root: Hash,
@@ -87,6 +87,8 @@ message! {
         wakeup: Option<u64>,
         /// Equivocators of the running round that lost stake already, sorted.
         slashed: Vec<PublicKey>,
+        /// What the members did in the rounds of this epoch, sorted by node.
+        records: Vec<MemberRecord>,
     }
     nested {
         /// The newest block.
@@ -95,7 +97,40 @@ message! {
 }
 
 message! {
-    /// How often a scheduler's rounds failed in this epoch.
+    /// What one member of the committee did in the rounds of this epoch.
+    MemberRecord = pb::roothash::v1::MemberRecord {
+        /// The member.
+        node: PublicKey,
+        /// Rounds in which it gave the right result.
+        live: u32,
+        /// Rounds in which it voted fail although others could execute.
+        failed: u32,
+        /// Rounds that waited for its vote in vain.
+        silent: u32,
+        /// Proposals of its own that became final.
+        finalised: u32,
+        /// Proposals of its own that failed or did not come.
+        missed: u32,
+    }
+}
+
+message! {
+    /// How a node has kept up with a runtime over the epochs. State has one only for nodes with
+    /// failures.
+    #[derive(Default)]
+    Standing = pb::roothash::v1::Standing {
+        /// Epochs in which it did too little; each good one takes one away.
+        failures: u32,
+        /// The first epoch in which it is elected like others again. Until then it is elected only
+        /// if there are too few others.
+        suspended_until: Epoch,
+        /// The first epoch in which it may be elected at all.
+        frozen_until: Epoch,
+    }
+}
+
+message! {
+    /// How many proposals of a scheduler were missed in this epoch.
     FailedRounds = pb::roothash::v1::FailedRounds {
         /// The scheduler.
         node: PublicKey,
@@ -116,6 +151,37 @@ message! {
         results: ResultsHeader,
         /// The proposal they are of.
         proposal: ProposalHeader,
+    }
+}
+
+message! {
+    /// The results that votes of the running round refer to, in one value: a round then costs the
+    /// same however many rounds there were before it.
+    #[derive(Default)]
+    PendingResults = pb::roothash::v1::PendingResults {
+        /// Sorted by the hash of the results, each once.
+        results: Vec<PendingResult>,
+    }
+}
+
+impl PendingResults {
+    /// The result with this hash.
+    pub fn get(&self, hash: &Hash) -> Option<&PendingResult> {
+        let place = self.results.binary_search_by_key(hash, |one| one.results.hash()).ok()?;
+        self.results.get(place)
+    }
+
+    /// Keeps a result, and replaces the one with the same hash.
+    pub fn insert(&mut self, pending: PendingResult) {
+        let hash = pending.results.hash();
+        match self.results.binary_search_by_key(&hash, |one| one.results.hash()) {
+            Ok(place) => {
+                if let Some(known) = self.results.get_mut(place) {
+                    *known = pending;
+                }
+            }
+            Err(place) => self.results.insert(place, pending),
+        }
     }
 }
 
@@ -142,12 +208,36 @@ message! {
 }
 
 message! {
-    /// What became of the messages of a normal round; the next round reads it.
-    MessageResults = pb::roothash::v1::MessageResults {
-        /// The round that emitted them.
+    /// The result of a runtime's own message, until a round takes it.
+    QueuedResult = pb::roothash::v1::QueuedResult {
+        /// The round that emitted the message.
         round: Round,
-        /// In their order.
-        results: Vec<MessageResult>,
+    }
+    nested {
+        /// What became of the message.
+        result: MessageResult,
+    }
+}
+
+message! {
+    /// The results of a runtime's own messages that no round has taken yet.
+    ///
+    /// A final round with results takes [`ResultsHeader::results_taken`] of them from the front and
+    /// adds those of its own messages at the end. No other event changes the queue.
+    #[derive(Default)]
+    ResultQueue = pb::roothash::v1::ResultQueue {
+        /// Oldest first; of one round, in the order of its messages.
+        results: Vec<QueuedResult>,
+    }
+}
+
+impl ResultQueue {
+    /// How many messages a round may emit that has taken `taken` results: every message has a
+    /// result, and the queue holds at most [`Params::max_queued_results`](super::Params).
+    pub fn messages_allowed(&self, max_messages: u32, max_queued_results: u32, taken: u32) -> u32 {
+        let queued = u32::try_from(self.results.len()).unwrap_or(u32::MAX);
+        let left = queued.saturating_sub(taken);
+        max_messages.min(max_queued_results.saturating_sub(left))
     }
 }
 
@@ -186,5 +276,21 @@ message! {
         size: u32,
         /// The number of the next.
         next_id: u64,
+        /// Bytes of all that wait, each as [`IncomingMessage::size`] says.
+        bytes: u64,
+    }
+}
+
+impl IncomingQueue {
+    /// The number of the oldest message that waits, if one does.
+    pub fn first_id(&self) -> u64 {
+        self.next_id.saturating_sub(u64::from(self.size))
+    }
+}
+
+impl IncomingMessage {
+    /// How many bytes it counts in its queue: those of its encoding.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.encode().len()).unwrap_or(u64::MAX)
     }
 }

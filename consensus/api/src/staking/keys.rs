@@ -9,6 +9,16 @@ pub fn account(address: &Address) -> Vec<u8> {
     key("staking/account/", &[address.as_bytes()])
 }
 
+/// All accounts, sorted by address.
+pub fn accounts() -> Vec<u8> {
+    key("staking/account/", &[])
+}
+
+/// All delegations in active pools, sorted by the account staked on, then by delegator.
+pub fn delegations() -> Vec<u8> {
+    key("staking/delegation/", &[])
+}
+
 /// [`Delegation`](super::Delegation) of a delegator in an account's active pool.
 pub fn delegation(escrow: &Address, delegator: &Address) -> Vec<u8> {
     key("staking/delegation/", &[escrow.as_bytes(), delegator.as_bytes()])

@@ -32,5 +32,14 @@ message! {
         gas_reclaim_escrow: u64,
         /// What a validator that signs two blocks of one height loses.
         slash_equivocation: Amount,
+        /// Highest penalty for a wrong result that a runtime's descriptor may set.
+        max_runtime_slash_incorrect_results: Amount,
+        /// Highest penalty for equivocation that a runtime's descriptor may set.
+        max_runtime_slash_equivocation: Amount,
+        /// How much of slashed stake is paid as rewards at most: to the reporter or the members with
+        /// the right result, and to the runtime. The rest stays in the common pool.
+        slash_reward_percent: u32,
+        /// In how many epochs a validator that signed two blocks of one height is in no election.
+        freeze_epochs: u64,
     }
 }

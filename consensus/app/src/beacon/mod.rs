@@ -12,7 +12,6 @@ mod tests;
 use paralith_consensus_api::Error;
 use paralith_consensus_api::beacon::{self, EpochStarted, EpochState};
 use paralith_consensus_api::genesis::Genesis;
-use paralith_crypto::hash::{Domain, hash};
 use paralith_types::{Epoch, Hash, Height};
 
 use crate::context::Context;
@@ -20,7 +19,6 @@ use crate::context::Context;
 /// Epoch 0.
 pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(), Error> {
     let params = &genesis.params.beacon;
-    let seed = params.insecure_seed.ok_or(beacon::Error::NoBeacon)?;
     let shortest = params.shortest_epoch_blocks();
     if shortest < MIN_EPOCH_BLOCKS {
         return Err(beacon::Error::EpochTooShort { got: shortest }.into());
@@ -28,8 +26,7 @@ pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(
     state::set_params(ctx, params);
     // The genesis state itself belongs to no block: the first block is the first of epoch 0.
     let first = ctx.height().next();
-    begin(ctx, Epoch(0), first, params.blocks_of(Epoch(0)), &seed);
-    Ok(())
+    begin(ctx, params, Epoch(0), first)
 }
 
 /// Whether an epoch begins with this block; if so, it has begun.
@@ -39,9 +36,7 @@ pub(crate) fn begin_block(ctx: &mut Context<'_>) -> Result<bool, Error> {
         return Ok(false);
     }
     let params = state::params(ctx)?;
-    let seed = params.insecure_seed.ok_or(beacon::Error::NoBeacon)?;
-    let next = now.epoch.next();
-    begin(ctx, next, ctx.height(), params.blocks_of(next), &seed);
+    begin(ctx, &params, now.epoch.next(), ctx.height())?;
     Ok(true)
 }
 
@@ -50,14 +45,27 @@ pub(crate) fn entropy(ctx: &Context<'_>) -> Result<Hash, Error> {
     Ok(state::epoch(ctx)?.entropy)
 }
 
-fn begin(ctx: &mut Context<'_>, epoch: Epoch, height: Height, blocks: u64, seed: &Hash) {
-    let entropy = hash(ENTROPY, &[seed.as_bytes(), &epoch.0.to_be_bytes()]);
-    let next_height = height.plus(blocks);
+/// The block in which the epoch before the one that runs began; in epoch 0, its own first block.
+pub(crate) fn previous_epoch_height(ctx: &Context<'_>) -> Result<Height, Error> {
+    let now = state::epoch(ctx)?;
+    match now.epoch.0.checked_sub(1) {
+        Some(previous) => Ok(now.height.minus(state::params(ctx)?.blocks_of(Epoch(previous)))),
+        None => Ok(now.height),
+    }
+}
+
+fn begin(
+    ctx: &mut Context<'_>,
+    params: &beacon::Params,
+    epoch: Epoch,
+    height: Height,
+) -> Result<(), Error> {
+    let entropy = params.insecure_entropy(epoch).ok_or(beacon::Error::NoBeacon)?;
+    let next_height = height.plus(params.blocks_of(epoch));
     state::set_epoch(ctx, &EpochState { epoch, height, next_height, entropy });
     ctx.emit(EpochStarted { epoch, height });
+    Ok(())
 }
 
 /// In an epoch of one block nothing that takes effect in the next block could ever happen.
 const MIN_EPOCH_BLOCKS: u64 = 2;
-
-const ENTROPY: Domain = Domain::new("paralith/beacon/insecure/v1");

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use paralith_consensus_api::keymanager::{
-    EncryptedMasterSecret, INIT_RESPONSE_DOMAIN, InitResponse, SignedInitResponse, Status,
-    StatusUpdated,
+    EncryptedMasterSecret, INIT_RESPONSE_DOMAIN, InitResponse, Recipient, SignedInitResponse,
+    Status, StatusUpdated,
 };
 use paralith_consensus_api::registry::{Node, ROLE_KEYMANAGER, Runtime, RuntimeKind};
-use paralith_consensus_api::{Error, Fault};
+use paralith_consensus_api::{Error, Fault, address};
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
 use paralith_types::{ChainContext, Hash, PublicKey};
 
+use super::weight::Weights;
 use super::{next_generation, state, status};
 use crate::query::damaged;
-use crate::{Context, registry};
+use crate::{Context, registry, staking};
 
 /// What an enclave says that it follows while there is no policy.
 const NO_POLICY: Hash = Hash::ZERO;
@@ -47,38 +48,48 @@ fn renew(
     }
     let mut committee = Vec::new();
     for node in nodes {
-        if let Some(response) = admitted(ctx, runtime, &status, node)? {
-            committee.push((node.id, response));
-        }
+        committee.extend(admitted(ctx, runtime, &status, node)?);
     }
-    let members = count(committee.len());
-    let percent = u64::from(state::params(ctx)?.replication_percent);
+    let ids: Vec<PublicKey> = committee.iter().map(|member| member.recipient.node).collect();
+    let weights = Weights::of(ctx, &runtime.id, status.policy.as_ref(), &ids)?;
     if let Some(checksum) = proposal(ctx, &status)? {
-        let (signing_key, holders) = holders(&committee, &checksum);
-        let enough = count(holders.len()).saturating_mul(100) >= percent.saturating_mul(members);
-        if let (Some(signing_key), true) = (signing_key, enough) {
+        let (signing_key, holders) = holders(&committee, &weights, &checksum);
+        let needed = weights.needed(state::params(ctx)?.replication_percent)?;
+        if let (Some(signing_key), true) = (signing_key, weights.sum(&holders) >= needed) {
             status.generation = next_generation(&status);
             status.rotation_epoch = ctx.epoch()?;
             status.checksum = Some(checksum);
             status.signing_key = Some(signing_key);
             status.initialised = true;
-            status.nodes = holders;
-            return Ok(status);
+            committee.retain(|member| holders.contains(&member.recipient.node));
         }
     }
-    status.nodes = committee.into_iter().map(|(node, _)| node).collect();
+    status.recipients = committee.into_iter().map(|member| member.recipient).collect();
+    status.nodes = status.recipients.iter().map(|recipient| recipient.node).collect();
     Ok(status)
 }
 
-/// What a node's enclave says, if the node belongs to the committee.
+/// A node of the committee.
+struct Member {
+    recipient: Recipient,
+    response: InitResponse,
+}
+
+/// A node as a member, if it belongs to the committee.
 fn admitted(
     ctx: &Context<'_>,
     runtime: &Runtime,
     status: &Status,
     node: &Node,
-) -> Result<Option<InitResponse>, Error> {
+) -> Result<Option<Member>, Error> {
     let Some(registered) = node.runtime(&runtime.id) else { return Ok(None) };
-    if !node.has_role(ROLE_KEYMANAGER) || !registry::is_live(ctx, node)? {
+    let policy = status.policy.as_ref();
+    let named = policy.is_none_or(|one| one.nodes.is_empty() || one.nodes.contains(&node.id));
+    if !named || !node.has_role(ROLE_KEYMANAGER) || !registry::is_live(ctx, node)? {
+        return Ok(None);
+    }
+    let account = staking::account(ctx, &address::of_key(&node.entity_id))?;
+    if !staking::claims_covered(&account)? {
         return Ok(None);
     }
     let claims = match registry::verify_tee(ctx, node, runtime) {
@@ -89,14 +100,14 @@ fn admitted(
     let chain = ctx.chain_context();
     let Some(response) = open(chain, &registered.extra_info, &claims.rak) else { return Ok(None) };
     let allowed = |measurements: &[Hash]| measurements.contains(&claims.measurement.0);
-    let policy = status.policy.as_ref();
     let fits = policy.is_none_or(|policy| allowed(&policy.measurements))
         && response.id == runtime.id
         && response.node == node.id
         && response.policy_checksum == policy.map_or(NO_POLICY, |policy| policy.checksum())
         && response.checksum == status.checksum
         && response.signing_key == status.signing_key;
-    Ok(fits.then_some(response))
+    let recipient = Recipient { node: node.id, rak: claims.rak, rek: claims.rek };
+    Ok(fits.then_some(Member { recipient, response }))
 }
 
 /// The init response inside a node's `extra_info`; none if the enclave has not signed it.
@@ -118,26 +129,23 @@ fn proposal(ctx: &Context<'_>, status: &Status) -> Result<Option<Hash>, Error> {
 
 /// Who holds the proposal and agrees on the signing key that comes with it, with that key.
 ///
-/// All honest enclaves derive the same key. The key that most name is taken, not the first one's, so
-/// that a single liar cannot keep a generation from being accepted.
+/// All honest enclaves derive the same key. The key that most weight names is taken, not the first
+/// one's, so that a single liar cannot keep a generation from being accepted.
 fn holders(
-    committee: &[(PublicKey, InitResponse)],
+    committee: &[Member],
+    weights: &Weights,
     checksum: &Hash,
 ) -> (Option<PublicKey>, Vec<PublicKey>) {
     let mut by_key: BTreeMap<PublicKey, Vec<PublicKey>> = BTreeMap::new();
-    for (node, response) in committee {
+    for Member { recipient, response } in committee {
         if let (Some(next), Some(key)) = (response.next_checksum, response.next_signing_key)
             && next == *checksum
         {
-            by_key.entry(key).or_default().push(*node);
+            by_key.entry(key).or_default().push(recipient.node);
         }
     }
-    match by_key.into_iter().max_by_key(|(_, nodes)| nodes.len()) {
+    match by_key.into_iter().max_by_key(|(_, nodes)| weights.sum(nodes)) {
         Some((key, nodes)) => (Some(key), nodes),
         None => (None, Vec::new()),
     }
-}
-
-fn count(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
 }

@@ -11,8 +11,9 @@ use paralith_consensus_api::keymanager::{
 use paralith_consensus_api::registry::CapabilityTee;
 use paralith_crypto::{Domain, ed25519};
 use paralith_proto::Canonical;
-use paralith_types::{Epoch, PublicKey, RuntimeId, Signature};
+use paralith_types::{Epoch, PublicKey, RuntimeId, Signature, X25519PublicKey};
 
+use super::weight::Weights;
 use super::{check_policy, next_generation, state, status};
 use crate::query::damaged;
 use crate::{Context, registry};
@@ -154,30 +155,56 @@ fn require_rotation_due(status: &Status, epoch: Epoch) -> Result<(), KeyManagerE
     Ok(())
 }
 
-/// A secret must be for enough of the committee's enclaves, and for nobody else.
+/// Enough of the committee's current enclaves must be able to open a secret.
+///
+/// A member counts if a ciphertext is for the key that its node has registered now, or for its key
+/// of this epoch while the same enclave (RAK) is registered: that enclave keeps the key until the
+/// epoch ends. So an enclave may register its next key at any time, one that was restarted counts
+/// with its new key, and a member that registers a new key in every block stops nobody. Ciphertexts
+/// for other keys are ignored: a key may have changed after the secret was sealed.
 fn check_recipients(
     ctx: &Context<'_>,
     status: &Status,
     ciphertexts: &[Ciphertext],
 ) -> Result<(), Error> {
-    let mut reks = BTreeSet::new();
-    for node in &status.nodes {
-        reks.extend(tee(ctx, node, &status.id)?.map(|tee| tee.rek));
-    }
+    let members = u64::try_from(status.nodes.len()).unwrap_or(u64::MAX);
+    let limit = members.saturating_mul(CIPHERTEXTS_PER_MEMBER).saturating_add(SPARE_CIPHERTEXTS);
     let sorted = ciphertexts.is_sorted_by(|a, b| a.rek < b.rek);
-    if !sorted || ciphertexts.iter().any(|one| !reks.contains(&one.rek)) {
-        return Err(KeyManagerError::WrongRecipients.into());
+    if !sorted || u64::try_from(ciphertexts.len()).unwrap_or(u64::MAX) > limit {
+        return Err(KeyManagerError::WrongRecipients { limit }.into());
     }
-    let percent = state::params(ctx)?.replication_percent;
-    let committee = u32::try_from(status.nodes.len()).unwrap_or(u32::MAX);
-    let needed = u64::from(percent).saturating_mul(u64::from(committee)).div_ceil(100);
-    let got = u32::try_from(ciphertexts.len()).unwrap_or(u32::MAX);
-    if u64::from(got) < needed {
-        let needed = u32::try_from(needed).unwrap_or(u32::MAX);
-        return Err(KeyManagerError::TooFewRecipients { got, committee, needed }.into());
+    let reks: BTreeSet<X25519PublicKey> = ciphertexts.iter().map(|one| one.rek).collect();
+    let mut able = BTreeSet::new();
+    for node in &status.nodes {
+        let Some(tee) = tee(ctx, node, &status.id)? else { continue };
+        let kept = status
+            .recipients
+            .iter()
+            .any(|one| one.node == *node && one.rak == tee.rak && reks.contains(&one.rek));
+        if kept || reks.contains(&tee.rek) {
+            able.insert(*node);
+        }
+    }
+    let weights = Weights::of(ctx, &status.id, status.policy.as_ref(), &status.nodes)?;
+    let got = weights.sum(&able);
+    let needed = weights.needed(state::params(ctx)?.replication_percent)?;
+    if able.is_empty() || got < needed {
+        return Err(KeyManagerError::TooFewRecipients {
+            got: got.to_string(),
+            total: weights.total().to_string(),
+            needed: needed.to_string(),
+        }
+        .into());
     }
     Ok(())
 }
+
+/// The key of this epoch, the one of the next, and as many that were registered while the secret was
+/// on its way.
+const CIPHERTEXTS_PER_MEMBER: u64 = 4;
+
+/// For members that join.
+const SPARE_CIPHERTEXTS: u64 = 16;
 
 /// The enclave that a node has registered.
 fn tee(

@@ -1,11 +1,17 @@
 //! Key managers: policy, status, published encrypted secrets. No secret ever passes through here.
+//! Specification: docs/protocol/keymanager.md, "On chain".
 //!
 //! * A key manager's committee is not elected. At each epoch it is made of the live key-manager nodes
-//!   whose attested enclaves say that they hold every accepted generation and follow the policy.
-//! * A generation of the master secret is born in three steps: one enclave publishes it, encrypted to
-//!   all, for the next epoch; the others open it and register anew, saying so; the epoch begins, and
-//!   if enough of the committee said so, it is accepted. Else it is dropped, and a new one may be
-//!   published. Who does not hold an accepted generation leaves the committee until it does.
+//!   whose attested enclaves say that they hold every accepted generation and follow the policy, and
+//!   whose entities' stake covers its claims. A policy may name the only nodes that may be members.
+//! * Members count by stake, or one each if the policy names them: see [`weight`].
+//! * The keys that a node has registered when an epoch begins are its recipient keys of that epoch.
+//!   What it registers meanwhile is for the next one, so that an enclave can take a new encryption
+//!   key in each epoch and erase the old one.
+//! * A generation of the master secret takes three steps: one enclave publishes it, encrypted to all,
+//!   for the next epoch; the others open it and register anew with its checksum; the epoch begins, and
+//!   if enough of the committee registered so, it is accepted. Else it is dropped, and a new one may be
+//!   published. A node that does not hold an accepted generation leaves the committee until it does.
 //! * An epoch's secret is published in the epoch before. The first one wins.
 //! * A policy takes effect with the next epoch; nodes register for it before.
 
@@ -15,6 +21,7 @@ pub mod query;
 mod state;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::genesis::Genesis;
@@ -76,6 +83,7 @@ fn unborn(id: &RuntimeId) -> Status {
         policy: None,
         next_policy: None,
         signing_key: None,
+        recipients: Vec::new(),
     }
 }
 
@@ -87,6 +95,7 @@ fn next_generation(status: &Status) -> u64 {
 /// Refuses a policy whose lists are not sorted or name something twice: a policy has one form.
 fn check_policy(policy: &Policy) -> Result<(), KeyManagerError> {
     let sorted = policy.measurements.is_sorted_by(|a, b| a < b)
+        && policy.nodes.is_sorted_by(|a, b| a < b)
         && policy.runtimes.is_sorted_by(|a, b| a.runtime_id < b.runtime_id)
         && policy.runtimes.iter().all(|one| one.measurements.is_sorted_by(|a, b| a < b));
     if sorted {

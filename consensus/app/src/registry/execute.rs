@@ -2,13 +2,13 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    Entity, EntityRegistered, Freshness, ProveFreshness, RegisterEntity, RegisterNode,
-    RegisterRuntime,
+    Entity, EntityRegistered, Error as RegistryError, Freshness, ProveFreshness, RegisterEntity,
+    RegisterNode, RegisterRuntime,
 };
 
 use super::{account_of, entity_claim, invalid, node, refuse_signer, runtime, state};
 use crate::context::Context;
-use crate::{keymanager, roothash, staking};
+use crate::staking;
 
 /// Registers the signer as an entity, or changes which nodes it answers for. A node that it no
 /// longer lists counts until it expires, and cannot renew.
@@ -40,32 +40,41 @@ pub(crate) fn register_node(ctx: &mut Context<'_>, body: &RegisterNode) -> Resul
     node::admit(ctx, body, &chain_context)
 }
 
-/// Registers a runtime of the signer's entity, or changes it from the next epoch on.
-pub(crate) fn register_runtime(ctx: &mut Context<'_>, body: &RegisterRuntime) -> Result<(), Error> {
+/// Registers a runtime of the signer's entity, or changes it from a later epoch on. Whether it is new.
+pub(crate) fn register_runtime(
+    ctx: &mut Context<'_>,
+    body: &RegisterRuntime,
+) -> Result<bool, Error> {
     let gas = state::params(ctx)?.gas_register_runtime;
     ctx.charge(gas)?;
     let limits = roothash_params(ctx)?;
     match state::runtime(ctx, &body.runtime.id)? {
         Some(known) => {
             let signer = ctx.signer()?.key;
-            runtime::change(ctx, &signer, &known, &body.runtime, &limits)
+            runtime::change(ctx, &signer, &known, &body.runtime, &limits)?;
+            Ok(false)
         }
         None => {
             refuse_signer(&body.runtime.entity_id, &ctx.signer()?.key)?;
             runtime::admit(ctx, &body.runtime, &limits)?;
-            roothash::on_runtime_registered(ctx, &body.runtime)?;
-            keymanager::on_runtime_registered(ctx, &body.runtime)
+            Ok(true)
         }
     }
 }
 
-/// Has a random blob included. Anybody may: a key manager asks before it is registered. The blob
-/// lies under the signer's key, so that nobody writes another's.
+/// Includes a random blob of an enclave. Any signer may: a key manager proves freshness before it
+/// is registered. The blob is stored under the signer's key, so that nobody writes another's, and
+/// for a registered runtime only, so that the number of entries of a signer is bounded.
 pub(crate) fn prove_freshness(ctx: &mut Context<'_>, body: &ProveFreshness) -> Result<(), Error> {
     let gas = state::params(ctx)?.gas_prove_freshness;
     ctx.charge(gas)?;
+    if state::runtime(ctx, &body.runtime_id)?.is_none() {
+        let runtime = body.runtime_id.to_string();
+        return Err(RegistryError::NoSuchRuntime { runtime }.into());
+    }
     let (signer, height) = (ctx.signer()?.key, ctx.height());
-    state::set_freshness(ctx, &signer, &Freshness { blob: body.blob, height });
+    let freshness = Freshness { blob: body.blob, height };
+    state::set_freshness(ctx, &signer, &body.runtime_id, &freshness);
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! Who takes part: entities, which answer with stake; their nodes; runtimes.
 //!
 //! * A node is registered for a time and counts while that time lasts. It stays known as long as its
-//!   stake can be debonding, so that what it did can still be punished; then it is forgotten and its
-//!   claim on stake is given up.
+//!   stake can be debonding, or as it is in the validator set, so that what it did can still be
+//!   punished; then it is forgotten and its claim on stake is given up.
+//! * Who answers for a consensus key is kept for as long ([`ConsensusKeyOwner`]), even if the node
+//!   comes back with another key or entity meanwhile. Nobody else may register the key until then.
 //! * A node that is registered in one epoch can be elected from the very next epoch on.
 //! * Which code a runtime executes never changes; its other rules may, from the next epoch on.
 //!
-//! Not here yet: deregistration of entities, freezing, admission policies.
+//! Not here yet: deregistration of entities, admission policies.
 
 pub(crate) mod epoch;
 pub(crate) mod execute;
@@ -19,11 +21,12 @@ mod tests;
 
 use paralith_consensus_api::genesis::Genesis;
 use paralith_consensus_api::registry::{
-    Entity, Error as RegistryError, GENESIS_CONTEXT, Node, NodeStatus, Runtime,
+    ConsensusKeyOwner, Entity, Error as RegistryError, GENESIS_CONTEXT, Node, NodeFrozen,
+    NodeStatus, Runtime,
 };
 use paralith_consensus_api::{Error, address};
 use paralith_crypto::sha256;
-use paralith_types::{Address, Epoch, PublicKey, RuntimeId};
+use paralith_types::{Address, Epoch, Height, PublicKey, RuntimeId};
 
 use crate::context::Context;
 
@@ -51,7 +54,7 @@ pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(
     }
     for registration in &genesis.nodes {
         node::admit(ctx, registration, &GENESIS_CONTEXT)?;
-        let eligible = NodeStatus { expiration_processed: false, election_eligible_after: Some(0) };
+        let eligible = NodeStatus { election_eligible_after: Some(0), ..NodeStatus::default() };
         state::set_node_status(ctx, &registration.node.id, &eligible);
     }
     Ok(())
@@ -62,17 +65,50 @@ pub(crate) fn node(ctx: &Context<'_>, id: &PublicKey) -> Result<Option<Node>, Er
     state::node(ctx, id)
 }
 
+/// An entity.
+pub(crate) fn entity(ctx: &Context<'_>, id: &PublicKey) -> Result<Option<Entity>, Error> {
+    state::entity(ctx, id)
+}
+
 /// All registered nodes, sorted by id.
 pub(crate) fn nodes(ctx: &Context<'_>) -> Result<Vec<Node>, Error> {
     state::nodes(ctx)
 }
 
-/// The node that CometBFT knows by this address.
-pub(crate) fn node_by_comet_address(
+/// Who answers for what the consensus key with this address in CometBFT signs; none if evidence
+/// against it is too old.
+pub(crate) fn consensus_key_owner(
     ctx: &Context<'_>,
     comet_address: &[u8; 20],
-) -> Result<Option<Node>, Error> {
-    state::node_by_comet_address(ctx, comet_address)
+) -> Result<Option<ConsensusKeyOwner>, Error> {
+    state::consensus_key_owner(ctx, comet_address)
+}
+
+/// Notes that an offence is punished. False if it was before.
+pub(crate) fn note_punished(
+    ctx: &mut Context<'_>,
+    comet_address: &[u8; 20],
+    owner: &mut ConsensusKeyOwner,
+    height: Height,
+) -> bool {
+    let Err(place) = owner.punished.binary_search(&height) else { return false };
+    owner.punished.insert(place, height);
+    state::set_consensus_key_owner(ctx, comet_address, owner);
+    true
+}
+
+/// Keeps a node out of elections up to and including an epoch. A longer freeze stays.
+pub(crate) fn freeze(ctx: &mut Context<'_>, id: &PublicKey, until: Epoch) -> Result<(), Error> {
+    if state::node(ctx, id)?.is_none() {
+        return Ok(());
+    }
+    let mut status = state::node_status(ctx, id)?;
+    if status.frozen_until.is_none_or(|frozen| frozen < until.0) {
+        status.frozen_until = Some(until.0);
+        state::set_node_status(ctx, id, &status);
+        ctx.emit(NodeFrozen { node_id: *id, until });
+    }
+    Ok(())
 }
 
 /// A runtime.
@@ -96,6 +132,13 @@ pub(crate) fn is_eligible(ctx: &Context<'_>, node: &Node) -> Result<bool, Error>
     let epoch = ctx.epoch()?;
     let after = state::node_status(ctx, &node.id)?.election_eligible_after;
     Ok(epoch == Epoch(0) || after.is_some_and(|after| after < epoch.0))
+}
+
+/// Whether the node is kept out of elections because it misbehaved.
+pub(crate) fn is_frozen(ctx: &Context<'_>, node: &Node) -> Result<bool, Error> {
+    let frozen = state::node_status(ctx, &node.id)?.frozen_until;
+    let epoch = ctx.epoch()?;
+    Ok(frozen.is_some_and(|until| until >= epoch.0))
 }
 
 /// CometBFT's address of a validator: the first 20 bytes of its key's SHA-256.

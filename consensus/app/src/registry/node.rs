@@ -8,15 +8,15 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    CONSENSUS_KEY_DOMAIN, Error as RegistryError, GENESIS_CONTEXT, Node, NodeRegistered,
-    NodeRuntime, NodeStatus, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR, RegisterNode, Runtime,
-    RuntimeKind,
+    CONSENSUS_KEY_DOMAIN, ConsensusKeyOwner, Error as RegistryError, GENESIS_CONTEXT, Node,
+    NodeRegistered, NodeRuntime, NodeStatus, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR,
+    RegisterNode, Runtime, RuntimeKind,
 };
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
 use paralith_types::{Amount, ChainContext};
 
-use super::{account_of, invalid, is_live, node_claim, require_entity, state, tee};
+use super::{account_of, comet_address, invalid, is_live, node_claim, require_entity, state, tee};
 use crate::context::Context;
 use crate::staking;
 
@@ -49,7 +49,6 @@ pub(super) fn admit(
     check_expiration(ctx, node)?;
     let runtimes = runtimes_of(ctx, node)?;
     check_runtimes(ctx, node, &runtimes, *chain_context == GENESIS_CONTEXT)?;
-    check_key(ctx, node)?;
 
     let known = state::node(ctx, &node.id)?;
     let renewed = match &known {
@@ -59,18 +58,19 @@ pub(super) fn admit(
         }
         _ => false,
     };
+    check_key(ctx, node)?;
     if let Some(known) = &known {
-        // Claims and indices of what it was: it may have another entity and key now.
-        let status = state::node_status(ctx, &node.id)?;
+        // It may have another entity now.
         staking::remove_claim(ctx, &account_of(&known.entity_id), &node_claim(&node.id))?;
-        state::remove_node(ctx, known);
-        state::set_node_status(ctx, &node.id, &status);
     }
     let claim = claim_amount(ctx, node, &runtimes)?;
     staking::set_claim(ctx, &account_of(&node.entity_id), node_claim(&node.id), claim)?;
     state::set_node(ctx, node);
+    own_key(ctx, node)?;
     if !renewed {
-        state::set_node_status(ctx, &node.id, &NodeStatus::default());
+        let frozen_until = state::node_status(ctx, &node.id)?.frozen_until;
+        let status = NodeStatus { frozen_until, ..NodeStatus::default() };
+        state::set_node_status(ctx, &node.id, &status);
     }
     ctx.emit(NodeRegistered { node_id: node.id, expiration: node.expiration });
     Ok(())
@@ -179,13 +179,31 @@ fn check_runtimes(
     Ok(())
 }
 
+/// A key belongs to one node and entity as long as evidence against it may come.
 fn check_key(ctx: &Context<'_>, node: &Node) -> Result<(), Error> {
-    match state::owner_of_consensus_key(ctx, &node.consensus_key)? {
-        Some(owner) if owner != node.id => {
+    match state::consensus_key_owner(ctx, &comet_address(&node.consensus_key))? {
+        Some(owner) if (owner.node_id, owner.entity_id) != (node.id, node.entity_id) => {
             Err(RegistryError::KeyInUse { key: node.consensus_key.to_string() }.into())
         }
         _ => Ok(()),
     }
+}
+
+/// The node and its entity answer for the key until stake that counted for it is paid out.
+fn own_key(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
+    let address = comet_address(&node.consensus_key);
+    let until = node.expiration.plus(staking::params(ctx)?.debonding_epochs);
+    let owner = match state::consensus_key_owner(ctx, &address)? {
+        Some(known) => ConsensusKeyOwner { until: known.until.max(until), ..known },
+        None => ConsensusKeyOwner {
+            node_id: node.id,
+            entity_id: node.entity_id,
+            until,
+            punished: Vec::new(),
+        },
+    };
+    state::set_consensus_key_owner(ctx, &address, &owner);
+    Ok(())
 }
 
 /// What a node that still counts was elected for stays as it is.

@@ -2,15 +2,15 @@
 //!
 //! Id, owner, kind, code, key manager, confidentiality and the argument of `init` never change: votes,
 //! secrets and state depend on them. The other rules (name, plain calls, enclaves, executor, batching,
-//! punishment) may, and all of a change takes effect when the next epoch begins, before its elections:
-//! within an epoch the rules of the game are fixed.
+//! gas, penalties) may, and all of a change takes effect when an epoch begins, before its elections:
+//! within an epoch the rules of the game are fixed. That is the next epoch, unless a penalty rises.
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    Code, Error as RegistryError, Runtime, RuntimeKind, RuntimeRegistered, TeePolicy,
+    Code, Error as RegistryError, Runtime, RuntimeChange, RuntimeKind, RuntimeRegistered, TeePolicy,
 };
 use paralith_consensus_api::roothash;
-use paralith_types::{PublicKey, RuntimeId};
+use paralith_types::{Epoch, PublicKey, RuntimeId};
 
 use super::{
     KNOWN_ABI_VERSION, KNOWN_GAS_SCHEDULE_VERSION, account_of, invalid, require_entity,
@@ -35,7 +35,7 @@ pub(super) fn admit(
     Ok(())
 }
 
-/// Changes a runtime from the next epoch on. The newest change counts.
+/// Changes a runtime from a later epoch on. The newest change counts.
 pub(super) fn change(
     ctx: &mut Context<'_>,
     signer: &PublicKey,
@@ -62,12 +62,29 @@ pub(super) fn change(
     check(ctx, runtime, limits)?;
     claim(ctx, runtime)?;
     if known == runtime {
-        state::remove_next_runtime(ctx, &runtime.id);
+        state::remove_runtime_change(ctx, &runtime.id);
     } else {
-        state::set_next_runtime(ctx, runtime);
+        let epoch = effective_epoch(ctx, known, runtime)?;
+        state::set_runtime_change(ctx, &RuntimeChange { epoch, runtime: runtime.clone() });
     }
     ctx.emit(RuntimeRegistered { runtime_id: runtime.id });
     Ok(())
+}
+
+/// When a change takes effect. A raised penalty waits until everybody who accepted the old one could
+/// leave: nodes until their registration ends, delegators until their stake is paid out.
+fn effective_epoch(ctx: &Context<'_>, known: &Runtime, runtime: &Runtime) -> Result<Epoch, Error> {
+    let now = ctx.epoch()?;
+    let (old, new) = (&known.staking, &runtime.staking);
+    let raised = new.slash_incorrect_results > old.slash_incorrect_results
+        || new.slash_equivocation > old.slash_equivocation;
+    if !raised {
+        return Ok(now.next());
+    }
+    let paid_out = now.plus(staking::params(ctx)?.debonding_epochs);
+    let members = state::nodes(ctx)?.into_iter().filter(|node| node.runtime(&known.id).is_some());
+    let left = members.map(|node| node.expiration).max().unwrap_or(now);
+    Ok(paid_out.max(left).next())
 }
 
 fn claim(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {
@@ -135,7 +152,26 @@ fn check_compute(
             return Err(invalid(format!("runtime {id} is no key manager")));
         }
     }
+    check_penalties(ctx, runtime)?;
     check_rounds(runtime, limits)
+}
+
+/// Delegators answer for what a runtime asks of their operator: the chain bounds it.
+fn check_penalties(ctx: &Context<'_>, runtime: &Runtime) -> Result<(), Error> {
+    let (terms, params) = (&runtime.staking, staking::params(ctx)?);
+    for (what, got, most) in [
+        (
+            "for a wrong result",
+            terms.slash_incorrect_results,
+            params.max_runtime_slash_incorrect_results,
+        ),
+        ("for equivocation", terms.slash_equivocation, params.max_runtime_slash_equivocation),
+    ] {
+        if got > most {
+            return Err(invalid(format!("the penalty {what} is {got}, at most {most} is allowed")));
+        }
+    }
+    Ok(())
 }
 
 fn check_code(ctx: &Context<'_>, code: &Code) -> Result<(), Error> {
@@ -174,6 +210,11 @@ fn check_rounds(runtime: &Runtime, limits: &roothash::Params) -> Result<(), Erro
         (batching.max_batch_size >= 1, "batch size: at least 1"),
         (batching.max_batch_bytes >= MIN_BATCH_BYTES, "batch bytes: at least 1024"),
         (batching.max_batch_gas >= 1, "batch gas: at least 1"),
+        (runtime.max_tx_gas >= 1, "gas of a transaction: at least 1"),
+        (
+            runtime.max_tx_gas <= batching.max_batch_gas,
+            "gas of a transaction: at most that of a batch",
+        ),
         (staking.reward_incorrect_results_percent <= 100, "rewards: at most 100 percent"),
         (staking.reward_equivocation_percent <= 100, "rewards: at most 100 percent"),
     ];

@@ -2,11 +2,10 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    Entity, Freshness, Node, NodeStatus, Params, Runtime, keys,
+    ConsensusKeyOwner, Entity, Freshness, Node, NodeStatus, Params, Runtime, RuntimeChange, keys,
 };
-use paralith_types::{PublicKey, RuntimeId};
+use paralith_types::{Height, PublicKey, RuntimeId};
 
-use super::comet_address;
 use crate::context::Context;
 use crate::query::damaged;
 
@@ -34,38 +33,49 @@ pub(super) fn nodes(ctx: &Context<'_>) -> Result<Vec<Node>, Error> {
     ctx.list(&keys::nodes())
 }
 
-/// Writes a node and where it is found by.
 pub(super) fn set_node(ctx: &mut Context<'_>, node: &Node) {
-    let id = node.id.as_bytes().to_vec();
-    ctx.set_raw(keys::node_by_consensus_key(&node.consensus_key), id.clone());
-    ctx.set_raw(keys::node_by_comet_address(&comet_address(&node.consensus_key)), id);
     ctx.set(keys::node(&node.id), node);
 }
 
-/// Forgets a node and all that is noted about it.
-pub(super) fn remove_node(ctx: &mut Context<'_>, node: &Node) {
-    ctx.remove(keys::node_by_consensus_key(&node.consensus_key));
-    ctx.remove(keys::node_by_comet_address(&comet_address(&node.consensus_key)));
-    ctx.remove(keys::freshness(&node.id));
-    ctx.remove(keys::node_status(&node.id));
-    ctx.remove(keys::node(&node.id));
+pub(super) fn remove_node(ctx: &mut Context<'_>, id: &PublicKey) {
+    ctx.remove(keys::node(id));
 }
 
-pub(super) fn owner_of_consensus_key(
-    ctx: &Context<'_>,
-    consensus_key: &PublicKey,
-) -> Result<Option<PublicKey>, Error> {
-    node_id(ctx, &keys::node_by_consensus_key(consensus_key))
+pub(super) fn remove_node_status(ctx: &mut Context<'_>, id: &PublicKey) {
+    ctx.remove(keys::node_status(id));
 }
 
-pub(super) fn node_by_comet_address(
+pub(super) fn consensus_key_owner(
     ctx: &Context<'_>,
-    comet_address: &[u8; 20],
-) -> Result<Option<Node>, Error> {
-    match node_id(ctx, &keys::node_by_comet_address(comet_address))? {
-        Some(id) => node(ctx, &id),
-        None => Ok(None),
+    address: &[u8; 20],
+) -> Result<Option<ConsensusKeyOwner>, Error> {
+    ctx.get(&keys::consensus_key_owner(address))
+}
+
+pub(super) fn set_consensus_key_owner(
+    ctx: &mut Context<'_>,
+    address: &[u8; 20],
+    owner: &ConsensusKeyOwner,
+) {
+    ctx.set(keys::consensus_key_owner(address), owner);
+}
+
+pub(super) fn remove_consensus_key_owner(ctx: &mut Context<'_>, address: &[u8; 20]) {
+    ctx.remove(keys::consensus_key_owner(address));
+}
+
+/// All owners of consensus keys with the keys' addresses in CometBFT.
+pub(super) fn consensus_key_owners(
+    ctx: &Context<'_>,
+) -> Result<Vec<([u8; 20], ConsensusKeyOwner)>, Error> {
+    let prefix = keys::consensus_key_owners();
+    let mut owners = Vec::new();
+    for (key, _) in ctx.scan(&prefix)? {
+        let address = key.get(prefix.len()..).and_then(|rest| rest.first_chunk::<20>().copied());
+        let address = address.ok_or_else(|| damaged(&key, "not the key of an owner"))?;
+        owners.push((address, ctx.require(&key)?));
     }
+    Ok(owners)
 }
 
 pub(super) fn node_status(ctx: &Context<'_>, id: &PublicKey) -> Result<NodeStatus, Error> {
@@ -88,25 +98,34 @@ pub(super) fn set_runtime(ctx: &mut Context<'_>, runtime: &Runtime) {
     ctx.set(keys::runtime(&runtime.id), runtime);
 }
 
-/// Changes of runtimes that take effect when the next epoch begins.
-pub(super) fn next_runtimes(ctx: &Context<'_>) -> Result<Vec<Runtime>, Error> {
-    ctx.list(&keys::next_runtimes())
+/// Changes of runtimes that wait for their epoch, sorted by id.
+pub(super) fn runtime_changes(ctx: &Context<'_>) -> Result<Vec<RuntimeChange>, Error> {
+    ctx.list(&keys::runtime_changes())
 }
 
-pub(super) fn set_next_runtime(ctx: &mut Context<'_>, runtime: &Runtime) {
-    ctx.set(keys::next_runtime(&runtime.id), runtime);
+pub(super) fn set_runtime_change(ctx: &mut Context<'_>, change: &RuntimeChange) {
+    ctx.set(keys::runtime_change(&change.runtime.id), change);
 }
 
-pub(super) fn remove_next_runtime(ctx: &mut Context<'_>, id: &RuntimeId) {
-    ctx.remove(keys::next_runtime(id));
+pub(super) fn remove_runtime_change(ctx: &mut Context<'_>, id: &RuntimeId) {
+    ctx.remove(keys::runtime_change(id));
 }
 
-pub(super) fn set_freshness(ctx: &mut Context<'_>, signer: &PublicKey, freshness: &Freshness) {
-    ctx.set(keys::freshness(signer), freshness);
+pub(super) fn set_freshness(
+    ctx: &mut Context<'_>,
+    signer: &PublicKey,
+    runtime: &RuntimeId,
+    freshness: &Freshness,
+) {
+    ctx.set(keys::freshness(signer, runtime), freshness);
 }
 
-fn node_id(ctx: &Context<'_>, key: &[u8]) -> Result<Option<PublicKey>, Error> {
-    let bytes = ctx.get_raw(key)?;
-    let id = bytes.map(|bytes| PublicKey::try_from(bytes.as_slice())).transpose();
-    id.map_err(|e| damaged(key, &e.to_string()))
+/// Removes the proofs that were included before `earliest`: no enclave accepts them any more.
+pub(super) fn forget_freshness(ctx: &mut Context<'_>, earliest: Height) -> Result<(), Error> {
+    for (key, _) in ctx.scan(&keys::freshness_proofs())? {
+        if ctx.require::<Freshness>(&key)?.height < earliest {
+            ctx.remove(key);
+        }
+    }
+    Ok(())
 }

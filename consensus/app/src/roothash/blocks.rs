@@ -6,6 +6,7 @@ use paralith_consensus_api::roothash::{
 };
 use paralith_types::{Hash, PublicKey};
 
+use super::round::damaged;
 use super::{HEADER_VERSION, state};
 use crate::Context;
 
@@ -51,6 +52,24 @@ pub(super) fn normal(ctx: &Context<'_>, chain: &RuntimeState, pending: &PendingR
     }
 }
 
+/// A header that does not follow the one before it is this node's fault: it must not be written.
+fn check_continuity(last: &Header, next: &Header) -> Result<(), Error> {
+    let broken = |what: &str| Err(damaged(&last.runtime_id, format!("its next header {what}")));
+    if next.runtime_id != last.runtime_id || next.round != last.round.next() {
+        return broken("is not of the next round");
+    }
+    if next.previous_hash != last.hash() {
+        return broken("does not name the last one");
+    }
+    if next.consensus_height < last.consensus_height {
+        return broken("reads consensus state older than the last one");
+    }
+    if next.header_type != HeaderType::Normal && next.state_root != last.state_root {
+        return broken("changes the state without results");
+    }
+    Ok(())
+}
+
 /// Appends a block, and drops what is older than `max_past_roots` rounds.
 pub(super) fn append(
     ctx: &mut Context<'_>,
@@ -59,6 +78,7 @@ pub(super) fn append(
     judged: Judged,
 ) -> Result<(), Error> {
     let id = chain.runtime_id;
+    check_continuity(&chain.last_block, &header)?;
     // The newest header is what the next proposal builds on: it is always there.
     let kept = state::params(ctx)?.max_past_roots.max(1);
     if header.round.0 >= kept {

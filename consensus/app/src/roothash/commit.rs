@@ -1,6 +1,7 @@
 //! Votes: what each must satisfy before the pool gets it.
 //!
-//! A vote that fails is told of and skipped; only a transaction of which nothing counts is refused.
+//! An invalid vote is skipped with a `VoteIgnored` event. The transaction fails only if no vote counts
+//! and no equivocator was found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use paralith_proto::Canonical;
 use paralith_types::{ChainContext, Hash, Height, PublicKey};
 
 use super::round::{Running, signer};
-use super::{slash, state};
+use super::slash;
 use crate::{Context, registry};
 
 pub(super) fn commit(ctx: &mut Context<'_>, body: &ExecutorCommit) -> Result<(), Error> {
@@ -45,9 +46,8 @@ pub(super) fn commit(ctx: &mut Context<'_>, body: &ExecutorCommit) -> Result<(),
     if let (false, false, Some(first)) = (counted, found, first_ignored) {
         return Err(RoothashError::NothingCounted { first }.into());
     }
-    state::touch(ctx, &body.runtime_id);
-    running.save(ctx);
-    Ok(())
+    ctx.mark_due(body.runtime_id);
+    running.save(ctx)
 }
 
 /// Gives the pool a vote that is sound, and keeps what it refers to.
@@ -78,7 +78,7 @@ fn cast(
         return Ok(Err(VoteError::Ignored(ignored)));
     }
     if let Some(results) = &vote.results {
-        keep_results(ctx, running, proposal, results, is_scheduler.then_some(body))?;
+        keep_results(running, proposal, results, is_scheduler.then_some(body));
     }
     ctx.emit(Voted {
         runtime_id: body.runtime_id,
@@ -150,22 +150,20 @@ fn rak(
 /// Keeps a result that was voted for. Two ranks may lead to the same result of different proposals;
 /// the newest scheduler's vote is the lead's, so what it brings replaces what others brought.
 fn keep_results(
-    ctx: &mut Context<'_>,
-    running: &Running,
+    running: &mut Running,
     proposal: &ProposalHeader,
     results: &ResultsHeader,
     schedulers: Option<&ExecutorCommit>,
-) -> Result<(), Error> {
-    let id = running.runtime.id;
+) {
     let (results, proposal) = (results.clone(), proposal.clone());
     let messages = match schedulers {
         Some(body) if results.messages_hash != empty_hash() => body.messages.clone(),
         Some(_) => Vec::new(),
-        None if state::pending(ctx, &id, &results.hash())?.is_some() => return Ok(()),
+        None if running.pending.get(&results.hash()).is_some() => return,
         None => Vec::new(),
     };
-    state::set_pending(ctx, &id, &PendingResult { messages, results, proposal });
-    Ok(())
+    running.pending.insert(PendingResult { messages, results, proposal });
+    running.pending_changed = true;
 }
 
 /// Slashes the equivocators that were not slashed for this round yet. Whether there was one.

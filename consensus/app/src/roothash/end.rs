@@ -2,22 +2,18 @@
 
 use discrepancy::{Outcome, ResultHash, Signer, Verdict};
 use paralith_consensus_api::Error;
-use paralith_consensus_api::roothash::{
-    DiscrepancyDetected, FailedRounds, HeaderType, RuntimeState,
-};
-use paralith_types::{Hash, PublicKey, RuntimeId};
+use paralith_consensus_api::roothash::{DiscrepancyDetected, HeaderType};
+use paralith_types::{Hash, RuntimeId};
 
 use super::blocks::{self, Judged};
 use super::round::{self, Running, damaged, keys};
-use super::{messages, slash, state};
+use super::{liveness, messages, slash, state};
 use crate::{Context, scheduler};
 
-/// The results name other incoming messages than the queue's; 1 to 3 are [`discrepancy::FailReason::code`].
-const WRONG_IN_MESSAGES: u32 = 4;
-
-/// Evaluates the rounds that the block touched, then those whose timer fires.
+/// Evaluates the rounds that the block touched, in the order of runtime ids, then those whose timer
+/// fires.
 pub(crate) fn end_block(ctx: &mut Context<'_>) -> Result<(), Error> {
-    for id in state::take_touched(ctx)? {
+    for id in ctx.take_due() {
         evaluate(ctx, &id, true)?;
     }
     // A touched round has set its timer anew, so none comes twice.
@@ -45,27 +41,35 @@ fn evaluate(ctx: &mut Context<'_>, id: &RuntimeId, touched: bool) -> Result<(), 
     }
     let wakeup = running.pool.next_wakeup();
     state::arm(ctx, &mut running.chain, wakeup);
-    running.save(ctx);
-    Ok(())
+    running.save(ctx)
 }
 
 fn finalise(ctx: &mut Context<'_>, mut running: Running, result: ResultHash) -> Result<(), Error> {
     let id = running.runtime.id;
     let outcome = outcome(&running)?;
-    let pending = state::pending(ctx, &id, &Hash(result.0))?
+    let pending = running
+        .pending
+        .get(&Hash(result.0))
+        .cloned()
         .ok_or_else(|| damaged(&id, "the final result is missing".to_string()))?;
-    let Some(incoming) = messages::named_by(ctx, &running, &pending.results)? else {
-        // Everybody agreed on it, and consensus knows that it is wrong: nobody can be told apart
-        // but the scheduler, whose proposal it was.
-        let scheduler = running.pool.lead().and_then(|lead| running.pool.config().scheduler(lead));
-        let missed = scheduler.into_iter().collect();
-        let outcome = Outcome { missed, equivocators: outcome.equivocators, ..Outcome::default() };
-        return fail(ctx, running, WRONG_IN_MESSAGES, outcome);
+    let named = messages::named_by(ctx, &running, &pending.results, &pending.messages)?;
+    let taken = match named {
+        Ok(taken) => taken,
+        Err(reason) => {
+            // Everybody agreed on it, and consensus knows that it is wrong: the chain can name
+            // nobody but the scheduler, whose proposal it was.
+            let pool = &running.pool;
+            let scheduler = pool.lead().and_then(|lead| pool.config().scheduler(lead));
+            let missed = scheduler.into_iter().collect();
+            let equivocators = outcome.equivocators;
+            let outcome = Outcome { missed, equivocators, ..Outcome::default() };
+            return fail(ctx, running, reason, outcome);
+        }
     };
     let round = running.number();
-    messages::take(ctx, &id, round, &incoming)?;
-    messages::execute(ctx, &id, round, &pending.messages)?;
+    messages::settle(ctx, &id, round, taken, &pending.messages)?;
     let judged = judge(ctx, &running, &outcome, 0)?;
+    liveness::record(&mut running.chain, &outcome);
     let header = blocks::normal(ctx, &running.chain, &pending);
     blocks::append(ctx, &mut running.chain, header, judged)?;
     next_round(ctx, running)
@@ -77,9 +81,7 @@ fn fail(
     reason: u32,
     outcome: Outcome,
 ) -> Result<(), Error> {
-    for scheduler in &outcome.missed {
-        count_failure(&mut running.chain, round::key(*scheduler));
-    }
+    liveness::record(&mut running.chain, &outcome);
     let judged = judge(ctx, &running, &outcome, reason)?;
     let header = blocks::empty(ctx, &running.chain, HeaderType::RoundFailed);
     blocks::append(ctx, &mut running.chain, header, judged)?;
@@ -108,17 +110,6 @@ fn next_round(ctx: &mut Context<'_>, running: Running) -> Result<(), Error> {
     round::begin(&mut chain, &runtime, &committee)?;
     state::set_runtime_state(ctx, &chain);
     Ok(())
-}
-
-fn count_failure(chain: &mut RuntimeState, node: PublicKey) {
-    match chain.failed.binary_search_by_key(&node, |failed| failed.node) {
-        Ok(place) => {
-            if let Some(failed) = chain.failed.get_mut(place) {
-                failed.count = failed.count.saturating_add(1);
-            }
-        }
-        Err(place) => chain.failed.insert(place, FailedRounds { node, count: 1 }),
-    }
 }
 
 fn outcome(running: &Running) -> Result<Outcome, Error> {

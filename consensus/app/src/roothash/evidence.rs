@@ -1,5 +1,9 @@
 //! Evidence: two signed objects of one node that an honest node never signs both.
 //!
+//! It counts only against a member of the committee that the round had, and costs the penalty that the
+//! member accepted. Otherwise the owner of a runtime could take stake of everybody who delegated to
+//! one of its nodes.
+//!
 //! An honest node syncs a proposal or vote to disk before it leaves and sends the same bytes after
 //! a crash, so that neither a restart nor a slow network makes it sign two.
 
@@ -11,28 +15,40 @@ use paralith_consensus_api::{Error, beacon};
 use paralith_types::{Amount, ChainContext, PublicKey, Round, RuntimeId};
 
 use super::{runtime_and_chain, slash, state};
-use crate::{Context, registry, scheduler};
+use crate::{Context, scheduler};
 
 pub(super) fn accept(ctx: &mut Context<'_>, body: &Evidence) -> Result<(), Error> {
     let (runtime, mut chain) = runtime_and_chain(ctx, &body.runtime_id)?;
-    if runtime.staking.slash_equivocation == Amount::ZERO {
-        return Err(RoothashError::RuntimeDoesNotSlash { runtime: runtime.id.to_string() }.into());
-    }
-    let (node, round) = match &body.kind {
-        EvidenceKind::Proposals(two) => proposals(ctx.chain_context(), &runtime.id, two)?,
-        EvidenceKind::Votes(two) => votes(ctx.chain_context(), &runtime.id, two)?,
+    let (node, round, as_worker) = match &body.kind {
+        EvidenceKind::Proposals(two) => {
+            let (node, round) = proposals(ctx.chain_context(), &runtime.id, two)?;
+            (node, round, true)
+        }
+        EvidenceKind::Votes(two) => {
+            let (node, round) = votes(ctx.chain_context(), &runtime.id, two)?;
+            (node, round, false)
+        }
     };
     let last = chain.last_block.round;
     if round.plus(state::params(ctx)?.max_evidence_age_rounds) < last {
         return invalid("it is too old");
     }
-    // One could sign for every round to come and be slashed, and the teller paid, for each at once.
+    // A node could sign for every round to come, and be slashed for all of them at once.
     if round > last.next() {
         return invalid("the round has not begun");
     }
-    if registry::node(ctx, &node)?.is_none() && !is_member(ctx, &runtime.id, &node)? {
+    let term = scheduler::term_of(ctx, &runtime.id, round)?;
+    let member = term.as_ref().and_then(|term| Some((term, term.member(&node)?)));
+    // An honest node signs proposals as a worker only; backups vote.
+    let Some((term, member)) = member.filter(|(_, member)| member.worker || !as_worker) else {
         let (signer, runtime) = (node.to_string(), runtime.id.to_string());
         return Err(RoothashError::NotInCommittee { signer, runtime }.into());
+    };
+    if term.slash_equivocation == Amount::ZERO {
+        return Err(RoothashError::RuntimeDoesNotSlash { runtime: runtime.id.to_string() }.into());
+    }
+    if slash::is_reporter_of(ctx, &member.entity_id)? {
+        return invalid("the reporter belongs to the offender's entity");
     }
     let skip = in_this_epoch(ctx, &chain, round)?;
     if !slash::equivocation(ctx, &runtime, &mut chain, &node, round, skip)? {
@@ -112,11 +128,6 @@ fn same_place(a: &ProposalHeader, b: &ProposalHeader) -> Result<(), Error> {
         return invalid("the rounds or ranks differ");
     }
     Ok(())
-}
-
-fn is_member(ctx: &Context<'_>, runtime: &RuntimeId, node: &PublicKey) -> Result<bool, Error> {
-    let committee = scheduler::committee(ctx, runtime)?;
-    Ok(committee.is_some_and(|c| c.workers.contains(node) || c.backups.contains(node)))
 }
 
 /// Whether a round's votes were of the epoch that runs. The block that begins an epoch takes the

@@ -32,6 +32,11 @@ pub(crate) fn submit_message(ctx: &mut Context<'_>, body: &SubmitMessage) -> Res
     if chain.suspended {
         return Err(RoothashError::RuntimeSuspended { runtime: runtime.id.to_string() }.into());
     }
+    let bytes = u64::try_from(body.data.len()).unwrap_or(u64::MAX);
+    if bytes > u64::from(params.max_in_message_bytes) {
+        let limit = params.max_in_message_bytes;
+        return Err(RoothashError::IncomingMessageTooLarge { got: bytes, limit }.into());
+    }
     let mut queue = state::queue(ctx, &runtime.id)?;
     if runtime.executor.max_in_messages == 0 || queue.size >= params.max_in_runtime_messages {
         return Err(RoothashError::IncomingQueueFull { runtime: runtime.id.to_string() }.into());
@@ -42,8 +47,6 @@ pub(crate) fn submit_message(ctx: &mut Context<'_>, body: &SubmitMessage) -> Res
         return Err(RoothashError::IncomingFeeTooLow { fee, minimum }.into());
     }
     let caller = ctx.signer()?.address;
-    let amount = body.fee.add(body.tokens).map_err(|_| token::Error::Overflow)?;
-    staking::transfer(ctx, &caller, &address::of_runtime(&runtime.id), amount)?;
     let message = IncomingMessage {
         id: queue.next_id,
         caller,
@@ -52,6 +55,12 @@ pub(crate) fn submit_message(ctx: &mut Context<'_>, body: &SubmitMessage) -> Res
         tokens: body.tokens,
         data: body.data.clone(),
     };
+    queue.bytes = queue.bytes.saturating_add(message.size());
+    if queue.bytes > params.max_in_queue_bytes {
+        return Err(RoothashError::IncomingQueueFull { runtime: runtime.id.to_string() }.into());
+    }
+    let amount = body.fee.add(body.tokens).map_err(|_| token::Error::Overflow)?;
+    staking::transfer(ctx, &caller, &address::of_runtime(&runtime.id), amount)?;
     state::set_incoming(ctx, &runtime.id, &message);
     queue.size = queue.size.saturating_add(1);
     queue.next_id = queue.next_id.saturating_add(1);

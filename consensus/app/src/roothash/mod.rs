@@ -1,4 +1,4 @@
-//! ParaTime blocks: votes come in, verdicts come out, and who lied pays.
+//! ParaTime blocks: votes in, verdicts and their costs out. Specification: docs/protocol/roothash.md.
 //!
 //! * Each compute runtime has one chain of headers and, while it has a committee, one running round:
 //!   the one after its last block. A runtime without a committee is suspended.
@@ -9,6 +9,7 @@
 //! * FINALISE makes a Normal block: messages from consensus leave the queue, messages to consensus
 //!   run as the runtime's account. FAIL makes a RoundFailed block with the same state root.
 //! * An equivocator loses stake once a round, as soon as it is found, whatever becomes of the round.
+//! * [`liveness`] counts who takes part, and suspends who does too little in an epoch.
 //! * A new epoch discards the running round: its results may name the old committee's inputs.
 //!
 //! The rules of the pool are those of the crate `discrepancy`; what they cost and pay is here.
@@ -18,6 +19,7 @@ mod commit;
 mod end;
 mod evidence;
 pub mod execute;
+pub(crate) mod liveness;
 mod messages;
 pub mod query;
 mod round;
@@ -81,6 +83,7 @@ pub(crate) fn on_runtime_registered(ctx: &mut Context<'_>, runtime: &Runtime) ->
             io_root: empty_hash(),
             wakeup: None,
             slashed: Vec::new(),
+            records: Vec::new(),
             last_block,
         },
     );
@@ -93,6 +96,7 @@ pub(crate) fn on_committees_changed(ctx: &mut Context<'_>) -> Result<(), Error> 
     for runtime in registry::runtimes(ctx)? {
         if let Some(chain) = state::runtime_state(ctx, &runtime.id)? {
             state::forget_evidence(ctx, &runtime.id, chain.last_block.round, max_age)?;
+            scheduler::forget_terms(ctx, &runtime.id, chain.last_block.round.minus(max_age))?;
             begin_epoch(ctx, &runtime, chain)?;
         }
     }
@@ -105,23 +109,26 @@ fn begin_epoch(
     mut chain: RuntimeState,
 ) -> Result<(), Error> {
     state::disarm(ctx, &mut chain);
-    state::clear_touched(ctx, &runtime.id);
+    ctx.clear_due(&runtime.id);
     state::clear_pending(ctx, &runtime.id)?;
     chain.pool = None;
     chain.skipped.clear();
     chain.failed.clear();
     chain.slashed.clear();
+    chain.records.clear();
     match scheduler::committee(ctx, &runtime.id)? {
         Some(committee) => {
             let header = blocks::empty(ctx, &chain, HeaderType::EpochTransition);
             blocks::append(ctx, &mut chain, header, blocks::Judged::default())?;
             chain.suspended = false;
+            scheduler::begin_term(ctx, runtime, chain.last_block.round.next(), Some(&committee))?;
             round::begin(&mut chain, runtime, &committee)?;
         }
         None if !chain.suspended => {
             let header = blocks::empty(ctx, &chain, HeaderType::Suspended);
             blocks::append(ctx, &mut chain, header, blocks::Judged::default())?;
             chain.suspended = true;
+            scheduler::begin_term(ctx, runtime, chain.last_block.round.next(), None)?;
         }
         None => {}
     }

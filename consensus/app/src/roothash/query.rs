@@ -2,12 +2,12 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::roothash::{
-    Header, IncomingMessage, IncomingQueue, MessageResults, Params, RoundRoots, RuntimeState, keys,
+    Header, IncomingMessage, IncomingQueue, Params, ResultQueue, RoundRoots, RuntimeState, keys,
 };
 use paralith_storage::StateRead;
 use paralith_types::{Round, RuntimeId};
 
-use crate::query::{list, read, require};
+use crate::query::{read, require};
 
 /// Parameters of ParaTimes.
 pub fn params(state: &dyn StateRead) -> Result<Params, Error> {
@@ -37,12 +37,9 @@ pub fn round_roots(
     read(state, &keys::round_roots(id, round))
 }
 
-/// What became of the messages of the last normal round.
-pub fn message_results(
-    state: &dyn StateRead,
-    id: &RuntimeId,
-) -> Result<Option<MessageResults>, Error> {
-    read(state, &keys::message_results(id))
+/// The results of a runtime's own messages that no round has taken yet.
+pub fn result_queue(state: &dyn StateRead, id: &RuntimeId) -> Result<ResultQueue, Error> {
+    Ok(read(state, &keys::result_queue(id))?.unwrap_or_default())
 }
 
 /// The state of a runtime's queue of messages.
@@ -55,5 +52,7 @@ pub fn incoming_messages(
     state: &dyn StateRead,
     id: &RuntimeId,
 ) -> Result<Vec<IncomingMessage>, Error> {
-    list(state, &keys::incoming_of(id))
+    let queue = incoming_queue(state, id)?;
+    let numbers = queue.first_id()..queue.next_id;
+    numbers.map(|number| require(state, &keys::incoming(id, number))).collect()
 }

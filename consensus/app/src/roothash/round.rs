@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use discrepancy::{Config, GRACE, Pool, Signer};
 use paralith_consensus_api::registry::Runtime;
-use paralith_consensus_api::roothash::{Error as RoothashError, Pool as StoredPool, RuntimeState};
+use paralith_consensus_api::roothash::{
+    Error as RoothashError, PendingResults, Pool as StoredPool, RuntimeState,
+};
 use paralith_consensus_api::scheduler::Committee;
 use paralith_consensus_api::{Error, consensus};
 use paralith_types::{Hash, PublicKey, Round, RuntimeId};
@@ -18,6 +20,10 @@ pub(super) struct Running {
     pub(super) chain: RuntimeState,
     pub(super) pool: Pool,
     pub(super) previous_hash: Hash,
+    /// The results that votes refer to.
+    pub(super) pending: PendingResults,
+    /// Whether `pending` is to be written.
+    pub(super) pending_changed: bool,
 }
 
 impl Running {
@@ -35,13 +41,32 @@ impl Running {
         parts.touched = touched;
         let pool = Pool::from_parts(parts).map_err(|e| damaged(id, e.to_string()))?;
         let previous_hash = chain.last_block.hash();
-        Ok(Self { runtime, chain, pool, previous_hash })
+        let pending = state::pending(ctx, id)?;
+        Ok(Self { runtime, chain, pool, previous_hash, pending, pending_changed: false })
     }
 
-    /// Writes chain and pool.
-    pub(super) fn save(&mut self, ctx: &mut Context<'_>) {
-        self.chain.pool = Some(StoredPool::from_parts(&self.pool.to_parts()));
+    /// Writes chain, pool and pending results, once it is certain that the next block can read the
+    /// pool: a chain halts rather than going on with a pool that is not the one of its votes.
+    pub(super) fn save(&mut self, ctx: &mut Context<'_>) -> Result<(), Error> {
+        let id = self.runtime.id;
+        let mut parts = self.pool.to_parts();
+        let stored = StoredPool::from_parts(&parts);
+        parts.touched = false;
+        if stored.to_parts(parts.config.clone()).as_ref() != Some(&parts) {
+            return Err(damaged(&id, "its pool cannot be stored as it is".to_string()));
+        }
+        let results = self.pool.pools().values().flat_map(|pool| pool.votes.values().flatten());
+        if let Some(lost) =
+            results.into_iter().find(|hash| self.pending.get(&Hash(hash.0)).is_none())
+        {
+            return Err(damaged(&id, format!("a vote's result {lost:?} is not kept")));
+        }
+        self.chain.pool = Some(stored);
+        if self.pending_changed {
+            state::set_pending(ctx, &id, &self.pending);
+        }
         state::set_runtime_state(ctx, &self.chain);
+        Ok(())
     }
 
     /// The round's number.

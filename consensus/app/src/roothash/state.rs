@@ -2,10 +2,10 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::roothash::{
-    Header, IncomingMessage, IncomingQueue, MessageResults, Params, PendingResult, RoundRoots,
-    RuntimeState, keys,
+    Header, IncomingMessage, IncomingQueue, Params, PendingResults, ResultQueue, RoundRoots,
+    RuntimeState, Standing, keys,
 };
-use paralith_types::{Hash, PublicKey, Round, RuntimeId};
+use paralith_types::{PublicKey, Round, RuntimeId};
 
 use crate::Context;
 use crate::query::damaged;
@@ -52,41 +52,17 @@ pub(super) fn timers_at(ctx: &Context<'_>, height: u64) -> Result<Vec<RuntimeId>
     runtimes_under(ctx, &keys::timers_at(height))
 }
 
-/// Notes that the block's end has to evaluate a runtime's round.
-///
-/// The note never outlives its block: it is removed before the block's changes are written, and to
-/// remove what the tree does not hold leaves the tree as it is.
-pub(super) fn touch(ctx: &mut Context<'_>, id: &RuntimeId) {
-    ctx.set_raw(touched_key(id), PRESENT.to_vec());
+pub(super) fn pending(ctx: &Context<'_>, id: &RuntimeId) -> Result<PendingResults, Error> {
+    Ok(ctx.get(&keys::pending(id))?.unwrap_or_default())
 }
 
-pub(super) fn clear_touched(ctx: &mut Context<'_>, id: &RuntimeId) {
-    ctx.remove(touched_key(id));
-}
-
-/// The runtimes that the block has touched, sorted; their notes are gone.
-pub(super) fn take_touched(ctx: &mut Context<'_>) -> Result<Vec<RuntimeId>, Error> {
-    let touched = runtimes_under(ctx, TOUCHED)?;
-    for id in &touched {
-        clear_touched(ctx, id);
-    }
-    Ok(touched)
-}
-
-pub(super) fn pending(
-    ctx: &Context<'_>,
-    id: &RuntimeId,
-    result: &Hash,
-) -> Result<Option<PendingResult>, Error> {
-    ctx.get(&keys::pending(id, result))
-}
-
-pub(super) fn set_pending(ctx: &mut Context<'_>, id: &RuntimeId, pending: &PendingResult) {
-    ctx.set(keys::pending(id, &pending.results.hash()), pending);
+pub(super) fn set_pending(ctx: &mut Context<'_>, id: &RuntimeId, pending: &PendingResults) {
+    ctx.set(keys::pending(id), pending);
 }
 
 pub(super) fn clear_pending(ctx: &mut Context<'_>, id: &RuntimeId) -> Result<(), Error> {
-    for (key, _) in ctx.scan(&keys::pending_of(id))? {
+    let key = keys::pending(id);
+    if ctx.get_raw(&key)?.is_some() {
         ctx.remove(key);
     }
     Ok(())
@@ -119,8 +95,46 @@ pub(super) fn forget_round(ctx: &mut Context<'_>, id: &RuntimeId, round: Round) 
     ctx.remove(keys::round_roots(id, round));
 }
 
-pub(super) fn set_message_results(ctx: &mut Context<'_>, id: &RuntimeId, results: &MessageResults) {
-    ctx.set(keys::message_results(id), results);
+pub(super) fn result_queue(ctx: &Context<'_>, id: &RuntimeId) -> Result<ResultQueue, Error> {
+    Ok(ctx.get(&keys::result_queue(id))?.unwrap_or_default())
+}
+
+pub(super) fn set_result_queue(
+    ctx: &mut Context<'_>,
+    id: &RuntimeId,
+    queue: &ResultQueue,
+) -> Result<(), Error> {
+    let key = keys::result_queue(id);
+    let before: Option<ResultQueue> = ctx.get(&key)?;
+    match (queue.results.is_empty(), before) {
+        (true, None) => {}
+        (true, Some(_)) => ctx.remove(key),
+        (false, Some(before)) if before == *queue => {}
+        (false, _) => ctx.set(key, queue),
+    }
+    Ok(())
+}
+
+pub(super) fn standing(
+    ctx: &Context<'_>,
+    id: &RuntimeId,
+    node: &PublicKey,
+) -> Result<Standing, Error> {
+    Ok(ctx.get(&keys::standing(id, node))?.unwrap_or_default())
+}
+
+pub(super) fn set_standing(
+    ctx: &mut Context<'_>,
+    id: &RuntimeId,
+    node: &PublicKey,
+    standing: &Standing,
+) {
+    let key = keys::standing(id, node);
+    if *standing == Standing::default() {
+        ctx.remove(key);
+    } else {
+        ctx.set(key, standing);
+    }
 }
 
 pub(super) fn queue(ctx: &Context<'_>, id: &RuntimeId) -> Result<IncomingQueue, Error> {
@@ -131,9 +145,13 @@ pub(super) fn set_queue(ctx: &mut Context<'_>, id: &RuntimeId, queue: &IncomingQ
     ctx.set(keys::incoming_queue(id), queue);
 }
 
-/// The waiting messages, in order.
-pub(super) fn incoming(ctx: &Context<'_>, id: &RuntimeId) -> Result<Vec<IncomingMessage>, Error> {
-    ctx.list(&keys::incoming_of(id))
+/// A waiting message.
+pub(super) fn incoming(
+    ctx: &Context<'_>,
+    id: &RuntimeId,
+    message: u64,
+) -> Result<IncomingMessage, Error> {
+    ctx.require(&keys::incoming(id, message))
 }
 
 pub(super) fn set_incoming(ctx: &mut Context<'_>, id: &RuntimeId, message: &IncomingMessage) {
@@ -185,9 +203,4 @@ fn runtimes_under(ctx: &Context<'_>, prefix: &[u8]) -> Result<Vec<RuntimeId>, Er
         .collect()
 }
 
-fn touched_key(id: &RuntimeId) -> Vec<u8> {
-    [TOUCHED, id.as_bytes()].concat()
-}
-
-const TOUCHED: &[u8] = b"roothash/touched/";
 const PRESENT: &[u8] = &[1];

@@ -3,7 +3,8 @@
 //! Candidates are compute nodes that offer the runtime, attested now where it wants that. Workers and
 //! backups are drawn independently, each the first of a permutation, so one node may be both. If there
 //! are too few for either, or the owner's stake does not cover its claims, there is no committee and
-//! the runtime rests.
+//! the runtime rests. Nodes that did too little in past epochs are drawn only if there are too few
+//! others, or not at all: see `roothash::liveness`.
 
 use paralith_consensus_api::registry::{ROLE_COMPUTE, Runtime, RuntimeKind};
 use paralith_consensus_api::scheduler::{Committee, CommitteeElected};
@@ -13,6 +14,7 @@ use paralith_types::{Hash, PublicKey};
 
 use super::{Candidate, state};
 use crate::context::Context;
+use crate::roothash::liveness::{self, Electable};
 use crate::{beacon, registry, staking};
 
 /// Elects a runtime's committee for the epoch that begins.
@@ -45,12 +47,16 @@ fn suitable(
     ctx: &Context<'_>,
     runtime: &Runtime,
     candidates: &[Candidate],
-) -> Result<Vec<PublicKey>, Error> {
+) -> Result<Vec<(PublicKey, Electable)>, Error> {
     let mut suitable = Vec::new();
     for Candidate { node, .. } in candidates {
         let offers = node.has_role(ROLE_COMPUTE) && node.runtime(&runtime.id).is_some();
-        if offers && is_attested(ctx, node, runtime)? {
-            suitable.push(node.id);
+        if !offers || !is_attested(ctx, node, runtime)? {
+            continue;
+        }
+        match liveness::electable(ctx, &runtime.id, &node.id)? {
+            Electable::Never => {}
+            electable => suitable.push((node.id, electable)),
         }
     }
     Ok(suitable)
@@ -71,22 +77,22 @@ fn is_attested(
     }
 }
 
-/// The first `wanted` of a permutation; none if there are fewer.
+/// The first `wanted` of a permutation, the suspended ones last; none if there are fewer.
 fn draw(
     entropy: &Hash,
     runtime: &Runtime,
     role: &[u8],
-    nodes: &[PublicKey],
+    nodes: &[(PublicKey, Electable)],
     wanted: u32,
 ) -> Option<Vec<PublicKey>> {
     let wanted = usize::try_from(wanted).ok()?;
     let mut drawn = nodes.to_vec();
-    drawn.sort_by_cached_key(|node| {
+    drawn.sort_by_cached_key(|(node, electable)| {
         let parts = [entropy.as_bytes(), runtime.id.as_bytes(), role, node.as_bytes()];
-        hash(COMMITTEE_LOT, &parts)
+        (*electable, hash(COMMITTEE_LOT, &parts))
     });
     drawn.truncate(wanted);
-    (drawn.len() == wanted).then_some(drawn)
+    (drawn.len() == wanted).then(|| drawn.into_iter().map(|(node, _)| node).collect())
 }
 
 const ROLE_WORKER: &[u8] = b"worker";

@@ -1,7 +1,7 @@
 //! The scheduler's keys.
 
 use paralith_consensus_api::Error;
-use paralith_consensus_api::scheduler::{Committee, Params, Validators, keys};
+use paralith_consensus_api::scheduler::{Committee, Params, ValidatorAlarm, Validators, keys};
 use paralith_types::RuntimeId;
 
 use crate::context::Context;
@@ -20,6 +20,18 @@ pub(super) fn validators(ctx: &Context<'_>) -> Result<Validators, Error> {
 
 pub(super) fn set_validators(ctx: &mut Context<'_>, validators: &Validators) {
     ctx.set(keys::validators(), validators);
+}
+
+pub(super) fn validator_alarm(ctx: &Context<'_>) -> Result<Option<ValidatorAlarm>, Error> {
+    ctx.get(&keys::validator_alarm())
+}
+
+pub(super) fn set_validator_alarm(ctx: &mut Context<'_>, alarm: &ValidatorAlarm) {
+    ctx.set(keys::validator_alarm(), alarm);
+}
+
+pub(super) fn remove_validator_alarm(ctx: &mut Context<'_>) {
+    ctx.remove(keys::validator_alarm());
 }
 
 pub(super) fn committee(

@@ -1,29 +1,10 @@
-//! Powers and updates; that elections choose whom they should is shown from outside.
+//! Updates; that elections choose whom they should is shown from outside.
 
 use paralith_consensus_api::scheduler::{Validator, Validators};
-use paralith_types::{Amount, PublicKey};
+use paralith_types::PublicKey;
 
 use super::updates;
-use super::validators::voting_powers;
 use crate::block::ValidatorUpdate;
-
-#[test]
-fn power_is_a_sixteenth_of_the_stake_within_what_comet_takes() {
-    let limit = i64::MAX as u64 / 8;
-    for (stakes, expected) in [
-        (vec![], vec![]),
-        (vec![0, 15, 16, 31, 32], vec![1, 1, 1, 1, 2]),
-        (vec![1600, 800], vec![100, 50]),
-        (vec![u128::from(limit) * 16], vec![limit]),
-        (vec![u128::from(limit) * 16 + 16], vec![limit / 2 + 1]),
-        (vec![u128::MAX, 16], vec![(1 << 59) - 1, 1]),
-    ] {
-        let stakes: Vec<Amount> = stakes.into_iter().map(Amount).collect();
-        let powers = voting_powers(&stakes);
-        assert_eq!(powers, expected, "{stakes:?}");
-        assert!(powers.iter().map(|power| u128::from(*power)).sum::<u128>() <= u128::from(limit));
-    }
-}
 
 #[test]
 fn updates_say_what_changed_and_no_more() {

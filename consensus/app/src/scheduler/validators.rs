@@ -1,71 +1,137 @@
-//! Validators by stake.
+//! Validators by stake: the rule is [`elect_validators`].
 //!
-//! Entities in descending order of active stake, equal ones in an order drawn by lot; of each
-//! entity's validator nodes, in an order drawn by lot, at most `max_validators_per_entity`; at most
-//! `max_validators` in all. Voting power is a sixteenth of the entity's stake, at least 1; if the sum
-//! exceeds what CometBFT takes (2^60), every power is halved until it fits. With fewer than
-//! `min_validators` the set stays as it was.
+//! The set is never empty, and no outage of registrations hands it over:
+//!
+//! * With fewer than `min_validators` to elect, the set stays as it was.
+//! * If validators with more than a third of the set's power have let their registration expire, they
+//!   stay candidates as long as their stake covers their claims. Were they gone, the chain could not
+//!   have made this block: they run, and only failed to renew. Without this rule a stranger that
+//!   registers would become the only validator.
+//!
+//! Either case raises an alarm. A validator that equivocated leaves at once, unless it is the last.
 
 use std::collections::BTreeMap;
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::ROLE_VALIDATOR;
-use paralith_consensus_api::scheduler::{Validator, Validators, ValidatorsElected};
-use paralith_crypto::hash::{Domain, hash};
-use paralith_types::{Address, Amount, PublicKey};
+use paralith_consensus_api::scheduler::{
+    ValidatorAlarm, ValidatorCandidate, Validators, ValidatorsElected, elect_validators,
+};
+use paralith_types::PublicKey;
 
 use super::{Candidate, state};
-use crate::beacon;
 use crate::block::ValidatorUpdate;
 use crate::context::Context;
+use crate::{beacon, registry};
 
-/// Elects the validators of the epoch that begins.
-pub(super) fn elect(ctx: &mut Context<'_>, candidates: &[Candidate]) -> Result<(), Error> {
-    let params = state::params(ctx)?;
-    let entropy = beacon::entropy(ctx)?;
-    let lot = |bytes: &[u8]| hash(VALIDATOR_LOT, &[entropy.as_bytes(), bytes]);
-    let per_entity = usize::try_from(params.max_validators_per_entity).unwrap_or(usize::MAX);
-    let most = usize::try_from(params.max_validators).unwrap_or(usize::MAX);
+/// Elects the validators of the epoch that begins. `expired`: nodes that would be candidates if their
+/// registration had not expired.
+pub(super) fn elect(
+    ctx: &mut Context<'_>,
+    candidates: &[Candidate],
+    expired: &[Candidate],
+) -> Result<(), Error> {
+    let (params, entropy) = (state::params(ctx)?, beacon::entropy(ctx)?);
+    let before = state::validators(ctx)?;
+    let mut all: Vec<ValidatorCandidate> = candidates.iter().filter_map(as_validator).collect();
+    let electable = count(&elect_validators(&params, &entropy, &all));
+    let lapsed = lapsed(&before, expired);
+    all.extend(lapsed.iter().cloned());
 
-    let mut entities: BTreeMap<Address, Vec<&Candidate>> = BTreeMap::new();
-    for candidate in candidates.iter().filter(|c| c.node.has_role(ROLE_VALIDATOR)) {
-        entities.entry(candidate.entity).or_default().push(candidate);
+    let minimum = params.min_validators.max(1);
+    let mut validators = elect_validators(&params, &entropy, &all);
+    if count(&validators) < minimum {
+        validators = before;
+    } else {
+        state::set_validators(ctx, &validators);
+        ctx.emit(ValidatorsElected { validators: validators.clone() });
     }
-    let mut ranked: Vec<(Address, Vec<&Candidate>)> = entities.into_iter().collect();
-    ranked.sort_by_cached_key(|(entity, nodes)| {
-        let stake = nodes.first().map_or(Amount::ZERO, |node| node.stake);
-        (std::cmp::Reverse(stake), lot(entity.as_bytes()))
-    });
-    let mut elected: Vec<&Candidate> = Vec::new();
-    for (_, mut nodes) in ranked {
-        nodes.sort_by_cached_key(|candidate| lot(candidate.node.id.as_bytes()));
-        elected.extend(nodes.into_iter().take(per_entity));
-    }
-    elected.truncate(most);
+    let mut lapsed: Vec<PublicKey> = lapsed
+        .into_iter()
+        .map(|candidate| candidate.node_id)
+        .filter(|id| validators.validators.iter().any(|validator| validator.node_id == *id))
+        .collect();
+    lapsed.sort();
+    raise_alarm(ctx, electable, minimum, lapsed)
+}
 
-    let count = u32::try_from(elected.len()).unwrap_or(u32::MAX);
-    if count < params.min_validators.max(1) {
+/// The expired nodes that validate and stay candidates: all or none.
+fn lapsed(set: &Validators, expired: &[Candidate]) -> Vec<ValidatorCandidate> {
+    let mut lapsed = Vec::new();
+    let mut power = 0_u128;
+    for candidate in expired.iter().filter_map(as_validator) {
+        let mut members = set.validators.iter();
+        if let Some(member) = members.find(|v| v.consensus_key == candidate.consensus_key) {
+            power = power.saturating_add(u128::from(member.power));
+            lapsed.push(candidate);
+        }
+    }
+    let total = set.validators.iter().fold(0_u128, |sum, v| sum.saturating_add(v.power.into()));
+    if power.saturating_mul(3) > total { lapsed } else { Vec::new() }
+}
+
+fn as_validator(candidate: &Candidate) -> Option<ValidatorCandidate> {
+    let Candidate { node, stake } = candidate;
+    node.has_role(ROLE_VALIDATOR).then_some(ValidatorCandidate {
+        consensus_key: node.consensus_key,
+        node_id: node.id,
+        entity_id: node.entity_id,
+        stake: *stake,
+    })
+}
+
+fn count(set: &Validators) -> u32 {
+    u32::try_from(set.validators.len()).unwrap_or(u32::MAX)
+}
+
+/// Raises the alarm, keeps it up, or ends it.
+fn raise_alarm(
+    ctx: &mut Context<'_>,
+    electable: u32,
+    minimum: u32,
+    lapsed: Vec<PublicKey>,
+) -> Result<(), Error> {
+    let known = state::validator_alarm(ctx)?;
+    if electable >= minimum && lapsed.is_empty() {
+        if known.is_some() {
+            state::remove_validator_alarm(ctx);
+        }
         return Ok(());
     }
-    let stakes: Vec<Amount> = elected.iter().map(|candidate| candidate.stake).collect();
-    let mut validators: Vec<Validator> = elected
-        .iter()
-        .zip(voting_powers(&stakes))
-        .map(|(Candidate { node, .. }, power)| Validator {
-            consensus_key: node.consensus_key,
-            node_id: node.id,
-            entity_id: node.entity_id,
-            power,
-        })
-        .collect();
-    validators.sort_by_key(|validator| validator.consensus_key);
-    let validators = Validators { validators };
-    state::set_validators(ctx, &validators);
-    ctx.emit(ValidatorsElected { validators });
+    let epoch = match known {
+        Some(known) => known.epoch,
+        None => ctx.epoch()?,
+    };
+    let alarm = ValidatorAlarm { epoch, electable, minimum, lapsed };
+    state::set_validator_alarm(ctx, &alarm);
+    ctx.emit(alarm);
     Ok(())
 }
 
-/// What CometBFT has to be told to come from one set to another, sorted by key.
+/// Takes a validator out of the set in the middle of an epoch. The last one stays: a chain without
+/// validators cannot elect any.
+pub(crate) fn remove_validator(
+    ctx: &mut Context<'_>,
+    comet_address: &[u8; 20],
+) -> Result<(), Error> {
+    let mut set = state::validators(ctx)?;
+    let before = count(&set);
+    set.validators.retain(|v| registry::comet_address(&v.consensus_key) != *comet_address);
+    let (after, minimum) = (count(&set), state::params(ctx)?.min_validators.max(1));
+    if after == before {
+        return Ok(());
+    }
+    if after > 0 {
+        state::set_validators(ctx, &set);
+    }
+    if after < minimum {
+        let lapsed = state::validator_alarm(ctx)?.map(|alarm| alarm.lapsed).unwrap_or_default();
+        raise_alarm(ctx, after, minimum, lapsed)?;
+    }
+    Ok(())
+}
+
+/// The changes that lead CometBFT from one set to another, sorted by key.
 pub(crate) fn updates(before: &Validators, after: &Validators) -> Vec<ValidatorUpdate> {
     let powers = |set: &Validators| -> BTreeMap<PublicKey, u64> {
         set.validators.iter().map(|v| (v.consensus_key, v.power)).collect()
@@ -80,31 +146,3 @@ pub(crate) fn updates(before: &Validators, after: &Validators) -> Vec<ValidatorU
         .map(|(consensus_key, power)| ValidatorUpdate { consensus_key, power })
         .collect()
 }
-
-/// The powers of these stakes, whose sum CometBFT takes.
-pub(super) fn voting_powers(stakes: &[Amount]) -> Vec<u64> {
-    let scaled = |halvings: u32| {
-        stakes.iter().map(move |stake| {
-            stake
-                .0
-                .checked_div(STAKE_PER_POWER)
-                .unwrap_or(0)
-                .checked_shr(halvings)
-                .unwrap_or(0)
-                .max(1)
-        })
-    };
-    // A sum of at most a few thousand ones fits, so some number of halvings does.
-    let fits =
-        |halvings: &u32| scaled(*halvings).fold(0_u128, u128::saturating_add) <= MAX_TOTAL_POWER;
-    let halvings = (0..u128::BITS).find(fits).unwrap_or(u128::BITS);
-    scaled(halvings).map(|power| u64::try_from(power).unwrap_or(1)).collect()
-}
-
-/// Base units of stake for one unit of voting power.
-const STAKE_PER_POWER: u128 = 16;
-
-/// CometBFT's `MaxTotalVotingPower` is `i64::MAX / 8`.
-const MAX_TOTAL_POWER: u128 = i64::MAX as u128 / 8;
-
-const VALIDATOR_LOT: Domain = Domain::new("paralith/scheduler/validator/v1");

@@ -6,7 +6,8 @@ use paralith_consensus_api::staking::{
 };
 use paralith_types::Amount;
 
-use super::{escrow, invalid, pool, pool::overflow, refuse_reserved, state};
+use super::pool::{Deposit, overflow};
+use super::{credit, escrow, invalid, pool, refuse_reserved, state, subtract};
 use crate::context::Context;
 
 /// Moves base units to another account.
@@ -55,8 +56,11 @@ pub(crate) fn reclaim_escrow(ctx: &mut Context<'_>, body: &ReclaimEscrow) -> Res
 
     let mut account = state::account(ctx, &escrow)?;
     let amount = pool::withdraw(&mut account.active, body.shares)?;
-    let debonding_shares = pool::deposit(&mut account.debonding, amount)?;
+    let Deposit { shares: debonding_shares, taken } =
+        pool::deposit(&mut account.debonding, amount)?;
     state::set_account(ctx, &escrow, &account);
+    // Less than the price of one debonding share, which is about one base unit.
+    credit(ctx, &owner, subtract(amount, taken)?)?;
     let end = ctx.epoch()?.plus(params.debonding_epochs);
     let waiting = state::debonding(ctx, end, &owner, &escrow)?;
     let waiting = waiting.add(debonding_shares).map_err(overflow)?;
@@ -64,7 +68,7 @@ pub(crate) fn reclaim_escrow(ctx: &mut Context<'_>, body: &ReclaimEscrow) -> Res
     ctx.emit(DebondingStarted {
         owner,
         escrow,
-        amount,
+        amount: taken,
         active_shares: body.shares,
         debonding_shares,
         debond_end_epoch: end,

@@ -4,7 +4,7 @@
 //! accumulator are accounts) of balance, active and debonding pool; and each pool's shares are the
 //! sum of the shares delegated in it.
 //!
-//! Not here yet: commission, epoch rewards, allowances, burning, freezing.
+//! Not here yet: commission, epoch rewards, allowances, burning.
 
 mod claims;
 pub(crate) mod epoch;
@@ -21,10 +21,8 @@ use paralith_consensus_api::staking::{
 use paralith_consensus_api::{Error, address};
 use paralith_types::{Address, Amount};
 
-use crate::block::Misbehaviour;
 use crate::context::Context;
-use crate::registry;
-use pool::overflow;
+use pool::{Deposit, overflow};
 
 pub(crate) use claims::{claims_covered, remove_claim, set_claim};
 
@@ -46,6 +44,7 @@ pub(crate) fn init_genesis(ctx: &mut Context<'_>, genesis: &Genesis) -> Result<(
             return Err(invalid(format!("stake on the reserved account {}", escrow.escrow)));
         }
         total = total.add(escrow.amount).map_err(overflow)?;
+        // Nothing was slashed yet: a share costs one base unit, and the pool takes all.
         add_stake(ctx, &escrow.owner, &escrow.escrow, escrow.amount)?;
     }
     state::set_total_supply(ctx, total);
@@ -95,46 +94,52 @@ pub(crate) fn move_balance(
     Ok(())
 }
 
+/// What a slash took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Slashed {
+    /// From all delegators together.
+    pub(crate) taken: Amount,
+    /// From what the account has staked on itself and is not debonding.
+    pub(crate) own: Amount,
+}
+
 /// Slashes an account's stake, what is debonding included, in favour of the common pool.
 ///
-/// Each pool loses `min(balance, floor(balance * amount / total))`, so both lose in proportion.
-/// Gives what was taken, which is at most the stake.
+/// Each pool loses `min(balance, floor(balance * amount / total))`, so both lose in proportion. At
+/// most the whole stake is taken.
 pub(crate) fn slash(
     ctx: &mut Context<'_>,
     address: &Address,
     amount: Amount,
-) -> Result<Amount, Error> {
+) -> Result<Slashed, Error> {
     let mut account = state::account(ctx, address)?;
     let total = account.active.balance.add(account.debonding.balance).map_err(overflow)?;
     if total == Amount::ZERO || amount == Amount::ZERO {
-        return Ok(Amount::ZERO);
+        return Ok(Slashed::default());
     }
     let active = pool::slash(&mut account.active, amount, total)?;
     let debonding = pool::slash(&mut account.debonding, amount, total)?;
     let taken = active.add(debonding).map_err(overflow)?;
     if taken == Amount::ZERO {
-        return Ok(Amount::ZERO);
+        return Ok(Slashed::default());
     }
+    let own_shares = state::delegation(ctx, address, address)?;
+    let own = match account.active.total_shares {
+        Amount::ZERO => Amount::ZERO,
+        shares => active.mul_div(own_shares, shares).map_err(overflow)?,
+    };
     state::set_account(ctx, address, &account);
     credit(ctx, &address::common_pool(), taken)?;
     ctx.emit(EscrowTaken { owner: *address, amount: taken, debonding_amount: debonding });
-    Ok(taken)
+    Ok(Slashed { taken, own })
 }
 
-/// Slashes the entities of validators that CometBFT caught. Their nodes stay registered: freezing
-/// is a later version's rule.
-pub(crate) fn slash_misbehaviour(
-    ctx: &mut Context<'_>,
-    misbehaviour: &[Misbehaviour],
-) -> Result<(), Error> {
-    for offence in misbehaviour {
-        // A node is kept as long as its stake can be debonding; what is older than that is unknown.
-        if let Some(node) = registry::node_by_comet_address(ctx, &offence.validator)? {
-            let amount = state::params(ctx)?.slash_equivocation;
-            slash(ctx, &address::of_key(&node.entity_id), amount)?;
-        }
-    }
-    Ok(())
+/// How much of a slash may be paid as rewards. It is never more than the offender lost itself, so
+/// that no operator gains by an offence of its own, whatever its delegators lose.
+pub(crate) fn reward_of(ctx: &Context<'_>, slashed: &Slashed) -> Result<Amount, Error> {
+    let percent = Amount(u128::from(state::params(ctx)?.slash_reward_percent.min(100)));
+    let share = slashed.taken.mul_div(percent, Amount(100)).map_err(overflow)?;
+    Ok(share.min(slashed.own))
 }
 
 /// Adds stake from the common pool, at most what it has, without new shares: every delegator's
@@ -181,26 +186,30 @@ fn escrow(
     amount: Amount,
 ) -> Result<(), Error> {
     debit(ctx, owner, amount)?;
-    add_stake(ctx, owner, account, amount)
+    let taken = add_stake(ctx, owner, account, amount)?;
+    credit(ctx, owner, subtract(amount, taken)?)
 }
 
-/// Puts base units that were taken from somewhere into an active pool.
+/// Puts base units that were taken from somewhere into an active pool. Gives how many the pool took.
 fn add_stake(
     ctx: &mut Context<'_>,
     owner: &Address,
     account: &Address,
     amount: Amount,
-) -> Result<(), Error> {
+) -> Result<Amount, Error> {
     let mut staked_on = state::account(ctx, account)?;
-    let new_shares = pool::deposit(&mut staked_on.active, amount)?;
+    let Deposit { shares, taken } = pool::deposit(&mut staked_on.active, amount)?;
     state::set_account(ctx, account, &staked_on);
-    let shares = state::delegation(ctx, account, owner)?.add(new_shares).map_err(overflow)?;
-    state::set_delegation(ctx, account, owner, shares);
-    ctx.emit(EscrowAdded { owner: *owner, escrow: *account, amount, new_shares });
-    Ok(())
+    let held = state::delegation(ctx, account, owner)?.add(shares).map_err(overflow)?;
+    state::set_delegation(ctx, account, owner, held);
+    ctx.emit(EscrowAdded { owner: *owner, escrow: *account, amount: taken, new_shares: shares });
+    Ok(taken)
 }
 
 fn credit(ctx: &mut Context<'_>, address: &Address, amount: Amount) -> Result<(), Error> {
+    if amount == Amount::ZERO {
+        return Ok(());
+    }
     let mut account = state::account(ctx, address)?;
     account.balance = account.balance.add(amount).map_err(overflow)?;
     state::set_account(ctx, address, &account);

@@ -1,29 +1,51 @@
-//! Share pools: multiply first, then divide, rounding down. What rounding takes stays in the pool.
+//! Share pools: multiply first, then divide. Every rounding is in favour of the pool and takes less than
+//! one base unit.
 
 use paralith_consensus_api::staking::{Error, SharePool};
 use paralith_types::{Amount, AmountError};
 
-/// Puts base units into a pool and gives the shares for them.
-pub(super) fn deposit(pool: &mut SharePool, amount: Amount) -> Result<Amount, Error> {
+/// What a deposit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Deposit {
+    /// Shares given.
+    pub(super) shares: Amount,
+    /// Base units that the pool took for them, at most those offered.
+    pub(super) taken: Amount,
+}
+
+/// Buys as many whole shares as `amount` pays for, at their price rounded up.
+///
+/// What does not pay for a whole share is not taken. If the pool took it, whoever holds the few
+/// shares of a pool with a high price would gain it.
+pub(super) fn deposit(pool: &mut SharePool, amount: Amount) -> Result<Deposit, Error> {
     if amount == Amount::ZERO {
-        return Ok(Amount::ZERO);
+        return Ok(Deposit::default());
     }
-    let shares = if pool.total_shares == Amount::ZERO {
-        amount
+    let (shares, taken) = if pool.total_shares == Amount::ZERO {
+        (amount, amount)
     } else if pool.balance == Amount::ZERO {
         // Everything was slashed: no number of shares is worth the deposit.
         let reason = "the account's stake was slashed to nothing".to_string();
         return Err(Error::InvalidArgument { reason });
     } else {
-        amount.mul_div(pool.total_shares, pool.balance).map_err(overflow)?
+        let shares = amount.mul_div(pool.total_shares, pool.balance).map_err(overflow)?;
+        (shares, price(pool, shares)?)
     };
     if shares == Amount::ZERO {
         let reason = format!("{amount} is less than one share");
         return Err(Error::InvalidArgument { reason });
     }
-    pool.balance = pool.balance.add(amount).map_err(overflow)?;
+    pool.balance = pool.balance.add(taken).map_err(overflow)?;
     pool.total_shares = pool.total_shares.add(shares).map_err(overflow)?;
-    Ok(shares)
+    Ok(Deposit { shares, taken })
+}
+
+/// What shares of a pool are worth, rounded up.
+fn price(pool: &SharePool, shares: Amount) -> Result<Amount, Error> {
+    let down = shares.mul_div(pool.balance, pool.total_shares).map_err(overflow)?;
+    // The remainder is less than the divisor, so that its low 128 bits are all of it.
+    let exact = shares.0.wrapping_mul(pool.balance.0) == down.0.wrapping_mul(pool.total_shares.0);
+    if exact { Ok(down) } else { down.add(Amount(1)).map_err(overflow) }
 }
 
 /// Takes shares out of a pool and gives the base units that they are worth.

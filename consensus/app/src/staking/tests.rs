@@ -16,19 +16,25 @@ fn pool_of(balance: u128, total_shares: u128) -> SharePool {
 
 #[test]
 fn shares_are_multiplied_first_and_rounded_down() {
-    for (pool, amount, shares) in [
-        (pool_of(0, 0), 5, 5),
-        (pool_of(10, 10), 5, 5),
-        (pool_of(10, 20), 5, 10),
-        (pool_of(30, 20), 5, 3),
-        (pool_of(30, 20), 0, 0),
-        (pool_of(0, 20), 0, 0),
-        (pool_of(u128::MAX - 1, u128::MAX - 1), 1, 1),
+    for (pool, amount, shares, taken) in [
+        (pool_of(0, 0), 5, 5, 5),
+        (pool_of(10, 10), 5, 5, 5),
+        (pool_of(10, 20), 5, 10, 5),
+        (pool_of(30, 20), 5, 3, 5),
+        (pool_of(30, 20), 7, 4, 6),
+        (pool_of(30, 20), 0, 0, 0),
+        (pool_of(0, 20), 0, 0, 0),
+        (pool_of(1000, 1), 1999, 1, 1000),
+        (pool_of(1000, 3), 1000, 3, 1000),
+        (pool_of(1000, 3), 999, 2, 667),
+        (pool_of(u128::MAX - 1, u128::MAX - 1), 1, 1, 1),
     ] {
         let mut after = pool.clone();
-        assert_eq!(pool::deposit(&mut after, Amount(amount)), Ok(Amount(shares)), "{pool:?}");
-        assert_eq!(after.balance.0, pool.balance.0 + amount);
-        assert_eq!(after.total_shares.0, pool.total_shares.0 + shares);
+        let (shares, taken) = (Amount(shares), Amount(taken));
+        let done = pool::deposit(&mut after, Amount(amount));
+        assert_eq!(done, Ok(pool::Deposit { shares, taken }), "{pool:?}");
+        assert_eq!(after.balance.0, pool.balance.0 + taken.0);
+        assert_eq!(after.total_shares.0, pool.total_shares.0 + shares.0);
     }
     for (pool, amount, code) in [
         (pool_of(0, 20), 5, 1),
@@ -76,7 +82,7 @@ fn a_slash_takes_from_both_pools_in_proportion() {
                 ..Account::default()
             };
             state::set_account(ctx, &ONE, &before);
-            let taken = slash(ctx, &ONE, Amount(amount)).unwrap();
+            let taken = slash(ctx, &ONE, Amount(amount)).unwrap().taken;
             let after = account(ctx, &ONE).unwrap();
             assert_eq!(after.active, pool_of(active_after, 7));
             assert_eq!(after.debonding, pool_of(debonding_after, 7));
@@ -184,15 +190,16 @@ fn an_account_with_nothing_in_it_is_not_stored() {
 
 proptest! {
     #[test]
-    fn a_deposit_is_never_worth_more_than_it_cost(
+    fn a_deposit_is_worth_what_it_cost_up_to_one_base_unit(
         balance in 1..u128::from(u64::MAX),
         shares in 1..u128::from(u64::MAX),
         amount in 1..u128::from(u64::MAX),
     ) {
         let mut pool = pool_of(balance, shares);
         if let Ok(new) = pool::deposit(&mut pool, Amount(amount)) {
-            let back = pool::withdraw(&mut pool, new).unwrap();
-            prop_assert!(back <= Amount(amount));
+            let back = pool::withdraw(&mut pool, new.shares).unwrap();
+            prop_assert!(new.taken <= Amount(amount));
+            prop_assert!(back <= new.taken && back.0 + 1 >= new.taken.0);
             prop_assert!(pool.balance.0 >= balance, "others lose nothing");
         }
     }
@@ -210,7 +217,7 @@ proptest! {
                 ..Account::default()
             };
             state::set_account(ctx, &ONE, &before);
-            let taken = slash(ctx, &ONE, Amount(amount)).unwrap().0;
+            let taken = slash(ctx, &ONE, Amount(amount)).unwrap().taken.0;
             assert!(taken <= amount && taken <= active + debonding);
             // Rounding spares one unit for each pool at most.
             assert!(taken + 2 > amount.min(active + debonding));

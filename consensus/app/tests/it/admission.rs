@@ -4,9 +4,9 @@ use paralith_consensus_api::address;
 use paralith_consensus_api::consensus::Error;
 use paralith_consensus_api::staking::Transfer;
 use paralith_consensus_api::tx::{Body, Fee, Transaction};
-use paralith_consensus_app::{App, BlockInput};
+use paralith_consensus_app::{App, BlockInput, query};
 use paralith_proto::Canonical;
-use paralith_storage::Kv;
+use paralith_storage::{Kv, StateRead};
 use paralith_types::{Amount, ChainContext, Signature};
 
 use crate::support::*;
@@ -128,21 +128,83 @@ fn each_refusal_has_its_code_at_admission_and_in_a_block() {
 
 #[test]
 fn gas_runs_out_in_the_transaction_and_in_the_block() {
-    let mut net = Net::with(|params| params.consensus.max_block_gas = 10_000);
-    let too_much = net.paying(ALICE, transfer(1), Fee { amount: Amount(1), gas_limit: 10_001 });
+    let mut net = Net::with(|params| params.consensus.max_block_gas = 20_000);
+    let too_much = net.paying(ALICE, transfer(1), Fee { amount: Amount(1), gas_limit: 20_001 });
     assert_eq!(identity(&net.app.check_tx(&too_much)), "consensus/4");
     net.unuse(ALICE);
 
-    let small = net.paying(ALICE, transfer(1), Fee { amount: Amount(1), gas_limit: 900 });
-    let fits = net.paying(ALICE, transfer(1), Fee { amount: Amount(1), gas_limit: 9_000 });
-    let no_more = net.paying(ALICE, transfer(1), Fee { amount: Amount(1), gas_limit: 9_000 });
+    // A thousand for each epoch, of which the floor counts one.
+    let mut node = query::node(net.app.latest(), &public(ENTITIES[0] + 1)).unwrap().unwrap();
+    (node.id, node.consensus_key) = (public(ALICE), public(4));
+    let small = net.registration(node, 4);
+    let small = net.paying(ALICE, small, Fee { amount: Amount(1), gas_limit: 5_000 });
+    let fits = net.paying(ALICE, transfer(1), Fee { amount: Amount(1), gas_limit: 14_000 });
+    let no_more = net.paying(ALICE, transfer(1), Fee { amount: Amount(1), gas_limit: 14_000 });
     let output = net.block(vec![small, fits, no_more]);
     let codes: Vec<String> = output.txs.iter().map(identity).collect();
     assert_eq!(codes, ["consensus/4", "/0", "consensus/11"]);
-    assert_eq!(output.txs[0].gas_used, 900, "all that was allowed");
+    assert_eq!(output.txs[0].gas_used, 5_000, "all that was allowed");
     // Its length at one unit a byte, and a transfer.
     assert!(output.txs[1].gas_used > 1100 && output.txs[1].gas_used < 1400);
     assert_eq!(net.account(&account(ALICE)).nonce, 2);
+}
+
+/// A gas limit below the floor makes the fee as small as one likes.
+#[test]
+fn a_transaction_below_its_gas_floor_or_of_an_empty_account_is_in_no_block() {
+    const NOBODY: u8 = 99;
+    let params = |params: &mut paralith_consensus_api::genesis::Params| {
+        params.consensus.min_gas_price = Amount(1);
+        params.consensus.min_transact_balance = Amount(10_000);
+    };
+    let mut net = Net::of(builder().params(params).fund(&public(90), Amount(9_999)));
+    let free = Fee { amount: Amount(0), gas_limit: 0 };
+    // Its length is more than a hundred bytes, its method 1000.
+    let almost = Fee { amount: Amount(1100), gas_limit: 1100 };
+    let enough = || Fee { amount: Amount(2000), gas_limit: 2000 };
+    let cases = [
+        (net.paying(NOBODY, transfer(0), free.clone()), "consensus/4"),
+        (net.paying(ALICE, transfer(1), free), "consensus/4"),
+        (net.paying(BOB, transfer(1), almost), "consensus/4"),
+        (net.paying(90, transfer(1), enough()), "consensus/14"),
+    ];
+    let raws: Vec<Vec<u8>> = cases.iter().map(|(raw, _)| raw.clone()).collect();
+    assert!(net.app.prepare_proposal(raws.clone(), usize::MAX).is_empty());
+    for (raw, code) in &cases {
+        assert_eq!(identity(&net.app.check_tx(raw)), *code);
+        assert!(!net.app.process_proposal(&net.input(vec![raw.clone()])), "{code}");
+    }
+    let before = net.account(&account(ALICE));
+    let output = net.block(raws);
+    for (outcome, (_, code)) in output.txs.iter().zip(&cases) {
+        assert_eq!(identity(outcome), *code);
+        assert_eq!((outcome.gas_used, outcome.events.len()), (0, 0));
+    }
+    assert_eq!(net.account(&account(ALICE)), before);
+    let key = paralith_consensus_api::staking::keys::account(&account(NOBODY));
+    assert_eq!(net.state().get(&key).unwrap(), None, "no entry for an account without anything");
+
+    net.unuse(ALICE);
+    let paid = net.paying(ALICE, transfer(1), enough());
+    assert!(net.app.process_proposal(&net.input(vec![paid.clone()])));
+    assert_eq!(net.block(vec![paid]).txs[0].code, 0);
+}
+
+/// An honest validator does not vote for a block with a transaction that an honest proposer leaves out.
+#[test]
+fn a_proposed_block_with_a_transaction_that_pays_nothing_is_rejected() {
+    let mut net = Net::new();
+    let fee = Fee { amount: Amount(1), gas_limit: 10_000 };
+    let good = [net.paying(ALICE, transfer(1), fee.clone()), net.paying(ALICE, transfer(1), fee)];
+    assert!(net.app.process_proposal(&net.input(good.to_vec())));
+    let turned = vec![good[1].clone(), good[0].clone()];
+    let twice = vec![good[0].clone(), good[0].clone()];
+    let mut forged = good[0].clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let poor = net.paying(BOB, transfer(1), Fee { amount: Amount(1_000_001), gas_limit: 10_000 });
+    for txs in [turned, twice, vec![forged], vec![good[0].clone(), poor]] {
+        assert!(!net.app.process_proposal(&net.input(txs)));
+    }
 }
 
 #[test]

@@ -109,14 +109,17 @@ fn validators_follow_stake_and_only_at_epochs() {
 
 #[test]
 fn with_too_few_candidates_the_old_validators_stay() {
-    let mut net = Net::with(|params| {
-        params.scheduler.min_validators = 3;
-        params.staking.slash_equivocation = Amount(7950);
-    });
-    net.slash(ENTITIES[1] + 2);
+    let mut net = Net::with(|params| params.scheduler.min_validators = 3);
+    let entity = ENTITIES[1];
+    net.ok(entity, ReclaimEscrow { account: account(entity), shares: Amount(7950) });
     net.next_epoch();
     let validators = query::validators(&net.state()).unwrap().validators;
     assert_eq!(validators.len(), 3);
+    let alarm = query::validator_alarm(&net.state()).unwrap().unwrap();
+    assert_eq!((alarm.electable, alarm.minimum, alarm.epoch), (2, 3, Epoch(1)));
+    net.ok(entity, AddEscrow { account: account(entity), amount: Amount(7950) });
+    net.next_epoch();
+    assert_eq!(query::validator_alarm(&net.state()).unwrap(), None);
 }
 
 #[test]

@@ -219,11 +219,11 @@ fn the_hashes_of_a_known_chain_are_frozen() {
     let txs = vec![net.tx(BOB, reclaim)];
     let second = net.block(txs).app_hash;
     let third = net.slash(ENTITIES[1] + 2).app_hash;
-    assert_eq!(net.document.chain_id().unwrap(), "test-4505f0fdbe6f33bf6dc7089fa3e76061028908ce");
+    assert_eq!(net.document.chain_id().unwrap(), "test-49364fa071f4581e17b63bb5c27f2c6fcda07394");
     let frozen = [
-        "a8fb6bd8c34b2da57f0655c8d9b61b120541df55d2dfbf2a82cabc7df3da7d5a",
-        "98a9c8f048848b0fe19c7fdbfdd086b563ffce344063713a9467c388b61f1c51",
-        "f3c66b3c8728ffa3433e5feb066ff1e670e8d7b288a586291a641a2ff1bd7c9d",
+        "7b602fe760440a59dcb82513237c7e5ea0461383e4ecee0cc9853b7cf020c910",
+        "0596b0b0970a665c228e8f2c57c88854a5a968c6b1d78096a2c228fe19ff9b79",
+        "f68eac74ce024da6ad5ef5fa71cc3c05714842a7cfbda22c2afb5a3b8284b1e4",
     ];
     assert_eq!([first, second, third].map(|hash| hash.to_string()), frozen);
 }

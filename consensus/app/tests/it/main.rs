@@ -4,7 +4,10 @@
 mod admission;
 mod epochs;
 mod frame;
+mod genesis;
 mod registry;
 mod staking;
 mod support;
 mod tee;
+mod validators;
+mod value;

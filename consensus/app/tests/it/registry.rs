@@ -1,20 +1,29 @@
 //! Entities, nodes, runtimes.
 
 use paralith_consensus_api::registry::{
-    Entity, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime,
+    Entity, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime, Runtime,
 };
-use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow};
+use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
 use paralith_consensus_app::query;
+use paralith_genesis::Builder;
 use paralith_types::{Amount, Epoch, Hash, RuntimeId};
 
 use crate::support::*;
 
 /// Alice as an entity with stake; her node is key 3, its consensus key 4.
 fn alice_with_stake() -> Net {
-    let mut net = Net::of(builder().fund(&public(3), Amount(1000)));
+    let mut net = Net::of(alice_builder());
+    alice_stakes(&mut net);
+    net
+}
+
+fn alice_builder() -> Builder {
+    builder().fund(&public(3), Amount(1000))
+}
+
+fn alice_stakes(net: &mut Net) {
     net.ok(ALICE, AddEscrow { account: account(ALICE), amount: Amount(1000) });
     net.ok(ALICE, RegisterEntity { entity: entity(ALICE, &[3]) });
-    net
 }
 
 fn entity(id: u8, nodes: &[u8]) -> Entity {
@@ -128,34 +137,62 @@ fn an_expired_node_is_forgotten_after_its_stake_could_be_debonding() {
     net.run_until_epoch(2);
     assert!(!elected(&net), "expired");
     assert!(query::node_status(&net.state(), &public(3)).unwrap().unwrap().expiration_processed);
-    net.run_until_epoch(3);
-    assert!(query::node(&net.state(), &public(3)).unwrap().is_some(), "it can still be slashed");
+    // It was a validator until epoch 2 began: evidence counts for two more.
     net.run_until_epoch(4);
+    assert!(query::node(&net.state(), &public(3)).unwrap().is_some(), "it can still be slashed");
+    net.run_until_epoch(5);
     assert_eq!(query::node(&net.state(), &public(3)).unwrap(), None);
     assert_eq!(query::node_status(&net.state(), &public(3)).unwrap(), None);
     assert_eq!(net.account(&account(ALICE)).claims.len(), 1, "the entity's alone");
     // Its consensus key is free again.
     net.ok(ALICE, RegisterEntity { entity: entity(ALICE, &[6]) });
-    let tx = paralith_consensus_api::staking::Transfer { to: account(6), amount: Amount(1000) };
-    net.ok(ALICE, tx);
+    net.ok(ALICE, Transfer { to: account(6), amount: Amount(1000) });
     let node = Node { id: public(6), expiration: Epoch(9), ..validator_only() };
     let registration = net.registration(node, 4);
     net.ok(6, registration);
 }
 
+/// CometBFT keeps the old key for two more heights, and evidence comes later still.
 #[test]
-fn an_expired_node_may_come_back_as_another() {
+fn an_expired_node_may_come_back_as_another_and_answers_for_its_old_key() {
     let mut net = alice_with_stake();
     let registration = net.registration(Node { expiration: Epoch(1), ..node() }, 4);
     net.ok(3, registration);
+    net.ok(BOB, AddEscrow { account: account(BOB), amount: Amount(1000) });
+    net.ok(BOB, RegisterEntity { entity: entity(BOB, &[3, 6]) });
     net.run_until_epoch(2);
-    let back = Node { consensus_key: public(5), expiration: Epoch(9), ..validator_only() };
+    // Another entity, another key.
+    let back = Node {
+        entity_id: public(BOB),
+        consensus_key: public(5),
+        expiration: Epoch(9),
+        ..validator_only()
+    };
     let registration = net.registration(back.clone(), 5);
     net.ok(3, registration);
     assert_eq!(query::node(&net.state(), &public(3)).unwrap(), Some(back));
-    assert_eq!(net.account(&account(ALICE)).claims.len(), 2);
+    assert_eq!(net.account(&account(ALICE)).claims.len(), 1);
     let status = query::node_status(&net.state(), &public(3)).unwrap().unwrap();
     assert_eq!(status, Default::default());
+
+    // Nobody else gets the old key while evidence against it counts.
+    net.ok(BOB, Transfer { to: account(6), amount: Amount(1000) });
+    let other =
+        || Node { id: public(6), entity_id: public(BOB), expiration: Epoch(9), ..validator_only() };
+    let registration = net.registration(other(), 4);
+    assert_eq!(net.refused(6, registration), "registry/20");
+    net.slash(4);
+    assert_eq!(net.account(&account(ALICE)).active.balance.0, 900);
+    assert_eq!(net.account(&account(BOB)).active.balance.0, 1000);
+    let status = query::node_status(&net.state(), &public(3)).unwrap().unwrap();
+    assert!(status.frozen_until.is_some(), "the node that did it is frozen, whatever it is now");
+
+    // Four epochs later nothing counts any more.
+    net.run_until_epoch(5);
+    net.slash(4);
+    assert_eq!(net.account(&account(ALICE)).active.balance.0, 900);
+    let registration = net.registration(other(), 4);
+    net.ok(6, registration);
 }
 
 #[test]
@@ -190,6 +227,36 @@ fn a_runtime_changes_at_the_next_epoch_and_only_what_may_change() {
 }
 
 #[test]
+fn a_raised_penalty_waits_until_everybody_who_accepted_the_old_one_could_leave() {
+    let mut net = alice_with_stake();
+    let registration = net.registration(Node { expiration: Epoch(4), ..node() }, 4);
+    // The nodes of genesis are registered until epoch 50.
+    net.ok(3, registration);
+    let owner = ENTITIES[0];
+    let mut raised = runtime(owner);
+    raised.staking.slash_equivocation = Amount(101);
+    net.ok(owner, RegisterRuntime { runtime: raised.clone() });
+    let change = query::runtime_change(&net.state(), &RUNTIME).unwrap().unwrap();
+    assert_eq!((change.epoch, &change.runtime), (Epoch(51), &raised));
+    net.run_until_epoch(50);
+    assert_eq!(query::runtime(&net.state(), &RUNTIME).unwrap(), Some(runtime(owner)));
+    net.run_until_epoch(51);
+    assert_eq!(query::runtime(&net.state(), &RUNTIME).unwrap(), Some(raised.clone()));
+    assert_eq!(query::runtime_change(&net.state(), &RUNTIME).unwrap(), None);
+
+    // Nobody is registered any more: delegators still need the debonding time. Lower is at once.
+    raised.staking.slash_incorrect_results = Amount(101);
+    net.ok(owner, RegisterRuntime { runtime: raised.clone() });
+    let change = query::runtime_change(&net.state(), &RUNTIME).unwrap().unwrap();
+    assert_eq!(change.epoch, Epoch(51 + 2 + 1));
+    raised.staking.slash_equivocation = Amount(1);
+    raised.staking.slash_incorrect_results = Amount(100);
+    net.ok(owner, RegisterRuntime { runtime: raised });
+    let change = query::runtime_change(&net.state(), &RUNTIME).unwrap().unwrap();
+    assert_eq!(change.epoch, Epoch(52));
+}
+
+#[test]
 fn each_wrong_runtime_is_refused_with_its_code() {
     let mut net = Net::new();
     let owner = ENTITIES[1];
@@ -198,8 +265,8 @@ fn each_wrong_runtime_is_refused_with_its_code() {
         good.id = RuntimeId([9; 32]);
         good
     };
-    let mut cases: Vec<(&str, &str, paralith_consensus_api::registry::Runtime)> = Vec::new();
-    let mut case = |what, code, change: fn(&mut paralith_consensus_api::registry::Runtime)| {
+    let mut cases: Vec<(&str, &str, Runtime)> = Vec::new();
+    let mut case = |what, code, change: fn(&mut Runtime)| {
         let mut runtime = good();
         change(&mut runtime);
         cases.push((what, code, runtime));
@@ -219,6 +286,14 @@ fn each_wrong_runtime_is_refused_with_its_code() {
     case("in messages", "registry/1", |r| r.executor.max_in_messages = 129);
     case("batch", "registry/1", |r| r.batching.max_batch_size = 0);
     case("batch bytes", "registry/1", |r| r.batching.max_batch_bytes = 1023);
+    case("no gas for a transaction", "registry/1", |r| r.max_tx_gas = 0);
+    case("more gas than a batch", "registry/1", |r| r.max_tx_gas = r.batching.max_batch_gas + 1);
+    case("penalty of equivocation", "registry/1", |r| {
+        r.staking.slash_equivocation = Amount(100_001);
+    });
+    case("penalty of wrong results", "registry/1", |r| {
+        r.staking.slash_incorrect_results = Amount(u128::MAX);
+    });
     case("percent", "registry/1", |r| r.staking.reward_equivocation_percent = 101);
     case("owner", "registry/12", |r| r.entity_id = public(ENTITIES[2]));
     for (what, code, runtime) in cases {
@@ -233,8 +308,45 @@ fn each_wrong_runtime_is_refused_with_its_code() {
 #[test]
 fn a_freshness_proof_lies_under_its_signer() {
     let mut net = Net::new();
-    net.ok(ALICE, ProveFreshness { blob: Hash([5; 32]) });
-    let fresh = query::freshness(&net.state(), &public(ALICE)).unwrap().unwrap();
+    net.ok(ALICE, ProveFreshness { runtime_id: RUNTIME, blob: Hash([5; 32]) });
+    let fresh = query::freshness(&net.state(), &public(ALICE), &RUNTIME).unwrap().unwrap();
     assert_eq!((fresh.blob, fresh.height), (Hash([5; 32]), net.app.info().height));
-    assert_eq!(query::freshness(&net.state(), &public(BOB)).unwrap(), None);
+    assert_eq!(query::freshness(&net.state(), &public(BOB), &RUNTIME).unwrap(), None);
+    let unknown = ProveFreshness { runtime_id: RuntimeId([1; 32]), blob: Hash([5; 32]) };
+    assert_eq!(net.refused(ALICE, unknown), "registry/11");
 }
+
+#[test]
+fn two_runtimes_of_a_node_prove_freshness_independently_and_renewal_keeps_both() {
+    let mut net = Net::of(alice_builder().runtime(Runtime { id: OTHER, ..runtime(ENTITIES[0]) }));
+    alice_stakes(&mut net);
+    let first = net.registration(node(), 4);
+    net.ok(3, first);
+    for (runtime_id, blob) in [(RUNTIME, Hash([5; 32])), (OTHER, Hash([6; 32]))] {
+        net.ok(3, ProveFreshness { runtime_id, blob });
+    }
+    let blobs = |net: &Net| {
+        let state = net.state();
+        [RUNTIME, OTHER].map(|runtime| {
+            query::freshness(&state, &public(3), &runtime).unwrap().map(|fresh| fresh.blob)
+        })
+    };
+    let both = [Some(Hash([5; 32])), Some(Hash([6; 32]))];
+    assert_eq!(blobs(&net), both);
+    let renewal = net.registration(Node { expiration: Epoch(9), ..node() }, 4);
+    net.ok(3, renewal);
+    assert_eq!(blobs(&net), both);
+}
+
+#[test]
+fn a_freshness_proof_is_forgotten_when_no_enclave_accepts_it_any_more() {
+    let mut net = Net::new();
+    net.next_epoch();
+    net.ok(ALICE, ProveFreshness { runtime_id: RUNTIME, blob: Hash([5; 32]) });
+    net.next_epoch();
+    assert!(query::freshness(&net.state(), &public(ALICE), &RUNTIME).unwrap().is_some());
+    net.next_epoch();
+    assert_eq!(query::freshness(&net.state(), &public(ALICE), &RUNTIME).unwrap(), None);
+}
+
+const OTHER: RuntimeId = RuntimeId([9; 32]);

@@ -40,6 +40,11 @@ pub(crate) fn account(number: u8) -> Address {
 /// Three entities, each with a validator that also computes; Alice and Bob with money; one public
 /// runtime.
 pub(crate) fn builder() -> Builder {
+    builder_without_runtime().runtime(runtime(ENTITIES[0]))
+}
+
+/// [`builder`] for another descriptor of the runtime, which the nodes offer.
+pub(crate) fn builder_without_runtime() -> Builder {
     let params = development_params(Hash([3; 32]));
     let mut builder =
         Builder::new("test", GenesisTime::from_seconds(1_770_000_000).unwrap(), params)
@@ -50,8 +55,7 @@ pub(crate) fn builder() -> Builder {
             })
             .account(address::common_pool(), Amount(1000))
             .fund(&public(ALICE), Amount(1_000_000))
-            .fund(&public(BOB), Amount(1_000_000))
-            .runtime(runtime(ENTITIES[0]));
+            .fund(&public(BOB), Amount(1_000_000));
     for (entity, stake) in ENTITIES.into_iter().zip([16_000, 8_000, 8_000]) {
         let keys = NodeKeys { node: public(entity + 1), consensus: key(entity + 2) };
         builder = builder
@@ -80,6 +84,8 @@ pub(crate) fn runtime(entity: u8) -> Runtime {
         key_manager: None,
         tee: None,
         init_argument: vec![],
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000,
         executor: Executor {
             workers: 2,
             backups: 1,
@@ -88,6 +94,7 @@ pub(crate) fn runtime(entity: u8) -> Runtime {
             max_messages: 10,
             max_in_messages: 10,
             max_failed_rounds: 3,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 100,

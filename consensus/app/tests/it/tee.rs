@@ -42,6 +42,7 @@ fn net() -> Net {
         runtimes: vec![],
         max_epoch_secret_age: 10,
         rotation_epochs: 0,
+        nodes: Vec::new(),
     };
     Net::of(
         builder()

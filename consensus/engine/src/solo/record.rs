@@ -5,7 +5,7 @@
 //! * `solo/signed` (column `Meta`): the newest height that was signed, and the header's hash.
 
 use paralith_consensus_light::LightBlock;
-use paralith_storage::{Column, Kv, WriteBatch};
+use paralith_storage::{Column, Durability, Kv, WriteBatch};
 use paralith_types::{Hash, Height, PublicKey};
 use prost::Message;
 
@@ -64,7 +64,7 @@ impl BlockRecord {
         batch.put(Column::Blocks, key(BLOCK, height), record.encode_to_vec());
         let signed = [&height.0.to_be_bytes()[..], self.light.header_hash().as_bytes()].concat();
         batch.put(Column::Meta, SIGNED, signed);
-        Ok(kv.write(batch, true)?)
+        Ok(kv.write(batch, Durability::Synced)?)
     }
 
     pub(crate) fn read(kv: &Kv, height: Height) -> Result<Option<Self>, EngineError> {
@@ -92,7 +92,7 @@ impl ResultRecord {
         };
         let mut batch = WriteBatch::new();
         batch.put(Column::Blocks, key(RESULT, height), record.encode_to_vec());
-        Ok(kv.write(batch, true)?)
+        Ok(kv.write(batch, Durability::Synced)?)
     }
 
     pub(crate) fn read(kv: &Kv, height: Height) -> Result<Option<Self>, EngineError> {

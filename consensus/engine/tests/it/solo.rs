@@ -213,7 +213,6 @@ async fn a_store_of_another_chain_is_refused() {
     assert!(matches!(opened.unwrap_err(), EngineError::Genesis { .. }));
 }
 
-#[cfg(feature = "rocksdb")]
 #[tokio::test]
 async fn the_chain_survives_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
@@ -229,7 +228,7 @@ async fn the_chain_survives_on_the_disk() {
         for _ in 0..3 {
             let height = chain.next_height().0;
             application.submit(transfer(&document, height - 1)).await;
-            expected = chain.make_block(at(height)).await.unwrap().app_hash;
+            chain.make_block(at(height)).await.unwrap();
         }
         let height = chain.next_height().0;
         application.submit(transfer(&document, height - 1)).await;

@@ -2,7 +2,7 @@ use paralith_consensus_api::consensus::{EventsRoot, keys};
 use paralith_consensus_api::event::Event;
 use paralith_crypto::merkle::{MerkleProof, merkle_proof, merkle_root};
 use paralith_proto::Canonical;
-use paralith_storage::{Changes, Kv, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
 use paralith_types::{Hash, Height};
 
 use crate::chain::{Wanted, client};
@@ -14,7 +14,7 @@ fn tree(pairs: &[(Vec<u8>, Vec<u8>)]) -> (Tree, Hash) {
     let changes: Changes = pairs.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect();
     let prepared = tree.prepare(None, 4, &changes).unwrap();
     let root = prepared.root();
-    tree.commit(prepared, WriteBatch::new(), true).unwrap();
+    tree.commit(prepared, WriteBatch::new(), Durability::Synced).unwrap();
     (tree, root)
 }
 

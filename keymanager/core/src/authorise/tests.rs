@@ -45,6 +45,8 @@ fn runtime(id: RuntimeId) -> Runtime {
         key_manager: compute.then_some(KM),
         tee: Some(TeePolicy { measurements: vec![Hash([1; 32])], max_age_blocks: 50 }),
         init_argument: vec![],
+        min_gas_price: Amount(0),
+        max_tx_gas: 1,
         executor: Executor {
             workers: 1,
             backups: 1,
@@ -53,6 +55,7 @@ fn runtime(id: RuntimeId) -> Runtime {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 1,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 1,
@@ -115,6 +118,7 @@ fn good(id: RuntimeId) -> Case {
         runtimes: vec![RuntimePolicy { runtime_id: RT, measurements: vec![Hash([1; 32])] }],
         max_epoch_secret_age: 1,
         rotation_epochs: 0,
+        nodes: Vec::new(),
     };
     let status = Status {
         id: KM,
@@ -126,6 +130,7 @@ fn good(id: RuntimeId) -> Case {
         policy: Some(policy),
         next_policy: None,
         signing_key: None,
+        recipients: Vec::new(),
     };
     let epoch = EpochState {
         epoch: Epoch(10),

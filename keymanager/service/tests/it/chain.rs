@@ -74,6 +74,7 @@ impl Chain {
             runtimes: vec![RuntimePolicy { runtime_id: RT, measurements: vec![COMPUTE] }],
             max_epoch_secret_age: 2,
             rotation_epochs,
+            nodes: Vec::new(),
         };
         let mut builder = Builder::new("test", seconds, params)
             .entity(owner, Amount(1_000_000))
@@ -218,6 +219,8 @@ fn runtime(id: RuntimeId) -> Runtime {
         key_manager: compute.then_some(KM),
         tee: Some(TeePolicy { measurements: vec![measurement], max_age_blocks: 1000 }),
         init_argument: vec![],
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000,
         executor: Executor {
             workers: 1,
             backups: 1,
@@ -226,6 +229,7 @@ fn runtime(id: RuntimeId) -> Runtime {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 1,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 10,

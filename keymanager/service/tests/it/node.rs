@@ -214,7 +214,7 @@ impl KeyManager {
     pub(crate) fn blob(&self) -> (SigningKey, Body) {
         let blob = self.bytes(Call::FreshnessBlob(pb::FreshnessBlob {}));
         let blob = Hash::try_from(blob.as_slice()).unwrap();
-        (key(self.n), ProveFreshness { blob }.into())
+        (key(self.n), ProveFreshness { runtime_id: KM, blob }.into())
     }
 
     pub(crate) fn confirm(&self) -> Result<Reply, Failure> {
@@ -264,7 +264,7 @@ impl Compute {
     }
 
     pub(crate) fn prove_freshness(&self, blob: Hash) {
-        self.chain.block(vec![(key(self.n), ProveFreshness { blob }.into())]);
+        self.chain.block(vec![(key(self.n), ProveFreshness { runtime_id: RT, blob }.into())]);
     }
 
     pub(crate) fn request(&self, freshness: Hash) -> KeyRequest {

@@ -1,5 +1,6 @@
 use paralith_consensus_api::roothash::{
-    IncomingMessage, IncomingQueue, MessageResult, MessageResults, in_messages_hash, keys,
+    IncomingMessage, IncomingQueue, MessageResult, QueuedResult, ResultQueue, in_messages_hash,
+    keys,
 };
 use paralith_proto::Wire;
 use paralith_runtime_abi as abi;
@@ -49,7 +50,8 @@ fn queue(world: &World, size: u32, next_id: u64) -> Vec<IncomingMessage> {
     };
     let messages: Vec<_> = (next_id - u64::from(size)..next_id).map(message).collect();
     let mut changes = Changes::new();
-    set(&mut changes, keys::incoming_queue(&RUNTIME), &IncomingQueue { size, next_id });
+    let bytes = messages.iter().map(IncomingMessage::size).sum();
+    set(&mut changes, keys::incoming_queue(&RUNTIME), &IncomingQueue { size, next_id, bytes });
     for message in &messages {
         set(&mut changes, keys::incoming(&RUNTIME, message.id), message);
     }
@@ -76,9 +78,9 @@ fn begin_block_gets_the_first_messages_and_the_results_of_the_last_ones() {
 
     world.finalise(&executed, &[]);
     let mut changes = Changes::new();
-    let results = vec![MessageResult { index: 0, module: "staking".into(), code: 2 }];
-    let results = MessageResults { round: Round(1), results };
-    set(&mut changes, keys::message_results(&RUNTIME), &results);
+    let result = MessageResult { index: 0, module: "staking".into(), code: 2 };
+    let results = vec![QueuedResult { round: Round(1), result }];
+    set(&mut changes, keys::result_queue(&RUNTIME), &ResultQueue { results });
     world.chain.commit(changes);
     let executed = world.execute(&enclave, &[]).unwrap();
     let data = leaves(&executed)[0].events[0].data.clone();

@@ -11,7 +11,7 @@ use paralith_consensus_light::chain::{
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
 use paralith_proto::Canonical;
-use paralith_storage::{Changes, Kv, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
 use paralith_types::{Amount, ChainContext, Hash, PublicKey};
 use tendermint::Time;
 
@@ -66,7 +66,7 @@ impl Chain {
         let height = self.height() + 1;
         let prepared = self.tree.prepare(latest, height, &changes).unwrap();
         let root = prepared.root();
-        self.tree.commit(prepared, WriteBatch::new(), false).unwrap();
+        self.tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
         self.add_header(height + 1, root);
         height
     }

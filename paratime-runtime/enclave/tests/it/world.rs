@@ -23,7 +23,7 @@ use paralith_proto::{Canonical, Wire};
 use paralith_runtime_enclave::TrustedRuntime;
 use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
-use paralith_storage::{Changes, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
 use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
 use pb::host_call::Kind as Call;
@@ -150,6 +150,8 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
         key_manager: confidential.then_some(KEY_MANAGER),
         tee: confidential.then_some(TeePolicy { measurements, max_age_blocks: 1000 }),
         init_argument: b"argument".to_vec(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000_000,
         executor: Executor {
             workers: 2,
             backups: 0,
@@ -158,6 +160,7 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
             max_messages: 4,
             max_in_messages: 2,
             max_failed_rounds: 3,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 4,
@@ -208,6 +211,7 @@ impl World {
             io_root: empty_hash(),
             wakeup: None,
             slashed: vec![],
+            records: Vec::new(),
         };
         let world = Self { chain, state, code, runtime, last };
         world.chain.commit(world.first_state());
@@ -263,6 +267,7 @@ impl World {
             runtimes: vec![],
             max_epoch_secret_age: 1,
             rotation_epochs: 0,
+            nodes: Vec::new(),
         };
         let status = Status {
             id: KEY_MANAGER,
@@ -274,6 +279,7 @@ impl World {
             policy: Some(policy),
             next_policy: None,
             signing_key: None,
+            recipients: Vec::new(),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
         changes
@@ -339,7 +345,7 @@ impl World {
         let mut changes = Changes::new();
         let blob = Hash::try_from(blob.as_slice()).unwrap();
         let freshness = Freshness { blob, height: Height(self.chain.height() + 1) };
-        set(&mut changes, registry::keys::freshness(&enclave.node.public()), &freshness);
+        set(&mut changes, registry::keys::freshness(&enclave.node.public(), &RUNTIME), &freshness);
         let height = self.chain.commit(changes);
         enclave.call(Call::ConfirmFreshness(pb::ConfirmFreshness { height })).map(|_| ())
     }
@@ -413,7 +419,7 @@ impl World {
         let base = self.state.latest().unwrap().map(|(version, _)| version);
         let prepared = self.state.prepare(base, results.round.0, &changes).unwrap();
         assert_eq!(prepared.root(), results.state_root, "the write log leads to the signed root");
-        self.state.commit(prepared, WriteBatch::new(), false).unwrap();
+        self.state.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
         let header = Header {
             round: results.round,
             header_type: HeaderType::Normal,

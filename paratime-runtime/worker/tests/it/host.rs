@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use paralith_runtime_worker::HostStore;
-use paralith_storage::{Changes, Kv, StorageError, Tree, VerifiedTree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, StorageError, Tree, VerifiedTree, WriteBatch};
 
 use crate::net::{FakeChain, RUNTIME, Setup};
 
@@ -28,7 +28,7 @@ async fn state_can_be_read_at_any_final_round_also_at_those_that_changed_nothing
         let changes = Changes::from([(b"key".to_vec(), Some(value.to_vec()))]);
         let prepared = tree.prepare(base, round, &changes).unwrap();
         roots.push(prepared.root());
-        tree.commit(prepared, WriteBatch::new(), true).unwrap();
+        tree.commit(prepared, WriteBatch::new(), Durability::Synced).unwrap();
     }
     let chain = Arc::new(FakeChain::new(&Setup::three()));
     let host = HostStore::new(chain, kv, &RUNTIME, tokio::runtime::Handle::current());

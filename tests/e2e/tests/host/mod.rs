@@ -45,7 +45,7 @@ use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::{Body, Call as UserCall};
 use paralith_runtime_worker::round::{Situation, config_of};
 use paralith_runtime_worker::{HostStore, Links as _};
-use paralith_storage::{Changes, Kv, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Recorder, pb};
 use paralith_types::{Epoch, Hash, Height, PublicKey, Round};
 use pb::host_call::Kind as Call;
@@ -270,7 +270,9 @@ impl Host {
         let (told, client) = (|error: NodeError| error.to_string(), self.side.client());
         let height = self.chain.height().map_err(told)?;
         self.call(Call::Sync(pb::Sync { height })).await.map_err(|e| format!("{e:?}"))?;
-        prove_freshness(&self.chain, &self.node_id(), client, height).await.map_err(told)?;
+        prove_freshness(&self.chain, &self.node_id(), &self.runtime.id, client, height)
+            .await
+            .map_err(told)?;
         let (chain, links, services) = (&*self.chain, &*self.links, &*self.services);
         let source = KeySource { node: self.node_id(), chain, links, services };
         source.fetch(&self.runtime.id, client, epoch).await.map_err(told)?;
@@ -476,7 +478,7 @@ fn commit(tree: &Tree, round: u64, changes: &Changes) -> Hash {
     let base = tree.latest().unwrap().map(|(version, _)| version);
     let prepared = tree.prepare(base, round, changes).unwrap();
     let root = prepared.root();
-    tree.commit(prepared, WriteBatch::new(), false).unwrap();
+    tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
     root
 }
 

@@ -9,7 +9,7 @@ use paralith_consensus_api::registry::{
 use paralith_consensus_api::tx::Body;
 use paralith_proto::Canonical;
 use paralith_tee_channel::pb::host_reply::Kind as Reply;
-use paralith_types::Hash;
+use paralith_types::{Hash, RuntimeId};
 
 use super::{Recorder, genesis};
 use crate::keys::{COMPUTE, ENTITY, KEY_MANAGER, KEY_MANAGER_NODE, consensus_key, key, platform};
@@ -63,7 +63,7 @@ impl Recorder {
         self.key_manager_call(Call::Sync(self.proven()));
         let blob = self.key_manager_bytes(Call::Blob);
         let mut txs = self.secrets(self.epoch().epoch.next().0);
-        txs.push(freshness(KEY_MANAGER_NODE, &blob));
+        txs.push(freshness(KEY_MANAGER_NODE, KEY_MANAGER, &blob));
         let height = self.block(txs);
         self.block(vec![]);
         self.key_manager_call(Call::Sync(height.0));
@@ -108,7 +108,7 @@ impl Recorder {
             let mut txs = Vec::new();
             for node in nodes {
                 let blob = bytes(self.call(place, *node, Call::Blob));
-                txs.push(freshness(COMPUTE[*node], &blob));
+                txs.push(freshness(COMPUTE[*node], self.paratimes[place].id, &blob));
             }
             let height = self.block(txs).0;
             self.block(vec![]);
@@ -215,8 +215,8 @@ impl Recorder {
 /// Blocks that a restart takes, with some to spare.
 const RESTART_BLOCKS: u64 = 8;
 
-fn freshness(node: u8, blob: &[u8]) -> (u8, Body) {
-    (node, ProveFreshness { blob: Hash::try_from(blob).unwrap() }.into())
+fn freshness(node: u8, runtime_id: RuntimeId, blob: &[u8]) -> (u8, Body) {
+    (node, ProveFreshness { runtime_id, blob: Hash::try_from(blob).unwrap() }.into())
 }
 
 fn start(reply: Reply) -> Claims {

@@ -58,6 +58,7 @@ pub(crate) fn document() -> Document {
         runtimes: paratimes.iter().filter(|one| is_confidential(one)).map(allowed).collect(),
         max_epoch_secret_age: 2,
         rotation_epochs: 1,
+        nodes: Vec::new(),
     };
     let validator = NodeKeys { node: key(VALIDATOR).public(), consensus: consensus_key(VALIDATOR) };
     let time = GenesisTime::from_seconds(GENESIS_SECONDS).unwrap();
@@ -122,6 +123,8 @@ fn compute(paratime: &ParaTime) -> Runtime {
         key_manager: confidential.then_some(KEY_MANAGER),
         tee: confidential.then_some(TeePolicy { measurements, max_age_blocks: 1000 }),
         init_argument: init_argument(&paratime.name),
+        min_gas_price: Amount(0),
+        max_tx_gas: 10_000_000_000,
         executor: Executor {
             workers: 2,
             backups: 2,
@@ -130,6 +133,7 @@ fn compute(paratime: &ParaTime) -> Runtime {
             max_messages: 4,
             max_in_messages: 4,
             max_failed_rounds: 3,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 16,

@@ -59,6 +59,7 @@ impl Recorder {
             messages_hash: empty_hash(),
             in_messages_hash: empty_hash(),
             in_messages_count: 0,
+            results_taken: 0,
         };
         let votes = COMPUTE.map(|node| self.vote(node, &proposal, claim(node), &[])).to_vec();
         let (proposals, messages) = (vec![a.clone()], vec![]);

@@ -49,6 +49,7 @@ pub(crate) const PURE: &[&str] = &[
 
 /// Who may name a heavy dependency. A name ending in `*` stands for all that begin so.
 const OWNERS: &[(&str, &[&str])] = &[
+    ("redb", &["paralith-storage"]),
     ("rocksdb", &["paralith-storage"]),
     ("wasmtime*", &["paralith-runtime-vm"]),
     ("wasmparser", &["paralith-runtime-vm"]),
@@ -68,8 +69,18 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// What a pure crate may not reach, not even through others.
-const IMPURE: &[&str] =
-    &["tokio", "mio", "hyper", "tonic", "rustls", "wasmtime", "rocksdb", "librocksdb-sys", "rayon"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "mio",
+    "hyper",
+    "tonic",
+    "rustls",
+    "wasmtime",
+    "redb",
+    "rocksdb",
+    "librocksdb-sys",
+    "rayon",
+];
 
 fn metadata(manifest: &str, whole: bool) -> Metadata {
     let mut command = MetadataCommand::new();
@@ -225,6 +236,27 @@ fn pure_crates_reach_no_async_runtime_engine_or_database() {
     let offences: Vec<String> =
         IMPURE.iter().filter(|name| reached.contains(*name)).map(ToString::to_string).collect();
     holds("pure crates reach no async runtime, engine or database", &offences);
+}
+
+#[test]
+fn the_development_build_needs_no_cxx() {
+    let reached = |features: &str| -> BTreeSet<String> {
+        let mut command = Command::new(env!("CARGO"));
+        command.current_dir(root());
+        command.args(["tree", "--locked", "--package", "paralith", "--edges", "normal,build"]);
+        command.args(["--prefix", "none", "--format", "{p}", "--features", features]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tree = String::from_utf8(output.stdout).unwrap();
+        tree.lines().filter_map(|line| line.split_whitespace().next()).map(String::from).collect()
+    };
+    let needs_cxx = ["librocksdb-sys", "bindgen", "clang-sys", "cmake", "cxx-build"];
+    let found = |features: &str| -> Vec<String> {
+        let reached = reached(features);
+        needs_cxx.iter().filter(|name| reached.contains(**name)).map(ToString::to_string).collect()
+    };
+    assert!(found("rocksdb").contains(&"librocksdb-sys".to_string()), "the feature has no effect");
+    holds("`make dev` builds without C++ and libclang", &found(""));
 }
 
 #[test]

@@ -11,11 +11,12 @@ use paralith_consensus_api::registry::{
     Batching, CapabilityTee, Executor, Node, NodeRuntime, ROLE_KEYMANAGER, Runtime, RuntimeKind,
     RuntimeStaking, TeePolicy,
 };
+use paralith_consensus_api::staking::{Account, Claim, SharePool};
 use paralith_consensus_api::tx::Body;
-use paralith_consensus_api::{Error, address, beacon, registry};
+use paralith_consensus_api::{Error, address, beacon, registry, staking};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
-use paralith_storage::{Kv, Snapshot, Tree, WriteBatch};
+use paralith_storage::{Durability, Kv, Snapshot, Tree, WriteBatch};
 use paralith_types::{
     Amount, ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey,
 };
@@ -71,6 +72,9 @@ pub(super) struct Registration {
     pub(super) attested_rak: PublicKey,
     pub(super) response_signer: SigningKey,
     pub(super) response: InitResponse,
+    pub(super) rak: PublicKey,
+    pub(super) rek: X25519PublicKey,
+    pub(super) entity: SigningKey,
 }
 
 pub(super) struct Net {
@@ -135,7 +139,7 @@ impl Net {
         let events = ctx.take_events();
         let changes = ctx.into_changes();
         let prepared = self.tree.prepare(latest, self.height, &changes).unwrap();
-        self.tree.commit(prepared, WriteBatch::new(), false).unwrap();
+        self.tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
         (result, events.iter().map(|event| EventKind::from_event(event).unwrap()).collect())
     }
 
@@ -194,6 +198,9 @@ impl Net {
             measurement: ENCLAVE,
             attested_rak: rak(node).public(),
             response_signer: rak(node),
+            rak: rak(node).public(),
+            rek: rek(node),
+            entity: owner(),
             response: InitResponse {
                 id: KM,
                 node: node_key(node).public(),
@@ -204,6 +211,15 @@ impl Net {
                 next_signing_key: None,
             },
         }
+    }
+
+    /// Gives an entity stake, of which a part is claimed.
+    pub(super) fn stake(&mut self, entity: &SigningKey, stake: u128, claimed: u128) {
+        let pool = SharePool { balance: Amount(stake), total_shares: Amount(stake) };
+        let claims = vec![Claim { id: "test".to_string(), amount: Amount(claimed) }];
+        let account = Account { active: pool, claims, ..Account::default() };
+        let key = staking::keys::account(&address::of_key(&entity.public()));
+        self.run(|ctx| ctx.set(key, &account));
     }
 
     /// Registers a node that has opened a proposal.
@@ -219,15 +235,15 @@ impl Net {
         let claims = Claims {
             measurement: Measurement(registration.measurement),
             rak: registration.attested_rak,
-            rek: rek(node),
+            rek: registration.rek,
             node: node_key(node).public(),
             runtime: KM,
             code: None,
             height: Height(self.height),
         };
         let tee = CapabilityTee {
-            rak: rak(node).public(),
-            rek: rek(node),
+            rak: registration.rak,
+            rek: registration.rek,
             evidence: platform().quote(&claims, &CHAIN),
         };
         let response = registration.response.encode();
@@ -236,7 +252,7 @@ impl Net {
         let id = node_key(node).public();
         let registered = Node {
             id,
-            entity_id: owner().public(),
+            entity_id: registration.entity.public(),
             expiration: Epoch(registration.expiration),
             roles: registration.roles,
             consensus_key: SigningKey::from_seed([node + 151; 32]).public(),
@@ -308,6 +324,7 @@ pub(super) fn policy(serial: u32) -> Policy {
         runtimes: Vec::new(),
         max_epoch_secret_age: 5,
         rotation_epochs: 2,
+        nodes: Vec::new(),
     }
 }
 
@@ -336,6 +353,8 @@ fn runtime() -> Runtime {
         key_manager: None,
         tee: Some(TeePolicy { measurements: vec![ENCLAVE, OLD_ENCLAVE], max_age_blocks: 1000 }),
         init_argument: Vec::new(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 0,
         executor: Executor {
             workers: 0,
             backups: 0,
@@ -344,6 +363,7 @@ fn runtime() -> Runtime {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 0,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 0,

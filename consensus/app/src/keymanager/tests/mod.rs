@@ -2,4 +2,5 @@
 
 mod birth;
 mod fixture;
+mod members;
 mod publish;

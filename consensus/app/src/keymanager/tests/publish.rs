@@ -1,9 +1,9 @@
 //! What a published secret must satisfy.
 
 use paralith_consensus_api::event::EventKind;
-use paralith_consensus_api::keymanager::{EncryptedMasterSecret, PublishMasterSecret};
+use paralith_consensus_api::keymanager::{Ciphertext, EncryptedMasterSecret, PublishMasterSecret};
 use paralith_consensus_api::tx::Body;
-use paralith_types::{Epoch, Hash, RuntimeId, Signature};
+use paralith_types::{Epoch, Hash, RuntimeId, Signature, X25519PublicKey};
 
 use super::fixture::{FIRST_SECRET, Net, code, node_key, rak, signed_epoch, signed_master};
 use crate::keymanager::query;
@@ -23,8 +23,15 @@ fn each_refusal_of_a_master_secret_has_its_code() {
             let first = secret.ciphertexts[0].clone();
             secret.ciphertexts.insert(0, first);
         }),
-        (12, |secret| secret.ciphertexts[2].rek.0 = [250; 32]),
         (0, |secret| secret.ciphertexts.truncate(2)),
+        // A ciphertext for a key that nobody has is ignored, but it is none for a member either.
+        (0, |secret| secret.ciphertexts[2].rek.0 = [250; 32]),
+        (11, |secret| {
+            secret.ciphertexts[1].rek.0 = [240; 32];
+            secret.ciphertexts[2].rek.0 = [250; 32];
+        }),
+        (12, |secret| many(secret, 29)),
+        (0, |secret| many(secret, 28)),
     ];
     for (index, (expected, spoil)) in cases.into_iter().enumerate() {
         let mut net = Net::with_committee(3);
@@ -32,6 +39,16 @@ fn each_refusal_of_a_master_secret_has_its_code() {
         spoil(&mut secret);
         assert_eq!(code(&net.publish(0, &secret)), expected, "case {index}");
     }
+}
+
+/// Adds ciphertexts for strangers, sorted, up to a number.
+fn many(secret: &mut EncryptedMasterSecret, count: usize) {
+    let sealed = vec![1];
+    let strangers =
+        (0_u8..).map(|n| Ciphertext { rek: X25519PublicKey([n; 32]), sealed: sealed.clone() });
+    let missing = count - secret.ciphertexts.len();
+    secret.ciphertexts.extend(strangers.take(missing));
+    secret.ciphertexts.sort_by_key(|one| one.rek);
 }
 
 #[test]

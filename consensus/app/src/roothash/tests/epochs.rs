@@ -41,7 +41,7 @@ fn a_new_epoch_discards_the_running_round() {
     assert_eq!(made(&events), [HeaderType::EpochTransition]);
     let state = net.state();
     assert_eq!((state.wakeup, state.pool), (None, Some(Default::default())));
-    let prefixes = [b"roothash/timer/".to_vec(), keys::pending_of(&RUNTIME)];
+    let prefixes = [b"roothash/timer/".to_vec(), keys::pending(&RUNTIME)];
     for prefix in prefixes {
         let (left, _) = net.run(|ctx| ctx.scan(&prefix).unwrap());
         assert!(left.is_empty());

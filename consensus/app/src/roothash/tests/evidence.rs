@@ -1,12 +1,15 @@
 //! Evidence: each kind counts once, and nothing an honest node signs is any.
 
+use paralith_consensus_api::address;
 use paralith_consensus_api::roothash::{
     EquivocatedProposals, EquivocatedVotes, Evidence, EvidenceKind, Failure, ProposalHeader, Vote,
 };
+use paralith_consensus_api::staking::Delegation;
 use paralith_consensus_api::tx::Body;
+use paralith_crypto::SigningKey;
 use paralith_types::{Amount, Round, RuntimeId, Signature};
 
-use super::fixture::{CHAIN, Net, RUNTIME, USER, ids, node_key, vote_for};
+use super::fixture::{CHAIN, Net, RUNTIME, STAKE, USER, entity, ids, net_user, node_key, vote_for};
 
 fn proposals(net: &Net, a: &ProposalHeader, b: &ProposalHeader) -> Body {
     let kind = EvidenceKind::Proposals(EquivocatedProposals { a: net.signed(a), b: net.signed(b) });
@@ -143,6 +146,131 @@ fn what_proves_nothing_is_refused() {
     for node in 0..6 {
         assert_eq!(net.gain(node), 0);
     }
+}
+
+/// Node 6 is registered for the runtime, and never was in its committee: it signs what it likes.
+#[test]
+fn a_node_that_was_not_in_the_committee_loses_nothing() {
+    let mut net = Net::new();
+    let (one, two) = (net.header(0, 1), net.header(0, 2));
+    let [a, b] = [&one, &two].map(|header| header.sign(&node_key(6), &CHAIN));
+    let kind = EvidenceKind::Proposals(EquivocatedProposals { a, b });
+    let block = net.block(&user(Evidence { runtime_id: RUNTIME, kind }.into()));
+    assert_eq!(block.code(0), 6);
+    let two_votes = votes(&net, (&one, net.vote(6, &one, 1)), (&one, net.vote(6, &one, 2)));
+    assert_eq!(net.block(&user(two_votes)).code(0), 6);
+    // A backup that is no worker has no rank to propose at.
+    let [a, b] = [&one, &two].map(|header| header.sign(&node_key(3), &CHAIN));
+    let kind = EvidenceKind::Proposals(EquivocatedProposals { a, b });
+    assert_eq!(net.block(&user(Evidence { runtime_id: RUNTIME, kind }.into())).code(0), 6);
+    assert_eq!((net.gain(6), net.gain(3), net.runtime_balance()), (0, 0, 0));
+}
+
+#[test]
+fn a_round_without_a_committee_has_no_offenders_and_a_later_committee_does_not_answer_for_it() {
+    let mut net = Net::new();
+    net.begin_epoch(2, false);
+    let mut ahead = [net.header(0, 1), net.header(0, 2)];
+    ahead.iter_mut().for_each(|header| header.round = net.state().last_block.round.next());
+    let pair = ahead.map(|header| header.sign(&node_key(0), &CHAIN));
+    net.begin_epoch(3, true);
+    let [a, b] = pair;
+    let kind = EvidenceKind::Proposals(EquivocatedProposals { a, b });
+    assert_eq!(net.block(&user(Evidence { runtime_id: RUNTIME, kind }.into())).code(0), 6);
+}
+
+#[test]
+fn a_member_answers_with_the_entity_and_the_penalty_of_its_term() {
+    let mut net = Net::new();
+    let body = proposals(&net, &net.header(0, 1), &net.header(0, 2));
+    let cheat = net.scheduler(0);
+    // The node goes over to another entity, and the penalty rises: neither changes what is past.
+    net.run(|ctx| {
+        let key = paralith_consensus_api::registry::keys::node(&node_key(cheat).public());
+        let mut node: paralith_consensus_api::registry::Node = ctx.require(&key).unwrap();
+        node.entity_id = paralith_crypto::SigningKey::from_seed([6 + 101; 32]).public();
+        ctx.set(key, &node);
+        let key = paralith_consensus_api::registry::keys::runtime(&RUNTIME);
+        let mut runtime: paralith_consensus_api::registry::Runtime = ctx.require(&key).unwrap();
+        runtime.staking.slash_equivocation = Amount(u128::MAX);
+        ctx.set(key, &runtime);
+    });
+    assert_eq!(net.block(&user(body)).code(0), 0);
+    assert_eq!((net.gain(cheat), net.gain(6)), (-61, 0));
+}
+
+#[test]
+fn the_reporter_gets_its_percent_and_the_rest_stays_in_the_common_pool() {
+    let mut net = Net::rewarding(10, |_| {});
+    let body = proposals(&net, &net.header(0, 1), &net.header(0, 2));
+    let cheat = net.scheduler(0);
+    assert_eq!(net.block(&user(body)).code(0), 0);
+    // 61: a tenth is 6, of which the runtime gets half.
+    assert_eq!((net.gain(cheat), net.runtime_balance()), (-61, 3));
+    assert_eq!(net.account(&net_user()).active.balance.0, 3);
+    assert_eq!(net.account(&address::common_pool()).balance.0, 55);
+}
+
+#[test]
+fn no_reward_exceeds_what_the_offender_lost_itself() {
+    let mut net = Net::new();
+    let body = proposals(&net, &net.header(0, 1), &net.header(0, 2));
+    let cheat = net.scheduler(0);
+    // All but a hundredth of the stake is of others.
+    net.run(|ctx| {
+        let (own, other) = (entity(cheat), net_user());
+        for (delegator, shares) in [(own, STAKE / 100), (other, STAKE - STAKE / 100)] {
+            let shares = Delegation { shares: Amount(shares) };
+            ctx.set(paralith_consensus_api::staking::keys::delegation(&own, &delegator), &shares);
+        }
+    });
+    assert_eq!(net.block(&user(body)).code(0), 0);
+    // 61 are taken, less than 1 of them from the entity's own.
+    assert_eq!((net.gain(cheat), net.runtime_balance()), (-61, 0));
+    assert_eq!(net.account(&net_user()).active.balance.0, 0);
+    assert_eq!(net.account(&address::common_pool()).balance.0, 61);
+}
+
+#[test]
+fn of_a_wrong_result_its_percent_is_paid_and_nothing_to_the_offenders_entity() {
+    let mut net = Net::rewarding(10, |_| {});
+    let header = net.header(0, 1);
+    let scheduler = net.scheduler(0);
+    let [right, liar] = net.others(0);
+    // One entity is behind the right and the wrong result.
+    net.run(|ctx| {
+        let key = paralith_consensus_api::registry::keys::node(&node_key(right).public());
+        let mut node: paralith_consensus_api::registry::Node = ctx.require(&key).unwrap();
+        node.entity_id = SigningKey::from_seed([liar + 101; 32]).public();
+        ctx.set(key, &node);
+    });
+    let mut votes: Vec<_> = [scheduler, right, 3, 4].map(|n| net.vote(n, &header, 1)).to_vec();
+    votes.push(net.vote(liar, &header, 2));
+    let block = net.commit(&header, votes);
+    assert_eq!(block.finalised().unwrap().bad, ids(&[liar]));
+    // 101: a tenth is 10, a quarter of it is the runtime's, 8 / 3 are 2 for each right entity.
+    assert_eq!((net.gain(liar), net.gain(right), net.runtime_balance()), (-101, 0, 2));
+    assert_eq!([scheduler, 3, 4].map(|node| net.gain(node)), [2; 3]);
+    assert_eq!(net.account(&address::common_pool()).balance.0, 101 - 2 - 3 * 2);
+}
+
+#[test]
+fn an_entity_is_not_paid_for_reporting_itself() {
+    let mut net = Net::new();
+    let (one, two) = (net.header(0, 1), net.header(0, 2));
+    let cheat = net.scheduler(0);
+    let body = proposals(&net, &one, &two);
+    let itself = SigningKey::from_seed([cheat + 101; 32]);
+    for key in [itself.clone(), node_key(cheat)] {
+        assert_eq!(net.block(&[(key, body.clone())]).code(0), 10);
+    }
+    assert_eq!(net.gain(cheat), 0, "it is for others to report");
+    // Votes show the equivocation, and whoever sends them is not to be refused.
+    let two_votes = vec![net.vote(3, &one, 1), net.vote(4, &two, 1)];
+    let body = net.body(&[one, two], two_votes, vec![]);
+    assert_eq!(net.block(&[(itself, body)]).code(0), 0);
+    assert_eq!((net.gain(cheat), net.runtime_balance()), (-61, 0));
+    assert_eq!(net.account(&address::common_pool()).balance.0, 61);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A chain of consensus blocks over the in-memory store, with the real modules around.
 
+use std::cell::RefCell;
+
 use paralith_consensus_api::event::EventKind;
 use paralith_consensus_api::registry::{
     Batching, Code, Executor, Node, NodeRuntime, ROLE_COMPUTE, Runtime, RuntimeKind, RuntimeStaking,
@@ -14,7 +16,9 @@ use paralith_consensus_api::tx::Body;
 use paralith_consensus_api::{Error, address, beacon, registry, scheduler, staking};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
-use paralith_storage::{Kv, Snapshot, Tree, WriteBatch};
+use paralith_storage::{
+    Changes, Durability, Kv, Pair, Snapshot, StateRead, StorageError, Tree, WriteBatch,
+};
 use paralith_types::{
     Address, Amount, ChainContext, CodeId, Epoch, Hash, Height, PublicKey, Round, RuntimeId,
 };
@@ -90,6 +94,44 @@ pub(super) struct Net {
     tree: Tree,
     pub(super) height: u64,
     pub(super) root: Hash,
+    /// What the last block cost.
+    pub(super) costs: Costs,
+}
+
+/// What a block reads of committed state and writes to it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Costs {
+    pub(super) gets: usize,
+    /// The prefixes of scans.
+    pub(super) scans: Vec<Vec<u8>>,
+    pub(super) scanned: usize,
+    pub(super) written: usize,
+}
+
+/// Committed state that counts its reads.
+struct Counting<'a> {
+    base: &'a Snapshot,
+    costs: &'a RefCell<Costs>,
+}
+
+impl StateRead for Counting<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.costs.borrow_mut().gets += 1;
+        self.base.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        start_after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StorageError> {
+        let found = self.base.scan(prefix, start_after, limit)?;
+        let mut costs = self.costs.borrow_mut();
+        costs.scans.push(prefix.to_vec());
+        costs.scanned += found.len();
+        Ok(found)
+    }
 }
 
 impl Net {
@@ -98,13 +140,22 @@ impl Net {
         Self::with(|_| {})
     }
 
+    /// All of what is slashed is paid as rewards, so that every division shows.
     pub(super) fn with(change: impl FnOnce(&mut Runtime)) -> Self {
+        Self::rewarding(100, change)
+    }
+
+    /// At most `percent` of what is slashed is paid as rewards.
+    pub(super) fn rewarding(percent: u32, change: impl FnOnce(&mut Runtime)) -> Self {
         let mut runtime = runtime();
         change(&mut runtime);
+        let mut token_params = paralith_genesis::development_params(Hash([1; 32])).staking;
+        token_params.slash_reward_percent = percent;
         let tree = Tree::new(Kv::memory(), b"test");
-        let mut net = Self { tree, height: 8, root: Hash::ZERO };
+        let mut net = Self { tree, height: 8, root: Hash::ZERO, costs: Costs::default() };
         net.run(|ctx| {
             ctx.set(keys::params(), &params());
+            ctx.set(staking::keys::params(), &token_params);
             ctx.set(registry::keys::runtime(&RUNTIME), &runtime);
             for node in WORKERS.into_iter().chain(BACKUPS).chain([6]) {
                 let id = node_key(node).public();
@@ -112,6 +163,8 @@ impl Net {
                 let active = SharePool { balance: Amount(STAKE), total_shares: Amount(STAKE) };
                 let account = Account { active, ..Account::default() };
                 ctx.set(staking::keys::account(&entity(node)), &account);
+                let own = staking::Delegation { shares: Amount(STAKE) };
+                ctx.set(staking::keys::delegation(&entity(node), &entity(node)), &own);
             }
             let user = Account { balance: Amount(USER_BALANCE), ..Account::default() };
             ctx.set(staking::keys::account(&net_user()), &user);
@@ -127,18 +180,32 @@ impl Net {
         &mut self,
         step: impl FnOnce(&mut Context<'_>) -> T,
     ) -> (T, Vec<EventKind>) {
+        let mut result = None;
+        let (_, events) = self.run_changes(|ctx| result = Some(step(ctx)));
+        (result.unwrap(), events)
+    }
+
+    /// Runs a step as a block of its own; gives its changes and the events.
+    pub(super) fn run_changes(
+        &mut self,
+        step: impl FnOnce(&mut Context<'_>),
+    ) -> (Changes, Vec<EventKind>) {
         let latest = self.tree.latest().unwrap().map(|(version, _)| version);
         let base = Snapshot::new(self.tree.clone(), latest);
         self.height += 1;
         let time = 1_700_000_000 + self.height;
-        let mut ctx = Context::new(&base, CHAIN, Height(self.height), time);
-        let result = step(&mut ctx);
+        let costs = RefCell::new(Costs::default());
+        let counting = Counting { base: &base, costs: &costs };
+        let mut ctx = Context::new(&counting, CHAIN, Height(self.height), time);
+        step(&mut ctx);
         let events = kinds(&ctx.take_events());
         let changes = ctx.into_changes();
+        self.costs = costs.into_inner();
+        self.costs.written = changes.len();
         let prepared = self.tree.prepare(latest, self.height, &changes).unwrap();
         self.root = prepared.root();
-        self.tree.commit(prepared, WriteBatch::new(), false).unwrap();
-        (result, events)
+        self.tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
+        (changes, events)
     }
 
     pub(super) fn begin_epoch(&mut self, epoch: u64, committee: bool) -> Vec<EventKind> {
@@ -159,6 +226,7 @@ impl Net {
             } else {
                 ctx.remove(key);
             }
+            roothash::liveness::judge_epoch(ctx).unwrap();
             roothash::on_committees_changed(ctx).unwrap();
             roothash::end_block(ctx).unwrap();
         });
@@ -217,6 +285,10 @@ impl Net {
         query::runtime_state(&self.snapshot(), &RUNTIME).unwrap().unwrap()
     }
 
+    pub(super) fn epoch(&self) -> u64 {
+        crate::query::epoch(&self.snapshot()).unwrap().epoch.0
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.tree.clone(), Some(self.height))
     }
@@ -266,6 +338,7 @@ impl Net {
             messages_hash: empty_hash(),
             in_messages_hash: empty_hash(),
             in_messages_count: 0,
+            results_taken: 0,
         }
     }
 
@@ -325,7 +398,12 @@ pub(super) fn net_user() -> Address {
     address::of_key(&node_key(USER).public())
 }
 
-fn deliver(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> {
+pub(super) fn signer_of(node: u8) -> Signer {
+    let key = node_key(node).public();
+    Signer { key, address: address::of_key(&key), tx_index: 0 }
+}
+
+pub(super) fn deliver(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> {
     match body {
         Body::ExecutorCommit(body) => roothash::execute::executor_commit(ctx, body),
         Body::Evidence(body) => roothash::execute::evidence(ctx, body),
@@ -356,6 +434,12 @@ pub(super) fn params() -> Params {
         gas_vote: 10,
         gas_evidence: 50,
         gas_submit_message: 20,
+        max_in_message_bytes: 100,
+        max_in_queue_bytes: 400,
+        max_queued_results: 6,
+        max_liveness_failures: 3,
+        liveness_freeze_epochs: 10,
+        slash_liveness: Amount(70),
     }
 }
 
@@ -376,6 +460,8 @@ pub(super) fn runtime() -> Runtime {
         key_manager: None,
         tee: None,
         init_argument: Vec::new(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000_000,
         executor: Executor {
             workers: 3,
             backups: 3,
@@ -384,6 +470,7 @@ pub(super) fn runtime() -> Runtime {
             max_messages: 4,
             max_in_messages: 2,
             max_failed_rounds: 2,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 10,

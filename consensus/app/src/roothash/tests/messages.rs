@@ -3,8 +3,8 @@
 use paralith_consensus_api::address;
 use paralith_consensus_api::event::EventKind;
 use paralith_consensus_api::roothash::{
-    IncomingMessage, Message, MessageResult, ResultsHeader, SubmitMessage, TransferMessage,
-    empty_hash, in_messages_hash, messages_hash,
+    HeaderType, IncomingMessage, Message, MessageResult, ResultsHeader, SubmitMessage,
+    TransferMessage, empty_hash, in_messages_hash, messages_hash,
 };
 use paralith_consensus_api::tx::Body;
 use paralith_types::{Address, Amount};
@@ -162,13 +162,14 @@ fn messages_move_the_runtimes_own_tokens_and_each_has_its_result() {
     assert_eq!(net.account(&entity(0)).balance.0, 30);
     assert_eq!(net.account(&entity(1)).balance.0, 70);
     assert_eq!(net.runtime_balance(), 0);
-    let kept = query::message_results(&net.snapshot(), &RUNTIME).unwrap().unwrap();
     let expected = [("", 0), ("staking", 3), ("staking", 5), ("", 0)];
     let expected: Vec<_> = (0..)
         .zip(expected)
         .map(|(index, (module, code))| MessageResult { index, module: module.to_string(), code })
         .collect();
-    assert_eq!(kept.results, expected);
+    let round = net.state().last_block.round.0;
+    let queued: Vec<_> = expected.iter().map(|result| (round, result.clone())).collect();
+    assert_eq!(results_of(&net), queued);
     let told: Vec<_> = block
         .events
         .iter()
@@ -178,11 +179,103 @@ fn messages_move_the_runtimes_own_tokens_and_each_has_its_result() {
         })
         .collect();
     assert_eq!(told, expected);
+}
 
-    // The next normal round replaces them, a failed one would not.
+/// The results that no round has taken yet, each with its round.
+fn results_of(net: &Net) -> Vec<(u64, MessageResult)> {
+    let queue = query::result_queue(&net.snapshot(), &RUNTIME).unwrap();
+    queue.results.into_iter().map(|queued| (queued.round.0, queued.result)).collect()
+}
+
+/// A round that takes results and emits messages of one base unit each; its number and fail reason.
+fn taking(net: &mut Net, taken: u32, emitted: usize) -> (u64, u32) {
+    let messages = vec![transfer(entity(0), 1); emitted];
+    let mut results = net.results(1);
+    results.messages_hash = messages_hash(&messages);
+    results.results_taken = taken;
+    let block = round(net, &results, messages);
+    let made = block.finalised().unwrap();
+    (made.round.0, made.fail_reason)
+}
+
+#[test]
+fn results_of_own_messages_wait_until_a_final_round_takes_them() {
+    let mut net = Net::new();
+    send(&mut net, &[deposit(0, 10, 90)]);
+    let (first, _) = taking(&mut net, 0, 2);
+    // Neither rounds that take nothing nor a failed round nor a new epoch loses one.
     net.unanimous_round();
-    let kept = query::message_results(&net.snapshot(), &RUNTIME).unwrap().unwrap();
-    assert_eq!((kept.results.len(), kept.round), (0, net.state().last_block.round));
+    let (second, _) = taking(&mut net, 0, 1);
+    let rounds = |net: &Net| results_of(net).iter().map(|(round, _)| *round).collect::<Vec<_>>();
+    assert_eq!(rounds(&net), [first, first, second]);
+    assert_eq!(taking(&mut net, 4, 0).1, 5, "more than there are");
+    assert_eq!(net.state().last_block.header_type, HeaderType::RoundFailed);
+    net.begin_epoch(2, false);
+    net.begin_epoch(3, true);
+    assert_eq!(rounds(&net), [first, first, second]);
+
+    // A round takes from the front and adds its own at the end.
+    let (third, reason) = taking(&mut net, 2, 1);
+    assert_eq!((rounds(&net), reason), (vec![second, third], 0));
+    assert_eq!(results_of(&net)[0].1.index, 0);
+    assert_eq!(taking(&mut net, 2, 0).1, 0);
+    assert_eq!(results_of(&net), []);
+    let key = paralith_consensus_api::roothash::keys::result_queue(&RUNTIME);
+    use paralith_storage::StateRead;
+    assert_eq!(net.snapshot().get(&key).unwrap(), None, "an empty queue is not stored");
+}
+
+#[test]
+fn a_runtime_that_takes_no_results_may_emit_no_further_messages_and_loses_none() {
+    let mut net = Net::new();
+    send(&mut net, &[deposit(0, 10, 90)]);
+    // Six may wait, four a round are allowed.
+    assert_eq!(taking(&mut net, 0, 4).1, 0);
+    let before = net.account(&entity(0)).balance.0;
+    assert_eq!(taking(&mut net, 0, 3).1, 5);
+    assert_eq!(net.account(&entity(0)).balance.0, before, "a failed round executes nothing");
+    assert_eq!(taking(&mut net, 0, 2).1, 0);
+    assert_eq!(results_of(&net).len(), 6);
+    assert_eq!(taking(&mut net, 0, 1).1, 5);
+    assert_eq!(taking(&mut net, 0, 0).1, 0, "rounds without messages go on");
+    assert_eq!(taking(&mut net, 1, 2).1, 5);
+    assert_eq!(taking(&mut net, 1, 1).1, 0);
+    assert_eq!(results_of(&net).len(), 6);
+}
+
+#[test]
+fn the_data_of_a_message_and_the_bytes_of_a_queue_are_bounded() {
+    let mut net = Net::new();
+    let sized = |bytes: usize| -> Body {
+        SubmitMessage {
+            runtime_id: RUNTIME,
+            tag: 1,
+            fee: Amount(10),
+            tokens: Amount(5),
+            data: vec![7; bytes],
+        }
+        .into()
+    };
+    assert_eq!(send(&mut net, &[sized(101), sized(100)]), [15, 0]);
+    let queue = query::incoming_queue(&net.snapshot(), &RUNTIME).unwrap();
+    let size = query::incoming_messages(&net.snapshot(), &RUNTIME).unwrap()[0].size();
+    assert!(size > 100);
+    assert_eq!((queue.size, queue.bytes), (1, size));
+
+    // 400 bytes may wait: not a third of these, but a small one.
+    let balance = net.account(&net_user()).balance.0;
+    assert_eq!(send(&mut net, &[sized(100), sized(100), sized(0)]), [0, 11, 0]);
+    assert_eq!(net.account(&net_user()).balance.0, balance - 30, "a refused message costs nothing");
+
+    // What a round takes gives its bytes free again.
+    let waiting = query::incoming_messages(&net.snapshot(), &RUNTIME).unwrap();
+    let mut results = net.results(1);
+    results.in_messages_count = 2;
+    results.in_messages_hash = in_messages_hash(&waiting[..2]);
+    assert_eq!(round(&mut net, &results, vec![]).finalised().unwrap().fail_reason, 0);
+    let queue = query::incoming_queue(&net.snapshot(), &RUNTIME).unwrap();
+    assert_eq!((queue.size, queue.bytes), (1, waiting[2].size()));
+    assert_eq!(send(&mut net, &[sized(100)]), [0]);
 }
 
 #[test]

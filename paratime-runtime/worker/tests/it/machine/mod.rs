@@ -63,6 +63,7 @@ fn situation() -> Situation {
             io_root: empty_hash(),
             wakeup: None,
             slashed: Vec::new(),
+            records: Vec::new(),
             last_block: last_block(2),
         },
         skipped: Vec::new(),
@@ -80,6 +81,7 @@ fn situation() -> Situation {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 1,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 5,
@@ -138,6 +140,7 @@ fn results(value: u8) -> ResultsHeader {
         messages_hash: empty_hash(),
         in_messages_hash: empty_hash(),
         in_messages_count: 0,
+        results_taken: 0,
     }
 }
 

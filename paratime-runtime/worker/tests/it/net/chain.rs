@@ -161,6 +161,8 @@ fn runtime(setup: &Setup) -> Runtime {
         key_manager: None,
         tee: None,
         init_argument: Vec::new(),
+        min_gas_price: Amount(0),
+        max_tx_gas: 1_000,
         executor: Executor {
             workers: setup.workers.len() as u32,
             backups: setup.backups.len() as u32,
@@ -169,6 +171,7 @@ fn runtime(setup: &Setup) -> Runtime {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 100,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 10,
@@ -364,6 +367,7 @@ impl Inner {
             io_root: empty_hash(),
             wakeup: self.pool.next_wakeup(),
             slashed: Vec::new(),
+            records: Vec::new(),
             last_block: self.last().clone(),
         };
         let epoch = EpochState {

@@ -62,6 +62,7 @@ impl Enclave {
             messages_hash: empty_hash(),
             in_messages_hash: empty_hash(),
             in_messages_count: 0,
+            results_taken: 0,
         };
         let change = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| pb::Change {
             key: key.clone(),
