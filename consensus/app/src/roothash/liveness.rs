@@ -135,7 +135,7 @@ fn punish(
         standing.frozen_until = epoch.plus(params.liveness_freeze_epochs);
         if let Some(node) = registry::node(ctx, node)? {
             let entity = address::of_key(&node.entity_id);
-            slashed = staking::slash(ctx, &entity, params.slash_liveness)?;
+            slashed = staking::slash(ctx, &entity, params.slash_liveness)?.taken;
         }
     }
     state::set_standing(ctx, id, node, &standing);
