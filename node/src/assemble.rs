@@ -1,4 +1,4 @@
-//! Puts a node together from its parts and keeps it going.
+//! Puts a node together from its config and keeps it going.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use paralith_attest::SoftwarePlatform;
 use paralith_consensus_api::registry::{ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR};
 use paralith_crypto::SigningKey;
+use paralith_rt::TaskSet;
 use paralith_runtime_worker::{Byzantine, Chain as _, ChainBlock};
 use paralith_storage::Kv;
 use paralith_tee_channel::Recorder;
@@ -17,22 +18,23 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::{ChainAccess, Source};
+use crate::code::CodeStore;
 use crate::config::Role;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
-use crate::links::{LinkServer, Neighbours, NodeLinks};
+use crate::links::{LinkServer, Network, NodeLinks};
 use crate::roles::compute::{ComputeConfig, ComputeHost};
 use crate::roles::keymanager::KeyManagerHost;
 use crate::roles::registration::{Identity, Registrar};
-use crate::roles::{BridgeServices, StartInput, attest_and_start};
-use crate::state::{CodeStore, NodeState, Services};
+use crate::roles::{Alarms, BridgeServices, StartInput, attest_and_start};
+use crate::state::{NodeState, Services};
 use crate::trusted::{Kind, Placement, TrustedSide};
 
 /// How long a role waits after a pass that failed before blocks wake it again.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 /// What a node is put together from.
-pub struct Parts {
+pub struct NodeConfig {
     /// Its name in logs and listings.
     pub name: String,
     /// The chain.
@@ -63,104 +65,126 @@ pub struct Parts {
     pub home: Option<PathBuf>,
     /// "solo", "cometbft" or "light".
     pub engine_name: &'static str,
-    /// The nodes of this process.
-    pub neighbours: Neighbours,
+    /// How it reaches other nodes, and they it.
+    pub network: Arc<dyn Network>,
     /// Where frames are recorded.
     pub record: Option<PathBuf>,
     /// Ends everything.
     pub stop: CancellationToken,
 }
 
-impl std::fmt::Debug for Parts {
+impl std::fmt::Debug for NodeConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Parts({})", self.name)
+        write!(f, "NodeConfig({})", self.name)
+    }
+}
+
+/// A node with what its roles do. The roles end when this is dropped.
+#[derive(Debug)]
+pub struct Node {
+    /// What its services share.
+    pub state: Arc<NodeState>,
+    network: Arc<dyn Network>,
+    /// Its roles' tasks.
+    _roles: TaskSet,
+}
+
+impl Node {
+    /// Serves other nodes until the node stops, at an address if the network has any. Returns which
+    /// one it got.
+    pub async fn serve_links(
+        &self,
+        address: Option<SocketAddr>,
+    ) -> Result<Option<SocketAddr>, NodeError> {
+        let state = &self.state;
+        let server = LinkServer::new(Arc::clone(&state.services), Arc::clone(&state.chain));
+        self.network.serve(address, server, state.stop.clone()).await
     }
 }
 
 /// Puts a node together and starts what its roles ask for.
-pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeError> {
-    let byzantine = byzantine(&parts)?;
-    let key = || parts.node_key.clone();
-    let node_id = parts.node_key.public();
-    let chain = ChainAccess::new(source, parts.genesis.context, key());
-    let links = NodeLinks::new(
-        key(),
+pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
+    let byzantine = byzantine(&config)?;
+    let key = || config.node_key.clone();
+    let node_id = config.node_key.public();
+    let chain = ChainAccess::new(source, config.genesis.context, key());
+    let links = NodeLinks::new(Arc::clone(&config.network), Arc::clone(&chain));
+    let services = Services::new(CodeStore::new(
+        config.kv.clone(),
         Arc::clone(&chain),
-        Arc::clone(&parts.neighbours),
-        parts.record.clone(),
-    );
-    let services = Services::new(CodeStore::new(parts.kv.clone()));
-    if let Some(home) = &parts.home {
+        config.placement.clone(),
+    ));
+    if let Some(home) = &config.home {
         services.code.import(&home.join("modules"))?;
     }
-    for module in &parts.modules {
+    for module in &config.modules {
         services.code.put(module)?;
     }
-    parts
-        .neighbours
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .insert(node_id, LinkServer::new(Arc::clone(&services)));
     let registrar = Registrar::new(
         Arc::clone(&chain),
         Identity {
             node: key(),
-            consensus: parts.consensus_key.clone(),
-            entity: parts.entity,
-            roles: role_bits(&parts.roles),
-            addresses: parts.addresses.clone(),
+            consensus: config.consensus_key.clone(),
+            entity: config.entity,
+            roles: role_bits(&config.roles),
+            addresses: config.addresses.clone(),
         },
     );
     let state = Arc::new(NodeState {
-        name: parts.name.clone(),
+        name: config.name.clone(),
         node_id,
-        roles: parts.roles.clone(),
-        engine_name: parts.engine_name,
-        byzantine: parts.byzantine.clone(),
-        genesis: parts.genesis.clone(),
+        roles: config.roles.clone(),
+        engine_name: config.engine_name,
+        byzantine: config.byzantine.clone(),
+        genesis: config.genesis.clone(),
         chain: Arc::clone(&chain),
         links: Arc::clone(&links),
         services: Arc::clone(&services),
-        home: parts.home.clone(),
-        stop: parts.stop.clone(),
+        alarms: Alarms::default(),
+        home: config.home.clone(),
+        stop: config.stop.clone(),
     });
-    let recorder = recorder(&parts)?;
-    if parts.roles.contains(&Role::Keymanager) {
-        for id in &parts.runtimes {
+    let recorder = recorder(&config)?;
+    let mut roles = TaskSet::new();
+    if role_bits(&config.roles) != 0 {
+        roles.spawn(run_registration(Arc::clone(&state), Arc::clone(&registrar)));
+    }
+    if config.roles.contains(&Role::Keymanager) {
+        for id in &config.runtimes {
             let role = KeyManagerRole {
                 id: *id,
                 state: Arc::clone(&state),
                 registrar: Arc::clone(&registrar),
                 node_key: key(),
-                placement: parts.placement.clone(),
-                platform: parts.platform.clone(),
+                placement: config.placement.clone(),
+                platform: config.platform.clone(),
                 recorder: recorder.clone(),
-                kv: parts.kv.clone(),
+                kv: config.kv.clone(),
             };
-            tokio::spawn(role.run());
+            roles.spawn(role.run());
         }
     }
-    if parts.roles.contains(&Role::Compute) {
-        let config = ComputeConfig {
-            genesis: parts.genesis.clone(),
+    if config.roles.contains(&Role::Compute) {
+        let compute = ComputeConfig {
+            genesis: config.genesis.clone(),
             node_key: key(),
-            only: parts.runtimes.clone(),
-            placement: parts.placement.clone(),
-            platform: parts.platform.map(SoftwarePlatform::new),
+            only: config.runtimes.clone(),
+            placement: config.placement.clone(),
+            platform: config.platform.map(SoftwarePlatform::new),
             byzantine,
-            kv: parts.kv.clone(),
-            home: parts.home.clone(),
+            kv: config.kv.clone(),
+            home: config.home.clone(),
             recorder,
         };
-        let host = ComputeHost::new(config, chain, registrar, links, services);
-        tokio::spawn(run_compute(Arc::clone(&state), host));
+        let host = ComputeHost::new(compute, chain, registrar, links, services);
+        roles.spawn(run_compute(Arc::clone(&state), host));
     }
-    Ok(state)
+    Ok(Node { state, network: config.network, _roles: roles })
 }
 
-fn byzantine(parts: &Parts) -> Result<Option<Byzantine>, NodeError> {
-    let Some(how) = &parts.byzantine else { return Ok(None) };
-    if !parts.genesis.allows_byzantine() {
+fn byzantine(config: &NodeConfig) -> Result<Option<Byzantine>, NodeError> {
+    let Some(how) = &config.byzantine else { return Ok(None) };
+    if !config.genesis.allows_byzantine() {
         return Err(NodeError::usage(
             "byzantine",
             "this chain's genesis does not allow nodes that misbehave on purpose",
@@ -180,15 +204,33 @@ fn role_bits(roles: &[Role]) -> u32 {
     })
 }
 
-fn recorder(parts: &Parts) -> Result<Option<Recorder>, NodeError> {
-    let Some(folder) = &parts.record else { return Ok(None) };
+fn recorder(config: &NodeConfig) -> Result<Option<Recorder>, NodeError> {
+    let Some(folder) = &config.record else { return Ok(None) };
     let failed = |e: std::io::Error| NodeError::io(folder.display().to_string(), &e);
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let file = std::fs::File::create(folder.join(format!("boundary-{}", parts.name)));
+    let file = std::fs::File::create(folder.join(format!("boundary-{}", config.name)));
     Ok(Some(Arc::new(Mutex::new(file.map_err(failed)?))))
 }
 
-/// Says that a pass failed, or nothing, and waits for the next block. Returns whether the node goes on.
+/// Keeps the node registered, and raises alarms, for every block until the node stops.
+async fn run_registration(state: Arc<NodeState>, registrar: Arc<Registrar>) {
+    let roles = role_bits(&state.roles);
+    let mut blocks = state.chain.subscribe();
+    loop {
+        let passed = registrar.pass().await.map(|_| ());
+        if let Err(NodeError::Refused { .. }) = &passed {
+            tracing::warn!(node = %state.name, error = ?passed, "the registration is refused");
+        }
+        if let Err(error) = state.alarms.look(&state.chain, &state.node_id, roles).await {
+            tracing::debug!(node = %state.name, %error, "no alarms without state");
+        }
+        if !after_pass(&state, "registration", passed, &mut blocks).await {
+            return;
+        }
+    }
+}
+
+/// Logs why a pass failed, if it did, and waits for the next block. Returns whether the node goes on.
 async fn after_pass(
     state: &NodeState,
     role: &'static str,
@@ -197,7 +239,7 @@ async fn after_pass(
 ) -> bool {
     if let Err(error) = passed {
         tracing::debug!(node = %state.name, role, %error, "not done yet");
-        tokio::time::sleep(AFTER_FAILURE).await;
+        paralith_rt::sleep(AFTER_FAILURE).await;
     }
     tokio::select! {
         biased;
@@ -277,7 +319,7 @@ impl KeyManagerRole {
             self.recorder.clone(),
         )?);
         let sealed = self.state.home.as_ref().map(|home| home.join(format!("sealed-{}", self.id)));
-        let attested = tokio::task::block_in_place(|| {
+        let attested = paralith_rt::in_place(|| {
             attest_and_start(
                 trusted.client(),
                 StartInput {
@@ -306,15 +348,4 @@ impl KeyManagerRole {
         self.state.services.add_keymanager(self.id, Arc::clone(&host));
         Ok(host)
     }
-}
-
-/// Serves other nodes on a socket.
-pub async fn serve_links(
-    state: &NodeState,
-    key: &SigningKey,
-    listen: SocketAddr,
-    record: Option<PathBuf>,
-) -> Result<SocketAddr, NodeError> {
-    let server = LinkServer::new(Arc::clone(&state.services));
-    crate::links::serve(listen, key, server, record, state.stop.clone()).await
 }

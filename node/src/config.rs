@@ -9,6 +9,7 @@ use paralith_types::RuntimeId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::NodeError;
+use crate::links::endpoint::ServerTls;
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -89,8 +90,12 @@ pub struct Config {
     pub consensus_key: Option<PathBuf>,
     /// The entity that answers for it, by public key.
     pub entity: String,
-    /// Where users connect (gRPC without TLS: put it on a loopback address or behind a proxy).
+    /// Where users connect: gRPC, over TLS if there is a `[tls]` section. Without one, put it on a
+    /// loopback address or behind a proxy.
     pub listen: SocketAddr,
+    /// The certificate and key of `listen`.
+    #[serde(default)]
+    pub tls: Option<ServerTls>,
     /// Where other nodes connect.
     #[serde(default)]
     pub link_listen: Option<SocketAddr>,
@@ -142,6 +147,7 @@ impl Config {
             .chain(config.consensus_key.as_mut())
             .chain(config.software_platform_key.as_mut())
             .chain(config.record.as_mut())
+            .chain(config.tls.iter_mut().flat_map(|tls| [&mut tls.cert, &mut tls.key]))
         {
             *path = folder.join(&*path);
         }

@@ -16,14 +16,14 @@ use paralith_genesis::GenesisTime;
 use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
 
-use crate::assemble::{Parts, assemble};
+use crate::assemble::{Node, NodeConfig, assemble};
 use crate::chain::Source;
 use crate::cli::{DevArgs, EngineKind};
 use crate::config::Role;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
-use crate::links::Neighbours;
+use crate::links::{Neighbours, ProcessNetwork};
 use crate::network::{Network, Shape};
 use crate::rpc;
 use crate::state::NodeState;
@@ -48,6 +48,8 @@ pub struct DevChain {
     pub network: Network,
     engine: Arc<dyn Engine>,
     gateway: Arc<NodeState>,
+    /// Their roles run as long as this is kept.
+    _nodes: Vec<Node>,
     stop: CancellationToken,
 }
 
@@ -103,9 +105,10 @@ impl DevChain {
         engine.set_hurry(true);
         let neighbours = Neighbours::default();
         let mut gateway = None;
+        let mut nodes = Vec::new();
         for member in &network.members {
             let byzantine = byzantine_of(&args.byzantine, &member.name)?;
-            let parts = Parts {
+            let config = NodeConfig {
                 name: member.name.clone(),
                 genesis: network.genesis.clone(),
                 node_key: member.node_key.clone(),
@@ -125,21 +128,23 @@ impl DevChain {
                 kv: member_store(home, &member.name)?,
                 home: home.map(|home| home.join(&member.name)),
                 engine_name: engine.status().engine,
-                neighbours: Arc::clone(&neighbours),
+                network: ProcessNetwork::new(member.node_key.public(), Arc::clone(&neighbours)),
                 record: None,
                 stop: stop.clone(),
             };
-            let state = assemble(parts, Source::Engine(Arc::clone(&engine)))?;
+            let node = assemble(config, Source::Engine(Arc::clone(&engine)))?;
+            node.serve_links(None).await?;
             // A committee member: it tells its users of soft confirmations, too.
             if member.role == Role::Compute && gateway.is_none() {
-                gateway = Some(state);
+                gateway = Some(Arc::clone(&node.state));
             }
+            nodes.push(node);
         }
         let gateway = gateway.ok_or_else(|| NodeError::internal(&"a chain has compute nodes"))?;
         let listen: SocketAddr =
             args.listen.parse().map_err(|e| NodeError::usage("--listen", e))?;
-        let endpoint = rpc::serve(listen, Arc::clone(&gateway)).await?;
-        Ok(Self { endpoint, network, engine, gateway, stop })
+        let endpoint = rpc::serve(listen, None, Arc::clone(&gateway)).await?;
+        Ok(Self { endpoint, network, engine, gateway, _nodes: nodes, stop })
     }
 
     /// Waits until key managers and compute nodes have their secrets and keys. Until then blocks

@@ -10,6 +10,7 @@ pub mod assemble;
 pub mod chain;
 pub mod cli;
 pub mod client;
+pub mod code;
 pub mod config;
 pub mod demo;
 pub mod dev;
@@ -39,6 +40,7 @@ pub fn run(cli: Cli) -> Result<(), NodeError> {
         Command::TrustedKeymanager => {
             return trusted::serve_standard_input(trusted::Kind::KeyManager);
         }
+        Command::CheckModule => return code::check_standard_input(),
         _ => {}
     }
     log_to_stderr();

@@ -1,81 +1,22 @@
 //! What a running node consists of, shared by its services.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paralith_runtime_worker::WorkerHandle;
-use paralith_storage::{Column, Durability, Kv, WriteBatch};
-use paralith_types::{CodeId, PublicKey, RuntimeId};
+use paralith_types::{PublicKey, RuntimeId};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::chain::ChainAccess;
+use crate::code::CodeStore;
 use crate::config::Role;
-use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::NodeLinks;
+use crate::roles::Alarms;
 use crate::roles::keymanager::KeyManagerHost;
 use crate::rpc::refusal;
-
-const CODE_PREFIX: &[u8] = b"code/";
-
-/// Modules by hash.
-#[derive(Debug, Clone)]
-pub struct CodeStore {
-    kv: Kv,
-}
-
-impl CodeStore {
-    /// In the node's store.
-    pub fn new(kv: Kv) -> Self {
-        Self { kv }
-    }
-
-    /// A module, if this node has it.
-    pub fn get(&self, id: &CodeId) -> Result<Option<Vec<u8>>, NodeError> {
-        let key = [CODE_PREFIX, id.as_bytes()].concat();
-        self.kv.get(Column::Blocks, &key).map_err(|e| NodeError::internal(&e))
-    }
-
-    /// Checks a module as the trusted side will, and keeps it.
-    pub async fn upload(&self, module: Vec<u8>) -> Result<CodeId, Status> {
-        let checked = tokio::task::spawn_blocking(move || {
-            let engine = paralith_runtime_vm::Engine::new().map_err(|e| NodeError::internal(&e))?;
-            match engine.compile(&module) {
-                Ok(_) => Ok(Ok(module)),
-                Err(refused) => Ok::<_, NodeError>(Err(refused)),
-            }
-        });
-        match checked.await.map_err(|e| NodeError::internal(&e))?? {
-            Ok(module) => Ok(self.put(&module)?),
-            Err(refused) => Err(refusal(Code::InvalidArgument, "upload", refused.code(), refused)),
-        }
-    }
-
-    /// Keeps the modules of a folder, if there is one: those that a network begins with.
-    pub fn import(&self, folder: &Path) -> Result<(), NodeError> {
-        let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.extension().is_some_and(|ending| ending == "wasm") {
-                let module = std::fs::read(&path)
-                    .map_err(|e| NodeError::io(path.display().to_string(), &e))?;
-                self.put(&module)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps a module, under the hash of its bytes.
-    pub fn put(&self, module: &[u8]) -> Result<CodeId, NodeError> {
-        let id = paralith_runtime_vm::code_id(module);
-        let mut batch = WriteBatch::new();
-        batch.put(Column::Blocks, [CODE_PREFIX, id.as_bytes()].concat(), module);
-        self.kv.write(batch, Durability::Synced).map_err(|e| NodeError::internal(&e))?;
-        Ok(id)
-    }
-}
 
 /// What a node runs for others.
 #[derive(Debug)]
@@ -151,6 +92,8 @@ pub struct NodeState {
     pub links: Arc<NodeLinks>,
     /// What it runs for others.
     pub services: Arc<Services>,
+    /// What its operator must look at.
+    pub alarms: Alarms,
     /// Where its data is; none for a chain in memory.
     pub home: Option<PathBuf>,
     /// Ends everything.

@@ -37,6 +37,9 @@ impl Kind {
     }
 }
 
+/// Stack of the thread that reads an enclave's calls. Each call runs on a thread of its own.
+const ENCLAVE_STACK_BYTES: usize = 2 * 1024 * 1024;
+
 /// Where trusted sides run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
@@ -75,7 +78,10 @@ impl TrustedSide {
             Placement::InProcess => {
                 let reader = clone(&theirs)?;
                 let handler = kind.handler();
-                std::thread::spawn(move || serve(reader, theirs, handler));
+                paralith_rt::thread("enclave", ENCLAVE_STACK_BYTES, move || {
+                    let _ = serve(reader, theirs, handler);
+                })
+                .map_err(|e| NodeError::io("the enclave's thread", &e))?;
                 None
             }
             Placement::Process { program } => {

@@ -200,6 +200,7 @@ fn prepare_node(
     let works = matches!(member.role, Role::Compute | Role::Keymanager);
     let config = Config {
         name: member.name.clone(),
+        tls: None,
         home: PathBuf::from("data"),
         genesis: PathBuf::from("../genesis.json"),
         roles: vec![member.role],

@@ -75,6 +75,9 @@ pub enum Command {
     /// The trusted side of a key manager: started by the node, speaks on its standard input.
     #[command(hide = true)]
     TrustedKeymanager,
+    /// Compiles the module on standard input under limits: started by the node.
+    #[command(hide = true)]
+    CheckModule,
 }
 
 /// Which consensus engine a development chain runs on.
@@ -466,6 +469,6 @@ pub async fn run(command: Command) -> Result<(), NodeError> {
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
         // Handled before the async runtime starts.
-        Command::TrustedRuntime | Command::TrustedKeymanager => Ok(()),
+        Command::TrustedRuntime | Command::TrustedKeymanager | Command::CheckModule => Ok(()),
     }
 }

@@ -1,12 +1,15 @@
 //! `paralith runtime …`
 
+use std::time::Duration;
+
 use paralith_consensus_api::registry::{RegisterEntity, RegisterRuntime, Runtime};
 use paralith_consensus_api::{address, keymanager, registry};
 use paralith_crypto::hash::{Domain, hash};
 use paralith_proto::pb::paratime::v1 as ppb;
+use paralith_proto::status::error_of;
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
-use paralith_types::{Round, RuntimeId};
+use paralith_types::{Retry, Round, RuntimeId};
 use serde_json::json;
 
 use super::{CallArgs, DeployArgs, RevealArgs, RuntimeCommand, WatchArgs, output};
@@ -15,6 +18,10 @@ use crate::dev::shape;
 use crate::error::NodeError;
 use crate::keystore::Keystore;
 use crate::network;
+
+/// How often an upload is tried while the node has not seen the descriptor, and how long apart.
+const UPLOAD_TRIES: u32 = 100;
+const UPLOAD_RETRY: Duration = Duration::from_millis(300);
 
 const RUNTIME_ID_DOMAIN: Domain = Domain::new("paralith/runtime-id/v1");
 
@@ -36,17 +43,14 @@ async fn deploy(args: DeployArgs) -> Result<(), NodeError> {
     let owner = key.public();
     let mut chain = ChainClient::connect(&args.node.node).await?;
 
-    use ppb::para_time_service_client::ParaTimeServiceClient;
-    let uploaded = ParaTimeServiceClient::new(chain.channel())
-        .max_encoding_message_size(64 * 1024 * 1024)
-        .upload_code(ppb::UploadCodeRequest { module: module.clone() })
-        .await
-        .map_err(|status| refused(&status))?
-        .into_inner();
+    // The node accepts only code that a descriptor names, so the descriptor goes first: refuse here
+    // what the node would refuse then, before anything is paid.
+    paralith_runtime_vm::check(&module).map_err(|error| NodeError::Refused {
+        module: "upload".to_string(),
+        code: error.code(),
+        message: error.to_string(),
+    })?;
     let code = network::code_of(&module);
-    if uploaded.code_id != code.id.as_bytes() {
-        return Err(NodeError::Unverifiable { reason: "another module was kept".to_string() });
-    }
     let entity: Option<registry::Entity> = chain.get(&registry::keys::entity(&owner)).await?;
     if entity.is_none() {
         let entity = registry::Entity { id: owner, nodes: Vec::new() };
@@ -75,6 +79,7 @@ async fn deploy(args: DeployArgs) -> Result<(), NodeError> {
         ..rules.runtime(&args.name, owner, &module, args.confidential, args.init.into_bytes())
     };
     let included = chain.submit(&key, RegisterRuntime { runtime: runtime.clone() }).await?;
+    upload(&chain, &module).await?;
     if let Some(manager) = key_manager {
         allow(&mut chain, &key, &manager, &runtime.id).await?;
     }
@@ -84,6 +89,32 @@ async fn deploy(args: DeployArgs) -> Result<(), NodeError> {
         "next": format!("it runs from the next epoch on: paralith runtime watch {}", runtime.name),
     });
     output::print(&shown, args.node.json)
+}
+
+/// Gives the module to the node, which may have to see the descriptor's block first.
+async fn upload(chain: &ChainClient, module: &[u8]) -> Result<(), NodeError> {
+    use ppb::para_time_service_client::ParaTimeServiceClient;
+    let mut service = ParaTimeServiceClient::new(chain.channel());
+    let mut tries = 0;
+    let uploaded = loop {
+        let request = ppb::UploadCodeRequest { module: module.to_vec() };
+        match service.upload_code(request).await {
+            Ok(uploaded) => break uploaded.into_inner(),
+            Err(status) => {
+                let later = error_of(&status).is_some_and(|error| error.retry == Retry::Later);
+                tries += 1;
+                if !later || tries == UPLOAD_TRIES {
+                    return Err(refused(&status));
+                }
+                paralith_rt::sleep(UPLOAD_RETRY).await;
+            }
+        }
+    };
+    if uploaded.code_id == paralith_runtime_vm::code_id(module).as_bytes() {
+        Ok(())
+    } else {
+        Err(NodeError::Unverifiable { reason: "the node kept another module".to_string() })
+    }
 }
 
 /// Lets the enclaves of a confidential ParaTime ask for its keys. The key manager's owner decides.

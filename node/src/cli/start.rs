@@ -14,13 +14,13 @@ use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
 
 use super::StartArgs;
-use crate::assemble::{Parts, assemble, serve_links};
+use crate::assemble::{NodeConfig, assemble};
 use crate::chain::{Source, engine_error};
 use crate::config::{Config, EngineConfig, TrustedPlacement};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::read_key;
-use crate::links::Neighbours;
+use crate::links::TlsNetwork;
 use crate::remote::RemoteChain;
 use crate::rpc;
 use crate::store;
@@ -37,13 +37,9 @@ pub async fn run(args: StartArgs) -> Result<(), NodeError> {
     let config = Config::load(&args.config)?;
     let stop = CancellationToken::new();
     let (source, engine, kv) = source(&config, &stop).await?;
-    let parts = parts(&config, kv, &source, stop.clone())?;
-    let key = parts.node_key.clone();
-    let state = assemble(parts, source)?;
-    if let Some(listen) = config.link_listen {
-        serve_links(&state, &key, listen, config.record.clone()).await?;
-    }
-    let endpoint = rpc::serve(config.listen, Arc::clone(&state)).await?;
+    let node = assemble(node_config(&config, kv, &source, stop.clone())?, source)?;
+    node.serve_links(config.link_listen).await?;
+    let endpoint = rpc::serve(config.listen, config.tls.as_ref(), Arc::clone(&node.state)).await?;
     tracing::info!(name = %config.name, %endpoint, "running");
     let ended = wait(engine.as_ref()).await;
     stop.cancel();
@@ -159,17 +155,17 @@ fn consensus_key(config: &Config, node_key: &SigningKey) -> Result<SigningKey, N
     }
 }
 
-fn parts(
+fn node_config(
     config: &Config,
     kv: Kv,
     source: &Source,
     stop: CancellationToken,
-) -> Result<Parts, NodeError> {
+) -> Result<NodeConfig, NodeError> {
     let node_key = read_key(&config.node_key)?;
     let program = || -> Result<PathBuf, NodeError> {
         std::env::current_exe().map_err(|e| NodeError::io("this program's own file", &e))
     };
-    Ok(Parts {
+    Ok(NodeConfig {
         name: config.name.clone(),
         genesis: genesis(config)?,
         consensus_key: consensus_key(config, &node_key)?,
@@ -191,7 +187,7 @@ fn parts(
             (_, EngineConfig::Solo) => "solo",
             _ => "cometbft",
         },
-        neighbours: Neighbours::default(),
+        network: TlsNetwork::new(node_key.clone(), config.record.clone()),
         record: config.record.clone(),
         stop,
         node_key,

@@ -44,7 +44,7 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
         "chain": info.chain_id, "node": hex::encode(&status.node_id), "roles": status.roles,
         "engine": status.engine, "height": status.height, "epoch": status.epoch,
         "ready": status.ready, "byzantine": status.byzantine, "runtimes": runtimes,
-        "warnings": warnings, "version": status.software_version,
+        "warnings": warnings, "alarms": status.alarms, "version": status.software_version,
     });
     output::print(&shown, args.json)
 }

@@ -2,58 +2,54 @@
 //!
 //! A link is gRPC over TLS with raw public keys: the peer must hold the node key that the registry
 //! names, at one of the addresses that it names. Nodes of one process (a development chain) call
-//! each other's service directly; it is the same service.
+//! each other's service directly; it is the same service. What lies below is a [`Network`]; which
+//! method serves whom is in docs/protocol/wire.md.
 
+mod dial;
+pub mod endpoint;
+mod gate;
+mod listen;
+mod network;
+mod peers;
+mod rules;
 mod server;
 mod stream;
 pub mod tls;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use hyper_util::rt::TokioIo;
 use paralith_consensus_api::registry;
-use paralith_crypto::SigningKey;
 use paralith_proto::pb::host::v1::Answer;
 use paralith_proto::pb::paratime::v1::Output;
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
-use paralith_proto::pb::worker::v1::worker_service_server::WorkerService as _;
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_runtime_worker::{LinkError, LinkFuture, Links};
 use paralith_types::{CodeId, Epoch, Hash, PublicKey, Round, RuntimeId};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Response, Status};
 
+pub(crate) use listen::{accept_users, bind, http_server};
+pub use network::{Neighbours, Network, ProcessNetwork, TlsNetwork, Wire};
+pub use server::LinkServer;
 pub(crate) use server::worker_status;
-pub use server::{LinkServer, serve};
 pub use stream::Recording;
 
 use crate::chain::ChainAccess;
-use crate::error::NodeError;
 use crate::rpc::CODE_KEY;
 
 /// How long a peer may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a peer may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Largest message over a link: a batch, or a round's write log.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// The nodes of this process, by id.
-pub type Neighbours = Arc<Mutex<BTreeMap<PublicKey, LinkServer>>>;
-
 /// A node's calls to other nodes.
 pub struct NodeLinks {
-    key: SigningKey,
+    network: Arc<dyn Network>,
     chain: Arc<ChainAccess>,
-    neighbours: Neighbours,
-    clients: Mutex<BTreeMap<PublicKey, WorkerServiceClient<Channel>>>,
-    record: Option<PathBuf>,
+    clients: Mutex<BTreeMap<PublicKey, WorkerServiceClient<Wire>>>,
 }
 
 impl std::fmt::Debug for NodeLinks {
@@ -65,18 +61,8 @@ impl std::fmt::Debug for NodeLinks {
 macro_rules! call {
     ($links:expr, $peer:expr, $method:ident, $message:expr) => {{
         let message = $message;
-        let neighbour = $links.neighbour($peer);
-        let called = async {
-            match neighbour {
-                Some(server) => {
-                    let mut request = Request::new(message);
-                    request.extensions_mut().insert(stream::Peer($links.key.public()));
-                    server.$method(request).await
-                }
-                None => $links.client($peer).await?.$method(message).await,
-            }
-        };
-        let answered = tokio::time::timeout(CALL_TIMEOUT, called).await;
+        let called = async { $links.client($peer).await?.$method(message).await };
+        let answered = paralith_rt::timeout(CALL_TIMEOUT, called).await;
         answered
             .unwrap_or_else(|_| Err(Status::deadline_exceeded("the peer did not answer in time")))
             .map(Response::into_inner)
@@ -85,68 +71,33 @@ macro_rules! call {
 }
 
 impl NodeLinks {
-    /// With this node's key; addresses come from the registry.
-    pub fn new(
-        key: SigningKey,
-        chain: Arc<ChainAccess>,
-        neighbours: Neighbours,
-        record: Option<PathBuf>,
-    ) -> Arc<Self> {
-        Arc::new(Self { key, chain, neighbours, clients: Mutex::default(), record })
+    /// Over a network; keys and addresses come from the registry.
+    pub fn new(network: Arc<dyn Network>, chain: Arc<ChainAccess>) -> Arc<Self> {
+        Arc::new(Self { network, chain, clients: Mutex::default() })
     }
 
-    fn neighbour(&self, peer: &PublicKey) -> Option<LinkServer> {
-        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner).get(peer).cloned()
-    }
-
-    async fn client(&self, peer: &PublicKey) -> Result<WorkerServiceClient<Channel>, Status> {
+    async fn client(&self, peer: &PublicKey) -> Result<WorkerServiceClient<Wire>, Status> {
         let known = self.clients.lock().unwrap_or_else(PoisonError::into_inner).get(peer).cloned();
         if let Some(client) = known {
             return Ok(client);
         }
-        let unknown = || Status::unavailable("the peer is not registered with an address");
         let node: registry::Node = self
             .chain
             .get(&registry::keys::node(peer))
             .await
             .map_err(|e| Status::unavailable(e.to_string()))?
-            .ok_or_else(unknown)?;
-        let mut last = unknown();
-        for address in &node.addresses {
-            match self.connect(peer, address).await {
-                Ok(channel) => {
-                    let client = WorkerServiceClient::new(channel)
-                        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-                        .max_encoding_message_size(MAX_MESSAGE_BYTES);
-                    let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-                    clients.insert(*peer, client.clone());
-                    return Ok(client);
-                }
-                Err(error) => last = Status::unavailable(format!("{address}: {error}")),
-            }
-        }
-        Err(last)
-    }
-
-    async fn connect(&self, peer: &PublicKey, address: &str) -> Result<Channel, NodeError> {
-        let config = tls::client_config(&self.key, peer).map_err(|e| NodeError::internal(&e))?;
-        let connector = tokio_rustls::TlsConnector::from(config);
-        let (target, record) = (address.to_string(), self.record.clone());
-        let endpoint = Endpoint::from_static("http://peer").connect_timeout(CONNECT_TIMEOUT);
-        let connect = tower::service_fn(move |_| {
-            let (connector, target, record) = (connector.clone(), target.clone(), record.clone());
-            async move {
-                let tcp = tokio::net::TcpStream::connect(&target).await?;
-                tcp.set_nodelay(true)?;
-                let name = tls::server_name().map_err(std::io::Error::other)?;
-                let tls = connector.connect(name, tcp).await?;
-                Ok::<_, std::io::Error>(TokioIo::new(Recording::new(tls, record.as_deref())?))
-            }
-        });
-        endpoint.connect_with_connector(connect).await.map_err(|e| NodeError::Unreachable {
-            node: address.to_string(),
-            reason: e.to_string(),
-        })
+            .ok_or_else(|| Status::unavailable("the peer is not registered"))?;
+        let wire = self
+            .network
+            .dial(*peer, node.addresses)
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let client = WorkerServiceClient::new(wire)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.insert(*peer, client.clone());
+        Ok(client)
     }
 
     fn failed(&self, peer: &PublicKey, status: &Status) -> LinkError {

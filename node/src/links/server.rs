@@ -2,24 +2,22 @@
 //! trusted sides. Who calls is known by the key of the handshake; what is said is verified by
 //! signature and proof all the same.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use paralith_crypto::SigningKey;
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::worker::v1::worker_service_server::{WorkerService, WorkerServiceServer};
+use paralith_proto::pb::worker::v1::worker_service_server::WorkerService;
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_proto::{Canonical, Wire};
 use paralith_runtime_api::query::Query;
 use paralith_runtime_worker::{WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Epoch, Hash, PublicKey, RuntimeId};
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::stream::Peer;
-use super::{MAX_MESSAGE_BYTES, Recording, tls};
-use crate::error::NodeError;
+use super::gate::LinkRefusal;
+use super::peers::Peers;
+use super::rules::MEDIUM;
+use super::stream::{Connection, Peer};
+use crate::chain::ChainAccess;
 use crate::rpc::{bad_argument, refusal};
 use crate::state::Services;
 
@@ -29,12 +27,23 @@ type Answered<T> = Result<Response<T>, Status>;
 #[derive(Debug, Clone)]
 pub struct LinkServer {
     services: Arc<Services>,
+    pub(super) peers: Arc<Peers>,
 }
 
 impl LinkServer {
-    /// Over what this node runs.
-    pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+    /// Over what this node runs; the chain's registry says who calls.
+    pub fn new(services: Arc<Services>, chain: Arc<ChainAccess>) -> Self {
+        Self { services, peers: Peers::new(chain) }
+    }
+
+    /// Refuses a caller that does not run the ParaTime by the registry. Nodes of this process are
+    /// not asked.
+    async fn check_member(&self, caller: Option<PublicKey>, id: &RuntimeId) -> Result<(), Status> {
+        let Some(caller) = caller else { return Ok(()) };
+        if self.peers.is(&caller, |known| known.runs(id)).await? {
+            return Ok(());
+        }
+        Err(LinkRefusal::NotAMember { node: caller, runtime: *id }.into())
     }
 
     fn worker(&self, runtime_id: &[u8]) -> Result<WorkerHandle, Status> {
@@ -45,10 +54,14 @@ impl LinkServer {
     }
 }
 
-/// Who calls: the key of the handshake, or of a node of this process the one that it names itself.
+/// The caller: the key of the handshake, or of a node of this process the one that it names itself.
 fn peer<T>(request: &Request<T>) -> Option<PublicKey> {
-    let connected = request.extensions().get::<Option<Peer>>().copied().flatten();
-    connected.or_else(|| request.extensions().get::<Peer>().copied()).map(|peer| peer.0)
+    linked(request).or_else(|| request.extensions().get::<Peer>().map(|peer| peer.0))
+}
+
+/// The caller at the other end of a link: the key of the handshake.
+fn linked<T>(request: &Request<T>) -> Option<PublicKey> {
+    request.extensions().get::<Option<Connection>>().copied().flatten().map(|link| link.peer)
 }
 
 fn runtime(bytes: &[u8]) -> Result<RuntimeId, Status> {
@@ -92,16 +105,20 @@ impl WorkerService for LinkServer {
     }
 
     async fn propose(&self, request: Request<Proposal>) -> Answered<pb::Ack> {
+        let caller = linked(&request);
         let proposal = request.into_inner();
         let id = proposal_runtime(proposal.proposal.as_ref())?;
+        self.check_member(caller, &id).await?;
         let worker = self.worker(id.as_bytes())?;
         worker.on_proposal(proposal).await.map_err(|e| worker_status(&e))?;
         Ok(Response::new(pb::Ack {}))
     }
 
     async fn send_vote(&self, request: Request<VoteMessage>) -> Answered<pb::Ack> {
+        let caller = linked(&request);
         let vote = request.into_inner();
         let id = proposal_runtime(vote.proposal.as_ref())?;
+        self.check_member(caller, &id).await?;
         let worker = self.worker(id.as_bytes())?;
         worker.on_vote(vote).await.map_err(|e| worker_status(&e))?;
         Ok(Response::new(pb::Ack {}))
@@ -111,7 +128,9 @@ impl WorkerService for LinkServer {
         &self,
         request: Request<pb::FetchProposalRequest>,
     ) -> Answered<Proposal> {
+        let caller = linked(&request);
         let request = request.into_inner();
+        self.check_member(caller, &runtime(&request.runtime_id)?).await?;
         let id = Hash::try_from(request.proposal_id.as_slice())
             .map_err(|e| bad_argument("proposal_id", e))?;
         let worker = self.worker(&request.runtime_id)?;
@@ -156,7 +175,7 @@ impl WorkerService for LinkServer {
 
     async fn run_query(&self, request: Request<pb::RunQueryRequest>) -> Answered<Answer> {
         let raw = request.into_inner().query;
-        let query = Query::decode(&raw, MAX_MESSAGE_BYTES).map_err(|e| bad_argument("query", e))?;
+        let query = Query::decode(&raw, MEDIUM).map_err(|e| bad_argument("query", e))?;
         let worker = self.worker(query.runtime_id.as_bytes())?;
         Ok(Response::new(worker.run_query(query.to_pb()).await.map_err(|e| worker_status(&e))?))
     }
@@ -182,8 +201,11 @@ impl WorkerService for LinkServer {
         &self,
         request: Request<pb::EnclaveRequest>,
     ) -> Answered<pb::EnclaveReply> {
+        let caller = linked(&request);
         let request = request.into_inner();
-        let host = self.services.keymanager(&runtime(&request.id)?)?;
+        let id = runtime(&request.id)?;
+        self.check_member(caller, &id).await?;
+        let host = self.services.keymanager(&id)?;
         let reply = host.answer_replication(request.request).await?;
         Ok(Response::new(pb::EnclaveReply { reply }))
     }
@@ -197,64 +219,4 @@ impl WorkerService for LinkServer {
         let reply = host.public_key(&runtime(&request.runtime_id)?, Epoch(request.epoch)).await?;
         Ok(Response::new(pb::EnclaveReply { reply }))
     }
-}
-
-/// Serves other nodes until the node stops.
-pub async fn serve(
-    listen: SocketAddr,
-    key: &SigningKey,
-    server: LinkServer,
-    record: Option<std::path::PathBuf>,
-    stop: CancellationToken,
-) -> Result<SocketAddr, NodeError> {
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .map_err(|e| NodeError::io(format!("the links' service on {listen}"), &e))?;
-    let address = listener.local_addr().map_err(|e| NodeError::io("the links' service", &e))?;
-    let acceptor = TlsAcceptor::from(tls::server_config(key).map_err(|e| NodeError::internal(&e))?);
-    let (sender, incoming) = tokio::sync::mpsc::channel(64);
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = stopped.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            let Ok((tcp, _)) = accepted else { continue };
-            let (acceptor, sender, record) = (acceptor.clone(), sender.clone(), record.clone());
-            // A handshake of its own each, so that a slow one holds up no other.
-            tokio::spawn(async move {
-                if tcp.set_nodelay(true).is_err() {
-                    return;
-                }
-                let Ok(tls) = acceptor.accept(tcp).await else { return };
-                let peer = tls
-                    .get_ref()
-                    .1
-                    .peer_certificates()
-                    .and_then(|chain| chain.first())
-                    .and_then(|spki| tls::node_of(spki.as_ref()));
-                let Some(peer) = peer else { return };
-                if let Ok(stream) = Recording::new(tls, record.as_deref()) {
-                    let _ = sender.send(Ok::<_, std::io::Error>(stream.with_peer(peer))).await;
-                }
-            });
-        }
-    });
-    let service = WorkerServiceServer::new(server)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    tokio::spawn(async move {
-        let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
-        let served = tonic::transport::Server::builder()
-            .max_concurrent_streams(256)
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the links' service ended");
-        }
-    });
-    Ok(address)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,18 +10,30 @@ use std::task::{Context, Poll};
 
 use paralith_types::PublicKey;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
-/// Who is at the other end of a link, by the key that its handshake proved.
+/// A caller of this process, which names itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub PublicKey);
+
+/// The other end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// The key that its handshake proved.
+    pub peer: PublicKey,
+    /// Where it comes from.
+    pub ip: IpAddr,
+}
 
 /// A stream that may be recorded.
 #[derive(Debug)]
 pub struct Recording<S> {
     inner: S,
     file: Option<File>,
-    peer: Option<Peer>,
+    connection: Option<Connection>,
+    /// Given back when the stream ends.
+    places: Vec<OwnedSemaphorePermit>,
 }
 
 impl<S> Recording<S> {
@@ -35,13 +48,25 @@ impl<S> Recording<S> {
                 Some(File::create(folder.join(format!("link-{}-{number}", std::process::id())))?)
             }
         };
-        Ok(Self { inner, file, peer: None })
+        Ok(Self { inner, file, connection: None, places: Vec::new() })
+    }
+
+    /// Not recorded.
+    pub(super) fn unrecorded(inner: S) -> Self {
+        Self { inner, file: None, connection: None, places: Vec::new() }
     }
 
     /// Names the other end.
     #[must_use]
-    pub fn with_peer(mut self, peer: PublicKey) -> Self {
-        self.peer = Some(Peer(peer));
+    pub(super) fn with_connection(mut self, connection: Connection) -> Self {
+        self.connection = Some(connection);
+        self
+    }
+
+    /// Holds places among the connections.
+    #[must_use]
+    pub(super) fn with_places(mut self, places: Vec<OwnedSemaphorePermit>) -> Self {
+        self.places = places;
         self
     }
 
@@ -92,9 +117,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Recording<S> {
 }
 
 impl<S> Connected for Recording<S> {
-    type ConnectInfo = Option<Peer>;
+    type ConnectInfo = Option<Connection>;
 
-    fn connect_info(&self) -> Option<Peer> {
-        self.peer
+    fn connect_info(&self) -> Option<Connection> {
+        self.connection
     }
 }

@@ -39,7 +39,7 @@ fn spki_of(key: &PublicKey) -> Vec<u8> {
     [&SPKI_PREFIX[..], key.as_bytes()].concat()
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 

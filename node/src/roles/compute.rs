@@ -10,6 +10,7 @@ use paralith_consensus_api::keymanager::{Status as KmStatus, keys};
 use paralith_consensus_api::registry::{self, NodeRuntime, Runtime, RuntimeKind};
 use paralith_consensus_api::scheduler;
 use paralith_crypto::SigningKey;
+use paralith_rt::TaskSet;
 use paralith_runtime_worker::{
     Byzantine, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle,
 };
@@ -73,6 +74,8 @@ pub struct ComputeHost {
     links: Arc<NodeLinks>,
     services: Arc<Services>,
     running: Mutex<BTreeMap<RuntimeId, Running>>,
+    /// The workers' tasks.
+    tasks: Mutex<TaskSet>,
 }
 
 impl std::fmt::Debug for ComputeHost {
@@ -90,13 +93,17 @@ impl ComputeHost {
         links: Arc<NodeLinks>,
         services: Arc<Services>,
     ) -> Arc<Self> {
-        let running = Mutex::default();
-        Arc::new(Self { config, chain, registrar, links, services, running })
+        let (running, tasks) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { config, chain, registrar, links, services, running, tasks })
     }
 
     /// Does whatever is missing. Called for every block.
     pub async fn pass(&self) -> Result<(), NodeError> {
         self.drop_dead();
+        let ended = |tasks: &Mutex<TaskSet>| {
+            tasks.lock().unwrap_or_else(PoisonError::into_inner).try_join_next().is_some()
+        };
+        while ended(&self.tasks) {}
         for runtime in self.chain.runtimes(None).await? {
             let wanted = runtime.kind == RuntimeKind::Compute
                 && (self.config.only.is_empty() || self.config.only.contains(&runtime.id));
@@ -159,7 +166,7 @@ impl ComputeHost {
         let sealed =
             self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
         let enclave_lies = self.config.byzantine.map_or("", Byzantine::for_trusted).to_string();
-        let attested = tokio::task::block_in_place(|| {
+        let attested = paralith_rt::in_place(|| {
             attest_and_start(
                 &client,
                 StartInput {
@@ -193,7 +200,7 @@ impl ComputeHost {
             Arc::clone(&self.links) as Arc<dyn paralith_runtime_worker::Links>,
             Arc::new(WorkerSide(client)),
         );
-        tokio::spawn(async move {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a worker's task failed");
             }
@@ -206,7 +213,7 @@ impl ComputeHost {
         Ok(())
     }
 
-    /// From the node's own store, or the first compute node that has it; the hash tells.
+    /// From the node's own store, or the first compute node that has the code with this hash.
     async fn module(&self, id: &CodeId) -> Result<Vec<u8>, NodeError> {
         if let Some(module) = self.services.code.get(id)? {
             return Ok(module);
@@ -333,7 +340,7 @@ impl KeySource<'_> {
 
 async fn call(client: &paralith_tee_channel::Client, call: Call) -> Result<Reply, NodeError> {
     let client = client.clone();
-    tokio::task::spawn_blocking(move || client.call(call))
+    paralith_rt::blocking(move || client.call(call))
         .await
         .map_err(|e| NodeError::internal(&e))?
         .map_err(NodeError::Trusted)

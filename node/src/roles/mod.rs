@@ -4,12 +4,14 @@
 //! said, and does what is missing. A pass that fails is tried again with the next block, so there
 //! is no step that a crash could skip.
 
+pub mod alarms;
 pub mod compute;
 pub mod keymanager;
 pub mod registration;
 pub mod services;
 mod start;
 
+pub use alarms::Alarms;
 pub use compute::KeySource;
 pub use keymanager::prove_freshness;
 pub use registration::Registrar;

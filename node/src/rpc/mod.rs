@@ -14,18 +14,21 @@ mod rounds;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use paralith_proto::status::status_of;
 use paralith_proto::{DESCRIPTORS, pb};
-use tonic::metadata::MetadataValue;
+use paralith_runtime_vm::MAX_CODE_BYTES;
+use paralith_types::{Error, Retry};
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
 use crate::error::NodeError;
+use crate::links::endpoint::ServerTls;
+use crate::links::{accept_users, bind, http_server};
 use crate::state::NodeState;
 
-/// Longest request: a module upload.
-const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Longest request: a module with what stands around it. The vm's limit for modules is the only one.
+const MAX_REQUEST_BYTES: usize = MAX_CODE_BYTES + 64 * 1024;
 
 /// Where a refusal's code stands in the status's metadata.
 pub(crate) const CODE_KEY: &str = "paralith-code";
@@ -37,12 +40,11 @@ pub(crate) fn refusal(
     code: u32,
     message: impl std::fmt::Display,
 ) -> Status {
-    let mut status = Status::new(grpc, message.to_string());
-    if let Ok(module) = MetadataValue::try_from(module) {
-        status.metadata_mut().insert("paralith-module", module);
-    }
-    status.metadata_mut().insert(CODE_KEY, MetadataValue::from(code));
-    status
+    let retry = match grpc {
+        Code::Unavailable | Code::ResourceExhausted => Retry::Later,
+        _ => Retry::Never,
+    };
+    status_of(grpc, &Error::new(module, code, message).with_retry(retry))
 }
 
 impl From<NodeError> for Status {
@@ -69,27 +71,20 @@ pub(crate) fn bad_argument(field: &str, reason: impl std::fmt::Display) -> Statu
     refusal(Code::InvalidArgument, "node", 1, format!("{field}: {reason}"))
 }
 
-/// Serves until the node stops. Returns once it listens.
-pub async fn serve(listen: SocketAddr, state: Arc<NodeState>) -> Result<SocketAddr, NodeError> {
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .map_err(|e| NodeError::io(format!("the public service on {listen}"), &e))?;
-    let address = listener.local_addr().map_err(|e| NodeError::io("the public service", &e))?;
+/// Serves users until the node stops, over TLS if a certificate is given. Returns once it listens.
+pub async fn serve(
+    listen: SocketAddr,
+    tls: Option<&ServerTls>,
+    state: Arc<NodeState>,
+) -> Result<SocketAddr, NodeError> {
+    let tls = tls.map(ServerTls::load).transpose()?;
+    let (listener, address) = bind(listen, "the public service").await?;
     let routes = routes(&state).await?;
-    let stopped = state.stop.clone();
-    tokio::spawn(async move {
-        // The server's own setting has no effect on connections that it is handed, and with Nagle's
-        // algorithm an answer waits 40 ms for the acknowledgement of its own header.
-        let incoming =
-            tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-        let served = tonic::transport::Server::builder()
-            .max_concurrent_streams(256)
-            .http2_keepalive_interval(Some(Duration::from_secs(20)))
-            .http2_max_header_list_size(8 * 1024)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stopped.cancelled_owned())
-            .await;
-        if let Err(error) = served {
+    let incoming = accept_users(listener, tls, state.stop.clone());
+    let stopped = state.stop.clone().cancelled_owned();
+    let serving = http_server().add_routes(routes).serve_with_incoming_shutdown(incoming, stopped);
+    paralith_rt::spawn(async move {
+        if let Err(error) = serving.await {
             tracing::error!(%error, "the public service ended");
         }
     });
@@ -108,14 +103,17 @@ async fn routes(state: &Arc<NodeState>) -> Result<Routes, NodeError> {
 
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|e| NodeError::internal(&e))?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // The stock Python client speaks only v1alpha.
+    let reflection_v1 = reflection().build_v1().map_err(|e| NodeError::internal(&e))?;
+    let reflection_v1alpha = reflection().build_v1alpha().map_err(|e| NodeError::internal(&e))?;
     let reads = reads::Reads::new(Arc::clone(state));
     let mut routes = Routes::new(health_service);
-    routes = routes.add_service(reflection);
+    routes = routes.add_service(reflection_v1).add_service(reflection_v1alpha);
     routes = routes.add_service(
         ConsensusServiceServer::new(consensus::Consensus::new(Arc::clone(state)))
             .max_decoding_message_size(MAX_REQUEST_BYTES),

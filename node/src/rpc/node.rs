@@ -75,6 +75,7 @@ impl npb::node_service_server::NodeService for Node {
             epoch: state.chain.epoch().await.map_or(0, |epoch| epoch.0),
             runtimes,
             byzantine: state.byzantine.clone().unwrap_or_default(),
+            alarms: state.alarms.list(),
         }))
     }
 }

@@ -428,14 +428,7 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
         &self,
         request: Request<ppb::UploadCodeRequest>,
     ) -> Result<Response<ppb::UploadCodeResponse>, Status> {
-        let module = request.into_inner().module;
-        let id = self.state.services.code.upload(module.clone()).await?;
-        // Those who will run it fetch it from each other; one that has it is enough to begin with.
-        for node in self.state.chain.nodes(None).await? {
-            if node.has_role(registry::ROLE_COMPUTE) && node.id != self.state.node_id {
-                let _ = self.state.links.store_code(&node.id, module.clone()).await;
-            }
-        }
+        let id = crate::code::upload(&self.state, request.into_inner().module).await?;
         Ok(Response::new(ppb::UploadCodeResponse { code_id: id.as_bytes().to_vec() }))
     }
 

@@ -12,7 +12,6 @@ use wasmtime::{
 };
 
 use super::error::{CallError, EngineError, UploadError};
-use super::imports;
 use super::instance::{self, HostData};
 use super::instrument::{DEPTH_EXPORT, instrument};
 use super::limits::{
@@ -20,6 +19,7 @@ use super::limits::{
 };
 use super::validate::{features, validate};
 use super::{CallEnv, CallResult, Export, code_id, gas};
+use super::{frame, imports};
 
 /// Resident bytes that a slot of the pool may keep between calls, which spares page faults. Small,
 /// because a kernel that cannot tell which pages were touched has all of them cleared each time.
@@ -76,6 +76,7 @@ impl Engine {
         let refused =
             |error: wasmtime::Error| UploadError::NotCompiled { reason: format!("{error:#}") };
         let module = wasmtime::Module::new(&self.engine, &metered).map_err(refused)?;
+        frame::check(&module, &shape)?;
         let index = |name: &str| {
             let found = module.get_export_index(name);
             found.ok_or_else(|| UploadError::MissingExport { name: name.into() })

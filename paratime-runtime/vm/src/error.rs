@@ -108,6 +108,40 @@ pub enum UploadError {
         /// Its index.
         index: u32,
     },
+    /// Blocks, loops and branches that lie in each other too deeply.
+    #[error("function {index} nests blocks {depth} deep, at most {max} are allowed: split it")]
+    NestedTooDeeply {
+        /// Its index among the module's own functions.
+        index: u32,
+        /// How deep.
+        depth: u32,
+        /// The limit.
+        max: u32,
+    },
+    /// Functions with so many locals and branches that compiling them could take long.
+    #[error(
+        "its functions have too many locals and branches to be compiled in time ({work} of at \
+         most {max}): split the largest"
+    )]
+    TooMuchWork {
+        /// Values times edges, see [`crate::limits::MAX_COMPILE_WORK`].
+        work: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A compiled frame that needs more native stack than its cost in call depth stands for.
+    #[error(
+        "function {index} needs {bytes} bytes of stack where its size allows {max}: split it, or \
+         keep fewer values over calls"
+    )]
+    FrameTooLarge {
+        /// Its index among the module's own functions.
+        index: u32,
+        /// Bytes of its frame.
+        bytes: u32,
+        /// What its cost stands for.
+        max: u32,
+    },
     /// The compiler refused valid code.
     #[error("the compiler refused it: {reason}")]
     NotCompiled {
@@ -134,6 +168,9 @@ impl UploadError {
             Self::FunctionTooLarge { .. } => 11,
             Self::SegmentOutOfBounds { .. } => 12,
             Self::NotCompiled { .. } => 13,
+            Self::NestedTooDeeply { .. } => 14,
+            Self::TooMuchWork { .. } => 15,
+            Self::FrameTooLarge { .. } => 16,
         }
     }
 }

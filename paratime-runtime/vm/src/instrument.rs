@@ -1,7 +1,7 @@
 //! Meters call depth inside a module, so that it does not depend on the native stack.
 //!
 //! A global is added that the guest's own code cannot name. Each function adds the cost of its
-//! frame ([`frame_cost`]) to it on entry, traps if the sum exceeds [`MAX_CALL_DEPTH_COST`], and
+//! frame ([`super::limits::frame_cost`]) to it on entry, traps if the sum exceeds [`MAX_CALL_DEPTH_COST`], and
 //! takes it back at its one exit:
 //!
 //! ```text
@@ -23,7 +23,7 @@ use wasm_encoder::{
 use wasmparser::{CustomSectionReader, FunctionBody, GlobalSectionReader, Operator, Parser};
 
 use super::error::UploadError;
-use super::limits::{FREE_LEAF_COST, MAX_CALL_DEPTH_COST, frame_cost};
+use super::limits::{FREE_LEAF_COST, MAX_CALL_DEPTH_COST};
 use super::validate::Shape;
 
 /// The name under which the host finds the counter.
@@ -52,12 +52,6 @@ struct Meter<'a> {
     counter_added: bool,
 }
 
-/// What one look through a body finds.
-struct Frame {
-    cost: u32,
-    calls: bool,
-}
-
 impl Meter<'_> {
     /// Index of the counter: after the guest's own globals.
     fn counter(&self) -> u32 {
@@ -69,20 +63,6 @@ impl Meter<'_> {
         let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
         globals.global(ty, &ConstExpr::i32_const(0));
         self.counter_added = true;
-    }
-
-    /// Measures a body.
-    fn frame(&self, body: &FunctionBody<'_>, params: usize) -> Result<Frame, Error<TooLarge>> {
-        let mut locals = params as u32;
-        for group in body.get_locals_reader()? {
-            locals = locals.saturating_add(group?.0);
-        }
-        let (mut operators, mut calls) = (0_u32, false);
-        for operator in body.get_operators_reader()? {
-            operators = operators.saturating_add(1);
-            calls |= matches!(operator?, Operator::Call { .. } | Operator::CallIndirect { .. });
-        }
-        Ok(Frame { cost: frame_cost(locals, operators), calls })
     }
 
     /// Adds to the counter, and traps if that was too much.
@@ -180,7 +160,9 @@ impl Reencode for Meter<'_> {
             [] => BlockType::Empty,
             [one, ..] => BlockType::Result(self.val_type(*one)?),
         };
-        let frame = self.frame(&body, ty.params().len())?;
+        let Some(frame) = self.shape.bodies.get(index as usize) else {
+            return Err(Error::UserError(TooLarge(index)));
+        };
         if frame.cost > MAX_CALL_DEPTH_COST / 2 {
             return Err(Error::UserError(TooLarge(index)));
         }

@@ -14,8 +14,10 @@
 //!
 //! Calls run on the caller's thread, which needs [`limits::MIN_THREAD_STACK_BYTES`] of stack.
 
+mod body;
 mod engine;
 mod error;
+mod frame;
 pub mod gas;
 mod imports;
 mod instance;
@@ -45,6 +47,13 @@ pub fn code_id(code: &[u8]) -> CodeId {
     hasher.update((code.len() as u64).to_be_bytes());
     hasher.update(code);
     CodeId(hasher.finalize().into())
+}
+
+/// Checks code as [`Engine::compile`] does, but for what only compiling it shows. Takes time in
+/// proportion to the code's length.
+pub fn check(code: &[u8]) -> Result<(), UploadError> {
+    let shape = validate::validate(code)?;
+    instrument::instrument(code, &shape).map(drop)
 }
 
 /// An entry point of a guest.

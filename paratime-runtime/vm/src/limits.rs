@@ -32,13 +32,19 @@ pub const MAX_SEGMENTS: u64 = 10_000;
 /// [`frame_cost`].
 pub const MAX_CALL_DEPTH_COST: u32 = 256 * 1024;
 
-/// Native stack that a guest may use. Four times the metered depth, so that a guest never gets
-/// there; if it does, the fault is the node's.
-pub const NATIVE_STACK_BYTES: usize = 4 * MAX_CALL_DEPTH_COST as usize;
+/// Bytes of native stack that stand behind one unit of call depth. A module of which a compiled
+/// frame needs more than this much for its cost is refused.
+pub const NATIVE_BYTES_PER_COST: u32 = 4;
+
+/// Native stack that a guest may use: what the metered depth allows, and the frames that are not
+/// metered on top. A guest never gets to its end; if it does, the fault is the node's.
+pub const NATIVE_STACK_BYTES: usize = NATIVE_BYTES_PER_COST as usize
+    * (MAX_CALL_DEPTH_COST as usize + 2 * FREE_LEAF_COST as usize)
+    + 16 * 1024;
 
 /// Stack that a thread needs to make a call: the guest's and the host functions' above it. The
 /// usual 2 MiB of a thread suffice.
-pub const MIN_THREAD_STACK_BYTES: usize = 2 * NATIVE_STACK_BYTES;
+pub const MIN_THREAD_STACK_BYTES: usize = NATIVE_STACK_BYTES + 512 * 1024;
 
 /// Longest outcome of an export.
 pub const MAX_OUTCOME_BYTES: usize = 1024 * 1024;
@@ -79,15 +85,32 @@ pub const MAX_LOG_BYTES: usize = 64 * 1024;
 /// Calls that one engine runs at the same time.
 pub const MAX_CONCURRENT_CALLS: u32 = 64;
 
+/// Most blocks, loops and branches of `if` that are open at once in a function.
+pub const MAX_NESTING: u32 = 1_000;
+
+/// Most work for the compiler that a module may make: over all functions, its values (locals and
+/// the highest operand stack) times its edges (starts of blocks, branches and their targets), where
+/// an edge in `n` loops counts `n + 1` times. A compiler carries each value over each edge, and
+/// over those of a loop once for each loop around it.
+pub const MAX_COMPILE_WORK: u64 = 64_000_000;
+
+/// What a frame costs at least.
+pub const FRAME_BASE_COST: u32 = 128;
+
 /// What one frame of a function takes from [`MAX_CALL_DEPTH_COST`].
 ///
-/// `locals` counts parameters too, `operators` is the length of the body. A native frame holds
-/// registers that the callee saves, and spilled values. Each local and each operator makes at most
-/// one value, of at most 16 bytes, and it takes three operators to make a value that stays alive
-/// over a call without being a local. So four times this cost is more than any code generator needs.
+/// `locals` counts parameters too, `operators` is the length of the body and `height` the most
+/// values on its operand stack. A native frame holds spilled values of at most 16 bytes each and
+/// the arguments of calls, of at most 8: each value on the operand stack may need both, each local
+/// is at most a few values, and a value that the compiler hoists takes three operators. What spills
+/// more than that all the same is refused after compilation: see [`NATIVE_BYTES_PER_COST`].
 #[must_use]
-pub fn frame_cost(locals: u32, operators: u32) -> u32 {
-    locals.saturating_mul(16).saturating_add(operators.saturating_mul(2)).saturating_add(128)
+pub fn frame_cost(locals: u32, operators: u32, height: u32) -> u32 {
+    locals
+        .saturating_mul(16)
+        .saturating_add(operators.saturating_mul(2))
+        .saturating_add(height.saturating_mul(6))
+        .saturating_add(FRAME_BASE_COST)
 }
 
 /// Frames of functions that call nothing, and that are cheaper than this, are not metered: there is

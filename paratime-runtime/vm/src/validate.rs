@@ -7,6 +7,7 @@ use wasmparser::{
     Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
 };
 
+use super::body::{self, Body};
 use super::error::UploadError;
 use super::limits::{
     MAX_CODE_BYTES, MAX_FUNCTIONS, MAX_GLOBALS, MAX_MEMORY_PAGES, MAX_SEGMENTS, MAX_TABLE_ELEMENTS,
@@ -46,6 +47,8 @@ pub(crate) struct Shape {
     pub(crate) functions: Vec<u32>,
     /// How many of the functions are imported.
     pub(crate) imported: usize,
+    /// What the module's own functions look like.
+    pub(crate) bodies: Vec<Body>,
     /// How many globals there are.
     pub(crate) globals: u32,
     /// Initial pages of the memory.
@@ -78,20 +81,22 @@ pub(crate) fn validate(code: &[u8]) -> Result<Shape, UploadError> {
         let reason = "it does not start like a core module".into();
         return Err(UploadError::NotWasm { reason });
     }
-    if let Err(error) = Validator::new_with_features(features()).validate_all(code) {
+    let bodies = body::measure(code).map_err(|error| {
         let reason = error.to_string();
         // What is valid with every feature on uses one that is off here.
-        return Err(match Validator::new_with_features(WasmFeatures::all()).validate_all(code) {
+        match Validator::new_with_features(WasmFeatures::all()).validate_all(code) {
             Ok(_) => UploadError::ForbiddenFeature { reason },
             Err(_) => UploadError::NotWasm { reason },
-        });
-    }
+        }
+    })?;
     let mut shape = Shape::default();
     let mut exports = Vec::new();
     for payload in Parser::new(0).parse_all(code) {
         shape.section(payload.map_err(invalid)?, &mut exports)?;
     }
     shape.check_exports(&exports)?;
+    body::check(&bodies)?;
+    shape.bodies = bodies;
     Ok(shape)
 }
 

@@ -6,7 +6,11 @@ mod guest;
 use std::fmt::Write as _;
 
 use guest::{Memory, answer, env, executes, text, trap};
-use paralith_runtime_vm::{CallError, CallResult, Engine, Export, Optimization, TrapKind};
+use paralith_runtime_vm::{
+    CallError, CallResult, Engine, Export, Optimization, TrapKind, UploadError,
+};
+use proptest::prelude::{Strategy, any};
+use proptest::{prop_assert, proptest};
 
 const GAS: u64 = 1 << 40;
 
@@ -187,5 +191,146 @@ fn a_large_function_that_calls_nothing_is_metered() {
     }
     for (result, _) in at_all_levels(&functions(1_200, "(call $leaf)")) {
         assert_eq!(trap(result).kind, TrapKind::CallDepth);
+    }
+}
+
+/// How a value that is kept on the operand stack is made.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    /// An integer from a parameter: three operators.
+    Product,
+    /// A float of a global: one operator, and 16 bytes where it is spilled.
+    FloatGlobal,
+    /// An integer of a global: one operator.
+    Global,
+    /// An integer from memory: two operators.
+    Load,
+}
+
+/// Values that are kept over a recursive call, and where they go.
+#[derive(Debug, Clone, Copy)]
+struct Keep {
+    kind: Kept,
+    count: usize,
+    /// All are arguments of one later call; else they are added up.
+    as_arguments: bool,
+}
+
+/// A body that keeps values over recursive calls, group by group, each on top of those before.
+fn keeping(groups: &[Keep]) -> String {
+    let (mut pushed, mut taken, mut sinks) = (String::new(), String::new(), String::new());
+    for (number, Keep { kind, count, as_arguments }) in groups.iter().enumerate() {
+        let float = matches!(kind, Kept::FloatGlobal);
+        for i in 0..*count {
+            match kind {
+                Kept::Product => {
+                    write!(pushed, "(i64.mul (local.get $n) (i64.const {}))", i + 3).unwrap();
+                }
+                Kept::FloatGlobal => pushed.push_str("(global.get $float)"),
+                Kept::Global => pushed.push_str("(global.get $integer)"),
+                Kept::Load => {
+                    write!(pushed, "(i64.load (i32.const {}))", 128 + i * 8).unwrap();
+                }
+            }
+        }
+        pushed.push_str("(drop (call $down (i64.add (local.get $n) (i64.const 1))))");
+        let (ty, store) = if float { ("f64", "f64.store") } else { ("i64", "i64.store") };
+        let mut used = String::new();
+        if *as_arguments {
+            let parameters = format!("{ty} ").repeat(*count);
+            write!(
+                sinks,
+                "(func $sink{number} (param {parameters})
+                   ({store} (i32.const 96) (local.get {})))",
+                count - 1
+            )
+            .unwrap();
+            write!(used, "(call $sink{number})").unwrap();
+        } else {
+            used.push_str(&format!("{ty}.add ").repeat(count - 1));
+            write!(used, " global.set {}", if float { "$float" } else { "$integer" }).unwrap();
+        }
+        // The group on top is used first.
+        taken.insert_str(0, &format!(" {used} "));
+    }
+    format!(
+        "(global $float (mut f64) (f64.const 1.5)) (global $integer (mut i64) (i64.const 7))
+         {sinks} {}",
+        recursion(1, &format!("{pushed} {taken}"))
+    )
+}
+
+/// Runs a guest at all levels: each gives the same result, or refuses the module.
+fn same_or_refused(functions: &str) -> Result<(), String> {
+    let code = wat::parse_str(text(&["execute"], functions)).unwrap();
+    let mut first = None;
+    for engine in engines() {
+        let module = match engine.compile(&code) {
+            Ok(module) => module,
+            Err(UploadError::FrameTooLarge { .. } | UploadError::FunctionTooLarge { .. }) => {
+                continue;
+            }
+            Err(other) => return Err(other.to_string()),
+        };
+        let mut state = Memory::default();
+        let result = module.call(Export::Execute, b"", env(&mut state), GAS);
+        if let Err(CallError::Node(fault)) = &result {
+            return Err(fault.to_string());
+        }
+        let depth = state.entries.get(b"depth".as_slice()).cloned();
+        let outcome = (result, depth);
+        if *first.get_or_insert_with(|| outcome.clone()) != outcome {
+            return Err(format!("{first:?} and {outcome:?}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn values_kept_for_a_later_call_never_end_the_native_stack_first() {
+    for kind in [Kept::Product, Kept::FloatGlobal, Kept::Global, Kept::Load] {
+        for count in [100, 300, 900] {
+            for as_arguments in [true, false] {
+                let keep = Keep { kind, count, as_arguments };
+                same_or_refused(&keeping(&[keep])).unwrap_or_else(|e| panic!("{keep:?}: {e}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_compilers_make_is_not_refused_for_its_frames() {
+    // Far more than a compiler keeps on the operand stack over a call.
+    for kind in [Kept::Product, Kept::FloatGlobal, Kept::Global, Kept::Load] {
+        let keep = Keep { kind, count: 100, as_arguments: true };
+        let code = wat::parse_str(text(&["execute"], &keeping(&[keep; 3]))).unwrap();
+        for engine in engines() {
+            engine.compile(&code).unwrap();
+        }
+    }
+}
+
+fn keeps() -> impl Strategy<Value = Vec<Keep>> {
+    let kind =
+        proptest::sample::select(vec![Kept::Product, Kept::FloatGlobal, Kept::Global, Kept::Load]);
+    let keep = (kind, 1_usize..200, any::<bool>()).prop_map(|(kind, count, as_arguments)| Keep {
+        kind,
+        count,
+        as_arguments,
+    });
+    proptest::collection::vec(keep, 1..5)
+}
+
+proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        cases: 12,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    #[test]
+    fn no_mix_of_kept_values_ends_the_native_stack_first(groups in keeps()) {
+        let ran = same_or_refused(&keeping(&groups));
+        prop_assert!(ran.is_ok(), "{groups:?}: {ran:?}");
     }
 }

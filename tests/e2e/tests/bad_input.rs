@@ -262,9 +262,20 @@ fn modules_that_are_no_guests_are_refused_at_upload() {
             ("vector instructions", wat("(module (func (result v128) (v128.const i64x2 0 0)))"), 3),
         ];
         let mut service = ParaTimeServiceClient::new(client.chain.channel());
+        let folder = tempfile::tempdir().unwrap();
         for (what, module, code) in cases {
-            let status = service.upload_code(ppb::UploadCodeRequest { module }).await.unwrap_err();
-            assert_eq!(refused(&status), is("upload", code), "{what}: {status}");
+            // Nobody has registered it, so the node does not even look at it.
+            let request = ppb::UploadCodeRequest { module: module.clone() };
+            let status = service.upload_code(request).await.unwrap_err();
+            assert_eq!(refused(&status), is("code", 1), "{what}: {status}");
+            // `deploy` refuses it before anything is paid.
+            let file = folder.path().join("module.wasm");
+            std::fs::write(&file, &module).unwrap();
+            let file = file.display().to_string();
+            let deploy = ["runtime", "deploy", &file, "--name", "bad", "--from", "alice"];
+            let deployed = cli(&dev.node, &deploy);
+            assert!(!deployed.success, "{what}");
+            assert!(deployed.error.contains(&format!("upload {code}:")), "{what}: {}", deployed.error);
         }
         let one = json!({ "amount": 1 });
         assert_eq!(client.call("counter", "dave", "add", &one).await.unwrap().1, json!(1));

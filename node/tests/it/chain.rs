@@ -1,0 +1,150 @@
+//! A chain of one validator: the application and the engine that the product has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use paralith::assemble::{Node, NodeConfig, assemble};
+use paralith::chain::Source;
+use paralith::config::Role;
+use paralith::genesis_info::GenesisInfo;
+use paralith::links::TlsNetwork;
+use paralith::network::code_of;
+use paralith::trusted::Placement;
+use paralith::{dev, guests};
+use paralith_consensus_abci::Application;
+use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_engine::{Engine, SoloEngine, SoloOptions, system_clock};
+use paralith_consensus_light::chain::ConsensusKey;
+use paralith_crypto::SigningKey;
+use paralith_genesis::{Builder, GenesisTime, NodeKeys, development_params};
+use paralith_storage::Kv;
+use paralith_types::{Amount, Hash};
+use tokio_util::sync::CancellationToken;
+
+/// A chain and the keys in its genesis.
+pub struct Chain {
+    pub genesis: GenesisInfo,
+    pub engine: Arc<SoloEngine>,
+    pub owner: SigningKey,
+    pub validator: SigningKey,
+    pub stop: CancellationToken,
+    consensus: SigningKey,
+}
+
+/// What differs from chain to chain.
+pub struct Rules {
+    pub max_node_expiration_epochs: u64,
+    pub epoch_blocks: u64,
+    pub min_validators: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { max_node_expiration_epochs: 1000, epoch_blocks: 1000, min_validators: 1 }
+    }
+}
+
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed([seed; 32])
+}
+
+/// A public ParaTime with this module.
+pub fn runtime(name: &str, owner: &SigningKey, module: &[u8]) -> Runtime {
+    let rules = dev::shape(0);
+    Runtime {
+        code: Some(code_of(module)),
+        ..rules.runtime(name, owner.public(), module, false, vec![])
+    }
+}
+
+impl Chain {
+    /// Starts one, whose genesis names the module of `counter`.
+    pub async fn start(rules: Rules) -> Self {
+        let (owner, validator, consensus) = (key(1), key(2), key(3));
+        let mut params = development_params(Hash([9; 32]));
+        params.beacon.epoch_blocks = rules.epoch_blocks;
+        params.registry.max_node_expiration_epochs = rules.max_node_expiration_epochs;
+        params.scheduler.min_validators = rules.min_validators;
+        let keys = NodeKeys { node: validator.public(), consensus: consensus.clone() };
+        let stake = Amount(1_000_000);
+        let document =
+            Builder::new("it", GenesisTime::from_seconds(1_700_000_000).unwrap(), params)
+                .entity(owner.public(), stake)
+                .entity_node(owner.public(), validator.public())
+                .fund(&owner.public(), Amount(1_000_000_000))
+                .fund(&validator.public(), Amount(1_000_000_000))
+                .validator(owner.public(), &keys, &[])
+                .runtime(runtime("counter", &owner, guests::COUNTER))
+                .build()
+                .unwrap();
+        let kv = Kv::memory();
+        let application = Application::open(kv.clone()).unwrap();
+        let options = SoloOptions {
+            document: document.clone(),
+            kv,
+            home: None,
+            keys: vec![ConsensusKey::from_seed(*consensus.seed())],
+            empty_block_interval: Duration::from_millis(5),
+            max_block_bytes: 4 * 1024 * 1024,
+            clock: system_clock(),
+        };
+        let engine = Arc::new(SoloEngine::start(&application, options).await.unwrap());
+        let genesis = GenesisInfo::new(document).unwrap();
+        Self { genesis, engine, owner, validator, stop: CancellationToken::new(), consensus }
+    }
+
+    /// A node of this chain with the validator's keys.
+    pub fn node(&self, roles: Vec<Role>, placement: Placement) -> Node {
+        let config = NodeConfig {
+            name: "it".to_string(),
+            genesis: self.genesis.clone(),
+            node_key: self.validator.clone(),
+            consensus_key: self.consensus.clone(),
+            entity: self.owner.public(),
+            roles,
+            addresses: Vec::new(),
+            runtimes: Vec::new(),
+            modules: Vec::new(),
+            placement,
+            platform: None,
+            byzantine: None,
+            kv: Kv::memory(),
+            home: None,
+            engine_name: "solo",
+            network: TlsNetwork::new(self.validator.clone(), None),
+            record: None,
+            stop: self.stop.clone(),
+        };
+        assemble(config, self.source()).unwrap()
+    }
+
+    pub fn source(&self) -> Source {
+        Source::Engine(Arc::clone(&self.engine) as Arc<dyn Engine>)
+    }
+
+    /// Waits until state is proven.
+    pub async fn ready(&self, node: &Node) {
+        until(node, async |node| node.state.chain.height().is_ok()).await;
+    }
+
+    /// Ends the chain.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.engine.shutdown().await.unwrap();
+    }
+}
+
+/// Waits, block by block, until a node's view of the chain is so.
+pub async fn until(node: &Node, is_so: impl AsyncFn(&Node) -> bool) {
+    use paralith_runtime_worker::Chain as _;
+    let mut blocks = node.state.chain.subscribe();
+    while !is_so(node).await {
+        let block = tokio::time::timeout(Duration::from_secs(60), blocks.recv()).await;
+        assert!(block.is_ok(), "the chain stands still");
+    }
+}
+
+/// Where the program of this package is.
+pub fn program() -> Placement {
+    Placement::Process { program: env!("CARGO_BIN_EXE_paralith").into() }
+}
