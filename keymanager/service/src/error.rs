@@ -1,7 +1,8 @@
 //! Why the trusted side refuses its host.
 
 use paralith_keymanager_core::{Refusal, SecretError};
-use paralith_tee_channel::{Failure, ViewError};
+use paralith_tee_channel::{BoundaryError, Failure, ViewError};
+use paralith_tee_enclave::EnclaveError;
 
 /// Why a call is refused. The fault is the host's, except where noted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,15 +36,17 @@ pub enum ServiceError {
     NotDue { reason: &'static str },
     #[error("this enclave's keys are not registered in the committee yet")]
     NotInCommittee,
-    /// The blob is not in state: not included yet, replaced by a newer one, or of an earlier epoch.
-    #[error("the freshness blob is not in the state at height {height}, or not of its epoch")]
-    NotFresh { height: u64 },
+    /// The blob is not in state: not included yet, replaced by a newer one, or too old to count.
+    #[error("no freshness blob of this enclave is in the state of epoch {epoch}: prove it again")]
+    NotFresh { epoch: u64 },
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
     View(#[from] ViewError),
+    #[error(transparent)]
+    Boundary(#[from] BoundaryError),
 }
 
 impl ServiceError {
@@ -68,6 +71,18 @@ impl ServiceError {
             Self::Refused(refusal) => refusal.code(),
             Self::Secret(error) => error.code(),
             Self::View(error) => error.code(),
+            Self::Boundary(error) => error.code(),
+        }
+    }
+}
+
+impl From<EnclaveError> for ServiceError {
+    fn from(error: EnclaveError) -> Self {
+        match error {
+            EnclaveError::BadStart { reason } => Self::BadStart { reason },
+            EnclaveError::CannotUnseal => Self::CannotUnseal,
+            EnclaveError::NoRandomness => Self::NoRandomness,
+            EnclaveError::NotFresh { epoch } => Self::NotFresh { epoch },
         }
     }
 }
@@ -78,6 +93,7 @@ impl From<ServiceError> for Failure {
             ServiceError::Refused(_) => "keys",
             ServiceError::Secret(_) => "secrets",
             ServiceError::View(error) => return error.clone().into(),
+            ServiceError::Boundary(error) => return error.clone().into(),
             _ => "keymanager-service",
         };
         Self::new(module, error.code(), &error)

@@ -6,3 +6,5 @@ mod birth;
 mod chain;
 mod hosts;
 mod node;
+mod erasure;
+mod fork;
