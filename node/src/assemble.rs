@@ -21,10 +21,10 @@ use crate::config::Role;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::{LinkServer, Neighbours, NodeLinks};
+use crate::roles::BridgeServices;
 use crate::roles::compute::{ComputeConfig, ComputeHost};
 use crate::roles::keymanager::{KeyManagerHost, KeyManagerStart};
 use crate::roles::registration::{Identity, Registrar};
-use crate::roles::BridgeServices;
 use crate::state::{CodeStore, NodeState, Services};
 use crate::trusted::{Kind, Placement, TrustedSide};
 

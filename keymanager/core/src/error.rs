@@ -52,10 +52,14 @@ pub enum Refusal {
     #[error("the request's reply key keeps no secret")]
     BadRecipient,
     /// One of the two is far behind or ahead: both follow the chain, and the asker asks again.
-    #[error("this key manager has no proven state root of height {height}: ask again at the newest")]
+    #[error(
+        "this key manager has no proven state root of height {height}: ask again at the newest"
+    )]
     UnknownHeight { height: u64 },
     /// One of the two follows a chain that other validators have signed.
-    #[error("the enclave follows another chain: its state root of height {height} is not this one's")]
+    #[error(
+        "the enclave follows another chain: its state root of height {height} is not this one's"
+    )]
     OtherChain { height: u64 },
 }
 
@@ -131,10 +135,14 @@ pub enum SecretError {
     #[error("the policy's serial {got} goes back behind {followed}, or changes what it says")]
     PolicyRollback { followed: u32, got: u32 },
     /// The replier's, or this enclave's host shows it another chain.
-    #[error("the replier follows another chain: its state root of height {height} is not this one's")]
+    #[error(
+        "the replier follows another chain: its state root of height {height} is not this one's"
+    )]
     OtherChain { height: u64 },
     /// Nobody's: this enclave has followed the chain far past the replier. Ask again.
-    #[error("there is no proven state root of height {height} to compare the reply's with: ask again")]
+    #[error(
+        "there is no proven state root of height {height} to compare the reply's with: ask again"
+    )]
     UnknownHeight { height: u64 },
 }
 

@@ -117,10 +117,9 @@ fn what_is_missing_is_asked_of_the_other_members_once_freshness_is_proven() {
     let mut host = KeyManagerHost::new(node(2));
     let now = observed(50);
     let ask = Action::Replicate { from: vec![node(1), node(3)] };
-    for lacks in [
-        Lacks { generations: true, epochs: false },
-        Lacks { generations: false, epochs: true },
-    ] {
+    for lacks in
+        [Lacks { generations: true, epochs: false }, Lacks { generations: false, epochs: true }]
+    {
         assert!(!host.rest(&now, lacks).contains(&ask));
         host.done(&Action::ProveFreshness, &now);
         assert_eq!(host.rest(&now, lacks)[0], ask);

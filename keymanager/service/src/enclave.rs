@@ -16,9 +16,7 @@ use paralith_keymanager_core::{
 };
 use paralith_proto::Canonical;
 use paralith_tee_channel::{Callbacks, ChainView, pb};
-use paralith_tee_enclave::{
-    EnclaveId, Entropy, Freshness, Opened, SealedFor, SealingKey,
-};
+use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, Opened, SealedFor, SealingKey};
 use paralith_types::{Epoch, Hash, Height};
 
 use crate::ServiceError;
@@ -71,10 +69,7 @@ impl fmt::Debug for Enclave {
 }
 
 impl Enclave {
-    pub(crate) fn new(
-        opened: Opened,
-        sealed: &[u8],
-    ) -> Result<Self, ServiceError> {
+    pub(crate) fn new(opened: Opened, sealed: &[u8]) -> Result<Self, ServiceError> {
         let Opened { id: place, document, sealing_key, mut entropy } = opened;
         // A key manager without a sealing key would lose every generation with its process.
         let sealing_key = sealing_key.ok_or_else(|| ServiceError::BadStart {

@@ -1,7 +1,7 @@
 //! Why the trusted side refuses its host.
 
 use paralith_keymanager_core::{Refusal, SecretError};
-use paralith_tee_channel::{BoundaryError, Failure, ViewError};
+use paralith_tee_channel::{Failure, ViewError};
 use paralith_tee_enclave::EnclaveError;
 
 /// Why a call is refused. The fault is the host's, except where noted.
@@ -45,8 +45,6 @@ pub enum ServiceError {
     Secret(#[from] SecretError),
     #[error(transparent)]
     View(#[from] ViewError),
-    #[error(transparent)]
-    Boundary(#[from] BoundaryError),
 }
 
 impl ServiceError {
@@ -71,7 +69,6 @@ impl ServiceError {
             Self::Refused(refusal) => refusal.code(),
             Self::Secret(error) => error.code(),
             Self::View(error) => error.code(),
-            Self::Boundary(error) => error.code(),
         }
     }
 }
@@ -93,7 +90,6 @@ impl From<ServiceError> for Failure {
             ServiceError::Refused(_) => "keys",
             ServiceError::Secret(_) => "secrets",
             ServiceError::View(error) => return error.clone().into(),
-            ServiceError::Boundary(error) => return error.clone().into(),
             _ => "keymanager-service",
         };
         Self::new(module, error.code(), &error)

@@ -35,7 +35,8 @@ impl Enclave {
         let pending = PendingSecret { generation: self.masters.count(), epoch, secret };
         let chain = &self.place.chain;
         let secret =
-            seal_master_secret(chain, &self.place.runtime_id, &pending, checksum, &reks, &seed).encode();
+            seal_master_secret(chain, &self.place.runtime_id, &pending, checksum, &reks, &seed)
+                .encode();
         let signature = self.rak.sign(PUBLISH_MASTER_DOMAIN, chain, &secret);
         Ok(PublishMasterSecret { secret, node: self.place.node, signature }.encode())
     }
@@ -114,7 +115,8 @@ impl Enclave {
         for id in &now.status.nodes {
             let node: Option<Node> =
                 self.view.get(callbacks, now.height, &registry::keys::node(id))?;
-            let tee = node.as_ref().and_then(|node| node.runtime(&self.place.runtime_id)?.tee.as_ref());
+            let tee =
+                node.as_ref().and_then(|node| node.runtime(&self.place.runtime_id)?.tee.as_ref());
             reks.extend(tee.map(|tee| tee.rek));
         }
         let own = self.reks.all().any(|rek| reks.contains(&rek.public()));

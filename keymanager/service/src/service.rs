@@ -7,9 +7,7 @@ use paralith_attest::Measurement;
 use paralith_crypto::{Domain, hash};
 use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 use paralith_tee_channel::pb::key_manager_reply::Kind as Reply;
-use paralith_tee_channel::{
-    Callbacks, Failure, Handler, HostCall, HostReply, pb, with_fetched,
-};
+use paralith_tee_channel::{Callbacks, Failure, Handler, HostCall, HostReply, pb, with_fetched};
 use paralith_tee_enclave::{EnclaveId, open};
 
 use crate::ServiceError;

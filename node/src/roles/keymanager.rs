@@ -197,9 +197,8 @@ impl KeyManagerHost {
         });
         let secret: Option<PublishEpochSecret> =
             self.chain.get(&keys::epoch_secret(&self.id)).await?;
-        let published = secret.and_then(|secret| {
-            EncryptedEpochSecret::decode(&secret.secret, MAX_SECRET_BYTES).ok()
-        });
+        let published = secret
+            .and_then(|secret| EncryptedEpochSecret::decode(&secret.secret, MAX_SECRET_BYTES).ok());
         let status: Option<Status> = self.chain.get(&keys::status(&self.id)).await?;
         Ok(Observed {
             height: Height(self.chain.height()?),

@@ -134,7 +134,8 @@ pub(crate) fn request(
     let reply_key = HpkeSecret::from_ikm(&Zeroizing::new(session.random()?));
     let mut secrets = session.secrets();
     secrets.enter(runs);
-    let (_, freshness) = secrets.freshness.proven().ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
+    let (_, freshness) =
+        secrets.freshness.proven().ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
     let request = KeyRequest {
         version: PROTOCOL_VERSION,
         id,
@@ -263,7 +264,8 @@ mod tests {
             requests: (3..=5).map(request).collect(),
         };
         let held = |secrets: &Secrets| {
-            let keys: Vec<u64> = secrets.keys.iter().flat_map(|k| k.epochs()).map(|e| e.0).collect();
+            let keys: Vec<u64> =
+                secrets.keys.iter().flat_map(|k| k.epochs()).map(|e| e.0).collect();
             let requests: Vec<u64> = secrets.requests.iter().map(|(r, _)| r.epoch.0).collect();
             (keys, requests)
         };

@@ -208,8 +208,12 @@ impl Side {
             Call::Confirm(height) => {
                 RuntimeCall::ConfirmFreshness(pb::ConfirmFreshness { height: *height })
             }
-            Call::KeyRequest(epoch) => RuntimeCall::KeyRequestFor(pb::KeyRequestFor { epoch: *epoch }),
-            Call::Keys(reply) => RuntimeCall::ProvideKeys(pb::ProvideKeys { reply: reply.0.clone() }),
+            Call::KeyRequest(epoch) => {
+                RuntimeCall::KeyRequestFor(pb::KeyRequestFor { epoch: *epoch })
+            }
+            Call::Keys(reply) => {
+                RuntimeCall::ProvideKeys(pb::ProvideKeys { reply: reply.0.clone() })
+            }
             Call::Execute(place) => {
                 let proposal = &batches[*place].proposal.0;
                 let proposal = SignedProposal::decode(proposal, proposal.len()).unwrap();

@@ -84,7 +84,7 @@ impl Callbacks {
 /// An attempt asks for what it needs. What has not been fetched yet fails it; then that is fetched,
 /// outside of the attempt, and the attempt runs anew. So an attempt must do all its reading before
 /// it changes anything that matters if it runs again.
-pub fn with_fetched<T, E: From<BoundaryError>>(
+pub fn with_fetched<T, E>(
     host: &Callbacks,
     mut attempt: impl FnMut(&Callbacks) -> Result<T, E>,
 ) -> Result<T, E> {
@@ -95,8 +95,9 @@ pub fn with_fetched<T, E: From<BoundaryError>>(
         let missing = lock(&fetched.0).missing.take();
         match (missing, result) {
             (Some(request), Err(_)) => {
-                let reply = host.ask(&request)?;
-                lock(&fetched.0).add(request, reply);
+                // A refusal is an answer too: the attempt meets it where it asks.
+                let answer = host.ask(&request);
+                lock(&fetched.0).add(request, answer);
             }
             (_, result) => {
                 let lines = std::mem::take(&mut lock(&fetched.0).lines);
@@ -111,10 +112,12 @@ pub fn with_fetched<T, E: From<BoundaryError>>(
 #[derive(Default)]
 struct Fetched(Mutex<Answers>);
 
+type Answer = Result<pb::CallbackReply, BoundaryError>;
+
 #[derive(Default)]
 struct Answers {
     /// The newest last.
-    known: VecDeque<(pb::callback::Kind, pb::CallbackReply)>,
+    known: VecDeque<(pb::callback::Kind, Answer)>,
     bytes: usize,
     /// The first answer that this attempt lacked.
     missing: Option<pb::callback::Kind>,
@@ -129,8 +132,8 @@ const ANSWERS_MAX_BYTES: usize = 16 * 1024 * 1024;
 impl HostRequests for Fetched {
     fn ask(&self, request: &pb::callback::Kind) -> Result<pb::CallbackReply, BoundaryError> {
         let mut answers = lock(&self.0);
-        if let Some((_, reply)) = answers.known.iter().rev().find(|(of, _)| of == request) {
-            return Ok(reply.clone());
+        if let Some((_, answer)) = answers.known.iter().rev().find(|(of, _)| of == request) {
+            return answer.clone();
         }
         answers.missing.get_or_insert_with(|| request.clone());
         Err(BoundaryError::NotFetched)
@@ -146,9 +149,9 @@ impl HostRequests for Fetched {
 }
 
 impl Answers {
-    fn add(&mut self, request: pb::callback::Kind, reply: pb::CallbackReply) {
-        self.bytes = self.bytes.saturating_add(size(&reply));
-        self.known.push_back((request, reply));
+    fn add(&mut self, request: pb::callback::Kind, answer: Answer) {
+        self.bytes = self.bytes.saturating_add(size(&answer));
+        self.known.push_back((request, answer));
         while self.bytes > ANSWERS_MAX_BYTES && self.known.len() > ANSWERS_MIN {
             let Some((_, oldest)) = self.known.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(size(&oldest));
@@ -156,6 +159,8 @@ impl Answers {
     }
 }
 
-fn size(reply: &pb::CallbackReply) -> usize {
-    reply.value.as_ref().map_or(0, Vec::len).saturating_add(reply.proof.len())
+fn size(answer: &Answer) -> usize {
+    answer.as_ref().map_or(0, |reply| {
+        reply.value.as_ref().map_or(0, Vec::len).saturating_add(reply.proof.len())
+    })
 }

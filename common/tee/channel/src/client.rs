@@ -151,12 +151,10 @@ impl Client {
         use pb::{key_manager_call, runtime_call};
         let confirm = pb::ConfirmFreshness { height };
         match role {
-            Role::Runtime => {
-                self.call(runtime_call::Kind::ConfirmFreshness(confirm)).map(|_| ())
+            Role::Runtime => self.call(runtime_call::Kind::ConfirmFreshness(confirm)).map(|_| ()),
+            Role::KeyManager => {
+                self.call_key_manager(key_manager_call::Kind::ConfirmFreshness(confirm)).map(|_| ())
             }
-            Role::KeyManager => self
-                .call_key_manager(key_manager_call::Kind::ConfirmFreshness(confirm))
-                .map(|_| ()),
         }
     }
 

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 
 use paralith_tee_channel::{
     BoundaryError, Callbacks, Client, Failure, FrameError, Handler, HostCall, HostReply,
-    HostServices, MAX_FRAME_BYTES, Recorder, Role, pb, read_frame, serve, write_frame,
+    HostRequests, HostServices, MAX_FRAME_BYTES, Recorder, Role, pb, read_frame, serve,
+    with_fetched, write_frame,
 };
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
@@ -286,7 +287,8 @@ fn an_enclave_that_breaks_the_protocol_loses_its_stream() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let client = Client::connect(ours.try_clone().unwrap(), ours, Arc::new(Echo), None);
     // A frame that only a host sends.
-    let call = pb::Frame { id: 1, body: Some(pb::frame::Body::RuntimeCall(pb::RuntimeCall::default())) };
+    let call =
+        pb::Frame { id: 1, body: Some(pb::frame::Body::RuntimeCall(pb::RuntimeCall::default())) };
     write_frame(&mut theirs, &call).unwrap();
     // The other end sees it, so nothing there waits for a callback's answer for ever.
     assert!(matches!(read_frame(&mut theirs), Err(FrameError::Closed)));
@@ -317,9 +319,59 @@ fn an_answer_for_another_role_is_a_failure_and_an_empty_call_too() {
     let reader = theirs.try_clone().unwrap();
     let side = Arc::new(Side { both: Barrier::new(2), ended: Mutex::new(None) });
     std::thread::spawn(move || serve(reader, theirs, side));
-    let empty = pb::Frame { id: 3, body: Some(pb::frame::Body::RuntimeCall(pb::RuntimeCall::default())) };
+    let empty =
+        pb::Frame { id: 3, body: Some(pb::frame::Body::RuntimeCall(pb::RuntimeCall::default())) };
     write_frame(&mut ours, &empty).unwrap();
     let reply = read_frame(&mut ours).unwrap();
     let Some(pb::frame::Body::RuntimeReply(answered)) = reply.body else { panic!("no reply") };
     assert_eq!((reply.id, answered.failure.unwrap().code), (3, 7));
+}
+
+/// Counts what it is asked, and refuses height 9.
+#[derive(Default)]
+struct Counting {
+    asked: Mutex<Vec<u64>>,
+    logged: Mutex<Vec<String>>,
+}
+
+impl HostRequests for Counting {
+    fn ask(&self, request: &pb::callback::Kind) -> Result<pb::CallbackReply, BoundaryError> {
+        let pb::callback::Kind::LightBlockGet(ask) = request else { panic!("{request:?}") };
+        self.asked.lock().unwrap().push(ask.height);
+        if ask.height == 9 {
+            return Err(Failure::new("host", 9, "no such block").into());
+        }
+        let value = Some(ask.height.to_be_bytes().to_vec());
+        Ok(pb::CallbackReply { value, ..Default::default() })
+    }
+
+    fn log(&self, text: &str) {
+        self.logged.lock().unwrap().push(text.to_string());
+    }
+}
+
+#[test]
+fn an_attempt_never_waits_for_the_host_and_asks_each_thing_once() {
+    let host = Arc::new(Counting::default());
+    let callbacks = Callbacks::new(host.clone());
+    let state = Mutex::new(0);
+    let mut attempts = 0;
+    let sum = with_fetched(&callbacks, |fetched| {
+        // A request that waited for the host would be made while this lock is held.
+        let mut state = state.try_lock().unwrap();
+        attempts += 1;
+        fetched.log("begun");
+        let mut sum = 0;
+        for height in [1, 2, 1, 3] {
+            sum += u64::from_be_bytes(fetched.light_block(height)?.try_into().unwrap());
+        }
+        *state += 1;
+        Ok::<u64, BoundaryError>(sum)
+    });
+    assert_eq!((sum, attempts, *state.lock().unwrap()), (Ok(7), 4, 1));
+    assert_eq!(*host.asked.lock().unwrap(), [1, 2, 3]);
+    assert_eq!(*host.logged.lock().unwrap(), ["begun"]);
+    // A refusal reaches the attempt as the host gave it.
+    let refused = with_fetched(&callbacks, |fetched| fetched.light_block(9)).unwrap_err();
+    assert_eq!(refused, BoundaryError::Failure(Failure::new("host", 9, "no such block")));
 }

@@ -55,11 +55,7 @@ impl SealingKey {
     }
 
     /// Opens what [`SealingKey::seal`] gave under the same key for the same place.
-    pub fn open(
-        &self,
-        to: &SealedFor,
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, EnclaveError> {
+    pub fn open(&self, to: &SealedFor, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnclaveError> {
         let Some((&VERSION, rest)) = sealed.split_first() else {
             return Err(EnclaveError::CannotUnseal);
         };

@@ -64,7 +64,8 @@ pub fn open(start: &pb::Start) -> Result<Opened, EnclaveError> {
     let sealing_key = match start.sealing_key.as_slice() {
         [] => None,
         bytes => {
-            let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| bad("a sealing key takes 32 bytes"));
+            let bytes =
+                <[u8; 32]>::try_from(bytes).map_err(|_| bad("a sealing key takes 32 bytes"));
             Some(SealingKey::new(Zeroizing::new(bytes?)))
         }
     };

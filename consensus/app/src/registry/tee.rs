@@ -67,7 +67,11 @@ pub(crate) fn require_same_chain(
     }
     match roots::root_of(ctx, claims.height)? {
         Some(root) if root == claims.state_root => Ok(()),
-        Some(_) => Err(invalid("the enclave follows another chain: its state root is not this one's")),
-        None => Err(invalid("the evidence names a height whose state root is not kept: attest again")),
+        Some(_) => {
+            Err(invalid("the enclave follows another chain: its state root is not this one's"))
+        }
+        None => {
+            Err(invalid("the evidence names a height whose state root is not kept: attest again"))
+        }
     }
 }

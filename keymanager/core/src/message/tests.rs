@@ -193,8 +193,9 @@ fn a_replica_opens_for_its_request_its_signer_and_its_reader_only() {
     let (rak, reply_key) = (SigningKey::from_seed([1; 32]), HpkeSecret::from_ikm(&[2; 32]));
     let place = (&KM, &PublicKey([3; 32]));
     let secrets = replication_secrets();
-    let reply = SignedReplicationReply::seal(place, &secrets, &reply_key.public(), &rak, &CHAIN, [5; 32])
-        .unwrap();
+    let reply =
+        SignedReplicationReply::seal(place, &secrets, &reply_key.public(), &rak, &CHAIN, [5; 32])
+            .unwrap();
     let (request, public) = (replication_request(), rak.public());
     assert_eq!(reply.open(&request, &public, &reply_key, &CHAIN), Ok(secrets));
     let mut other_request = request.clone();

@@ -73,7 +73,11 @@ fn each_refusal_has_its_code() {
         ("another version", change(|r| r.version = 2), 2),
         ("a height that is not proven", change(|r| r.height = Height(1_000)), 17),
         ("a root of another chain", change(|r| r.state_root = Hash([1; 32])), 18),
-        ("a reply key that keeps no secret", change(|r| r.reply_key = X25519PublicKey([0; 32])), 16),
+        (
+            "a reply key that keeps no secret",
+            change(|r| r.reply_key = X25519PublicKey([0; 32])),
+            16,
+        ),
         ("no request", Call::AnswerKeys(pb::AnswerKeys { request: vec![1, 2] }), 1),
     ] {
         assert_eq!(all[0].refusal(ask), keys(code), "{what}");

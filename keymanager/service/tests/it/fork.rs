@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use paralith_consensus_api::registry::ProveFreshness;
 use paralith_tee_channel::pb;
-use paralith_tee_channel::pb::host_call::Kind as Call;
+use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 use paralith_types::Hash;
 
 use crate::answers::{BLOB, ready};

@@ -15,7 +15,8 @@ const BLOB: Hash = Hash([0xb1; 32]);
 #[test]
 fn nothing_that_a_host_makes_up_is_believed() {
     let (chain, all, compute) = ready();
-    let ask = || compute.ask(&compute.request(BLOB));
+    let request = compute.request(BLOB);
+    let ask = || compute.ask(&request);
     let earlier = Height(chain.height().0 - 1);
     for lie in [Lie::Values, Lie::Absence, Lie::OldState(earlier)] {
         all[0].lie(lie);

@@ -4,7 +4,7 @@
 mod answers;
 mod birth;
 mod chain;
-mod hosts;
-mod node;
 mod erasure;
 mod fork;
+mod hosts;
+mod node;

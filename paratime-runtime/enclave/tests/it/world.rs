@@ -383,7 +383,9 @@ impl World {
         let who = (&KEY_MANAGER, &key(KM_NODE).public());
         change(&mut secrets);
         let context = &self.chain.context;
-        SignedKeyReply::seal(who, &secrets, &request.reply_key, rak, context, [6; 32]).unwrap().encode()
+        SignedKeyReply::seal(who, &secrets, &request.reply_key, rak, context, [6; 32])
+            .unwrap()
+            .encode()
     }
 
     pub fn provide_keys(&self, enclave: &Enclave, epochs: &[u64]) -> Result<(), Failure> {

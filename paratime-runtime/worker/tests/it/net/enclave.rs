@@ -98,12 +98,14 @@ impl Enclave {
 impl Trusted for Enclave {
     fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError> {
         Ok(match call {
-            runtime_call::Kind::Sync(pb::Sync { height }) => runtime_reply::Kind::Synced(pb::Synced {
-                height,
-                epoch: 1,
-                has_keys: true,
-                sealed: Vec::new(),
-            }),
+            runtime_call::Kind::Sync(pb::Sync { height }) => {
+                runtime_reply::Kind::Synced(pb::Synced {
+                    height,
+                    epoch: 1,
+                    has_keys: true,
+                    sealed: Vec::new(),
+                })
+            }
             runtime_call::Kind::Check(check) => {
                 let ok = Output::Ok(Vec::new()).to_pb();
                 let results = check.transactions.iter().map(|_| ok.clone()).collect();
