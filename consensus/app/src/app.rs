@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::dispatch::{self, BlockGas};
 use crate::error::AppError;
 use crate::{
-    beacon, fees, invariants, keymanager, misbehaviour, query, registry, roots, roothash,
+    beacon, fees, invariants, keymanager, misbehaviour, query, registry, roothash, roots,
     scheduler, staking,
 };
 use crate::{events, propose};

@@ -9,14 +9,14 @@ use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 use paralith_types::Hash;
 
 use crate::answers::{BLOB, ready};
-use crate::chain::{Chain, key};
+use crate::chain::{Chain, KM, key};
 use crate::node::KeyManager;
 
 /// The chains have the same registrations, freshness proofs and epoch, and differ in one block.
 fn part(chain: &Arc<Chain>) -> Arc<Chain> {
     let fork = Arc::new(chain.fork());
     for (one, blob) in [(chain, 1), (&fork, 2)] {
-        one.block(vec![(key(6), ProveFreshness { blob: Hash([blob; 32]) }.into())]);
+        one.block(vec![(key(6), ProveFreshness { runtime_id: KM, blob: Hash([blob; 32]) }.into())]);
     }
     assert_eq!(chain.height(), fork.height());
     assert_ne!(chain.root(chain.height()), fork.root(fork.height()));
@@ -88,7 +88,7 @@ fn secrets_are_not_replicated_between_two_chains() {
     third.sync();
     let request = third.bytes(ask());
     first.sync();
-    chain.block(vec![(key(6), ProveFreshness { blob: Hash([3; 32]) }.into())]);
+    chain.block(vec![(key(6), ProveFreshness { runtime_id: KM, blob: Hash([3; 32]) }.into())]);
     common.block(vec![]);
     first.sync();
     let reply = first.bytes(answer(&request));

@@ -164,7 +164,11 @@ fn a_freshness_blob_counts_in_its_epoch_and_the_next_one_only() {
         let height = Height(world.chain.height() + 1);
         world.epoch(&mut changes, EPOCH + later, height.0);
         let freshness = Freshness { blob, height };
-        set(&mut changes, registry::keys::freshness(&enclave.node.public()), &freshness);
+        set(
+            &mut changes,
+            registry::keys::freshness(&enclave.node.public(), &crate::world::RUNTIME),
+            &freshness,
+        );
         let height = world.chain.commit(changes);
         let confirm = Call::ConfirmFreshness(pb::ConfirmFreshness { height });
         let confirmed = enclave.call(confirm.clone());
