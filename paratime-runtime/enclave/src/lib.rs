@@ -24,7 +24,6 @@ mod facts;
 mod guest;
 mod keys;
 mod known;
-pub mod process;
 mod read;
 mod release;
 mod round;
@@ -44,6 +43,7 @@ use paralith_types::{Epoch, Height};
 
 pub use block::{BLOCK_ERROR, BLOCK_GAS, INIT_GAS};
 pub use error::TrustedError;
+pub use paralith_tee_channel::process;
 pub use read::READ_GAS;
 pub use start::measurement;
 

@@ -14,6 +14,7 @@ mod call;
 mod callbacks;
 mod client;
 mod error;
+pub mod process;
 mod server;
 mod stream;
 mod view;
