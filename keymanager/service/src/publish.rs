@@ -105,7 +105,8 @@ impl Enclave {
         Ok(())
     }
 
-    /// The committee's REKs as state has them, which must contain one of this enclave.
+    /// The REKs that the committee's enclaves have: those that their nodes have registered now and,
+    /// while the same enclave runs, those of this epoch. One of this enclave must be among them.
     fn committee_reks(
         &self,
         now: &Now,
@@ -117,7 +118,12 @@ impl Enclave {
                 self.view.get(callbacks, now.height, &registry::keys::node(id))?;
             let tee =
                 node.as_ref().and_then(|node| node.runtime(&self.place.runtime_id)?.tee.as_ref());
-            reks.extend(tee.map(|tee| tee.rek));
+            let Some(tee) = tee else { continue };
+            reks.push(tee.rek);
+            // The enclave still has its REK of this epoch, if it has not been restarted.
+            let recipients = now.status.recipients.iter();
+            let own = recipients.filter(|one| one.node == *id && one.rak == tee.rak);
+            reks.extend(own.map(|one| one.rek));
         }
         let own = self.reks.all().any(|rek| reks.contains(&rek.public()));
         if own && now.status.nodes.contains(&self.place.node) {
