@@ -299,7 +299,7 @@ impl Drop for Side {
 /// The hash of a reply, as it is recorded: the first bytes are enough to tell replies
 /// apart.
 pub(crate) fn reply_hash(reply: Reply) -> Raw {
-    let reply = pb::HostReply { failure: None, kind: Some(reply) };
+    let reply = pb::RuntimeReply { failure: None, kind: Some(reply) };
     let hash = paralith_crypto::sha256(&reply.encode_to_vec());
     Raw(hash.iter().copied().take(8).collect())
 }

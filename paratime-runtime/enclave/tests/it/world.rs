@@ -25,7 +25,7 @@ use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
-use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
+use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
 
