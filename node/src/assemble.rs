@@ -24,9 +24,9 @@ use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::{LinkServer, Network, NodeLinks};
 use crate::roles::compute::{ComputeConfig, ComputeHost};
-use crate::roles::keymanager::KeyManagerHost;
+use crate::roles::keymanager::{KeyManagerHost, KeyManagerStart};
 use crate::roles::registration::{Identity, Registrar};
-use crate::roles::{Alarms, BridgeServices, StartInput, attest_and_start};
+use crate::roles::{Alarms, BridgeServices};
 use crate::state::{NodeState, Services};
 use crate::trusted::{Kind, Placement, TrustedSide};
 
@@ -319,32 +319,20 @@ impl KeyManagerRole {
             self.recorder.clone(),
         )?);
         let sealed = self.state.home.as_ref().map(|home| home.join(format!("sealed-{}", self.id)));
-        let attested = paralith_rt::in_place(|| {
-            attest_and_start(
-                trusted.client(),
-                StartInput {
-                    genesis: &self.state.genesis,
-                    node: &self.node_key,
-                    runtime_id: self.id,
-                    code: Vec::new(),
-                    sealed: sealed.clone(),
-                    platform: Some(&platform),
-                    byzantine: String::new(),
-                },
-            )
-        })?;
-        let capability = attested
-            .capability
-            .ok_or_else(|| NodeError::internal(&"a quoted enclave has a capability"))?;
-        let host = KeyManagerHost::new(
+        let start = KeyManagerStart {
+            genesis: self.state.genesis.clone(),
+            node_key: self.node_key.clone(),
+            platform,
+            sealed,
+        };
+        let host = KeyManagerHost::start(
             self.id,
             Arc::clone(&self.state.chain),
             Arc::clone(&self.registrar),
             Arc::clone(&self.state.links),
             trusted,
-            capability,
-            sealed,
-        );
+            start,
+        )?;
         self.state.services.add_keymanager(self.id, Arc::clone(&host));
         Ok(host)
     }

@@ -12,7 +12,7 @@ use crate::wire;
 use crate::{AttestError, MAX_EVIDENCE_LEN};
 
 /// The version of the claims is part of the name: other claims get another.
-const REPORT_DATA: Domain = Domain::new("paralith/attest-report-data/v1");
+const REPORT_DATA: Domain = Domain::new("paralith/attest-report-data/v2");
 
 /// An enclave's identity: the hash of the trusted side's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,8 +54,11 @@ pub struct Claims {
     pub runtime: RuntimeId,
     /// The runtime's code that the enclave executes; none for a key manager.
     pub code: Option<CodeId>,
-    /// The newest height that the enclave had verified.
+    /// The newest height whose state the enclave had proven; 0 before any.
     pub height: Height,
+    /// The root of the state there; zero before any. It says which chain the enclave follows: chains
+    /// that different validators sign may share a genesis.
+    pub state_root: Hash,
 }
 
 impl Claims {
@@ -76,6 +79,7 @@ impl Claims {
             runtime: self.runtime.as_bytes().to_vec(),
             code: self.code.map(|code| code.as_bytes().to_vec()),
             height: self.height.0,
+            state_root: self.state_root.as_bytes().to_vec(),
         };
         wire.encode_to_vec()
     }
@@ -94,6 +98,7 @@ impl Claims {
             runtime: wire::fixed(&wire.runtime)?,
             code: wire.code.as_deref().map(wire::fixed).transpose()?,
             height: Height(wire.height),
+            state_root: wire::fixed(&wire.state_root)?,
         };
         if claims.encode() != bytes {
             return Err(AttestError::another_form());

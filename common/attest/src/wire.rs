@@ -20,6 +20,8 @@ pub(crate) struct Claims {
     pub(crate) code: Option<Vec<u8>>,
     #[prost(uint64, tag = "7")]
     pub(crate) height: u64,
+    #[prost(bytes = "vec", tag = "8")]
+    pub(crate) state_root: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

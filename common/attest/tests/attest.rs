@@ -25,6 +25,7 @@ fn claims() -> Claims {
         runtime: RuntimeId([5; 32]),
         code: Some(CodeId([6; 32])),
         height: Height(100),
+        state_root: Hash([8; 32]),
     }
 }
 
@@ -68,7 +69,7 @@ fn the_quote_is_frozen() {
     let report_data = claims().report_data(&CHAIN);
     assert_eq!(
         report_data.to_string(),
-        "f27e37d464a665af8782621e045ca66285a75dcda653fd3cddf76a70b6368d4f"
+        "812c0623067391d5068b9ba890d924613403d304308a3656990cf8f2baa78445"
     );
     let quote = platform().quote(&claims(), &CHAIN);
     assert_eq!(hex::encode(&quote), include_str!("golden_quote.hex").trim_end());
@@ -165,7 +166,7 @@ fn evidence_lives_from_its_height_to_its_maximal_age() {
 fn the_signature_binds_every_claim_and_the_chain() {
     // Written again canonically, so that only the signature can notice.
     type Change = fn(&mut SoftwareQuote);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
         ("measurement", |quote| quote.claims.measurement = Measurement(Hash([7; 32]))),
         ("rak", |quote| quote.claims.rak.0[0] ^= 1),
         ("rek", |quote| quote.claims.rek.0[0] ^= 1),
@@ -174,6 +175,7 @@ fn the_signature_binds_every_claim_and_the_chain() {
         ("code", |quote| quote.claims.code = Some(CodeId([7; 32]))),
         ("no code", |quote| quote.claims.code = None),
         ("height", |quote| quote.claims.height = Height(101)),
+        ("state root", |quote| quote.claims.state_root.0[0] ^= 1),
         ("platform", |quote| quote.platform = PublicKey([8; 32])),
     ];
     for (what, change) in changes {

@@ -134,6 +134,16 @@ impl<'a> Overlay<'a> {
         &self.changes
     }
 
+    /// Whether any change gives a key another value than the state below has.
+    pub fn differs(&self) -> Result<bool, StorageError> {
+        for (key, value) in &self.changes {
+            if self.base.get(key)? != *value {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The changes, for [`Tree::prepare`] or for [`Self::apply`] one level up.
     pub fn into_changes(self) -> Changes {
         self.changes

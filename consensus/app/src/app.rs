@@ -22,8 +22,8 @@ use crate::context::Context;
 use crate::dispatch::{self, BlockGas};
 use crate::error::AppError;
 use crate::{
-    beacon, fees, invariants, keymanager, misbehaviour, query, registry, roothash, scheduler,
-    staking,
+    beacon, fees, invariants, keymanager, misbehaviour, query, registry, roothash, roots,
+    scheduler, staking,
 };
 use crate::{events, propose};
 
@@ -35,6 +35,8 @@ pub struct App {
     base: Base,
     /// The chain and the height of its first block; none before genesis is known.
     chain: Option<(ChainContext, Height)>,
+    /// The root of the state that the next block builds on.
+    base_root: Hash,
     admission: Admission,
     staged: Option<Staged>,
 }
@@ -97,7 +99,8 @@ impl App {
             None => Info { height: Height(0), app_hash: paralith_storage::EMPTY_ROOT },
         };
         let chain = query::chain_context(&base)?.map(|context| (context, committed.height.next()));
-        Ok(Self { tree, committed, base, chain, admission: Admission::default(), staged: None })
+        let (admission, base_root) = (Admission::default(), committed.app_hash);
+        Ok(Self { tree, committed, base, chain, base_root, admission, staged: None })
     }
 
     /// The last committed height and app hash.
@@ -132,6 +135,7 @@ impl App {
 
         self.base = Base::Genesis(changes);
         self.chain = Some((chain_context, first));
+        self.base_root = root;
         self.admission = Admission::default();
         self.staged = None;
         Ok((scheduler::updates(&Default::default(), &validators), root))
@@ -192,6 +196,9 @@ impl App {
 
         let mut ctx = Context::new(&self.base, chain, block.height, block.time_seconds);
         let validators = scheduler::validators(&ctx)?;
+        if !block.txs.is_empty() {
+            roots::record(&mut ctx, self.base_root);
+        }
         begin_block(&mut ctx, &block)?;
         let mut block_events = ctx.take_events();
 
@@ -206,6 +213,9 @@ impl App {
         let events = record_events(&mut ctx, &outcomes, &block_events);
         let validator_updates = scheduler::updates(&validators, &scheduler::validators(&ctx)?);
 
+        if block.txs.is_empty() && ctx.has_changes()? {
+            roots::record(&mut ctx, self.base_root);
+        }
         let changes = ctx.into_changes();
         invariants::check(&self.base, &changes)?;
         let changes = self.base.with(changes);
@@ -227,6 +237,7 @@ impl App {
         self.tree.commit(prepared, batch, Durability::Synced)?;
 
         self.committed = info;
+        self.base_root = info.app_hash;
         self.base = Base::Committed(Snapshot::new(self.tree.clone(), Some(info.height.0)));
         self.chain = self.chain.map(|(context, _)| (context, info.height.next()));
         self.admission.block_committed();

@@ -232,6 +232,14 @@ impl<'a> Context<'a> {
         std::mem::take(&mut self.events)
     }
 
+    /// Whether anything is now other than it was in the state below.
+    pub(crate) fn has_changes(&self) -> Result<bool, Error> {
+        self.state.differs().map_err(|error| {
+            let reason = error.to_string();
+            consensus::Error::StateUnavailable { reason }.into()
+        })
+    }
+
     /// All changes, to be committed.
     pub(crate) fn into_changes(self) -> Changes {
         self.state.into_changes()

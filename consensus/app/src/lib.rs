@@ -31,6 +31,7 @@ mod gas;
 mod invariants;
 mod misbehaviour;
 mod propose;
+mod roots;
 #[cfg(test)]
 mod testing;
 

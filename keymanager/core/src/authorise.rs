@@ -2,7 +2,8 @@
 //!
 //! The caller has read every value here from state that it has proven at [`Facts::height`]. A host
 //! that freezes the enclave's view serves nobody new: the asker's blob must be in that state, in the
-//! epoch that runs there, and this enclave must itself have proven freshness in that epoch.
+//! epoch that runs there, and this enclave must itself have proven freshness in that epoch. An asker
+//! that follows another chain of the same genesis is refused by the state root that it names.
 
 use std::collections::BTreeSet;
 
@@ -51,6 +52,9 @@ pub struct Asker {
     pub committee: Option<Committee>,
     /// The node's newest freshness proof.
     pub freshness: Option<Freshness>,
+    /// The root of the state at the height that the request names, as this enclave has proven it;
+    /// none if it has not proven that height, or no longer keeps it.
+    pub state_root: Option<Hash>,
 }
 
 /// A request that is to be answered.
@@ -61,7 +65,7 @@ pub struct Granted<T> {
     /// What the reply names.
     pub request_hash: Hash,
     /// What the reply is sealed to.
-    pub rek: X25519PublicKey,
+    pub reply_key: X25519PublicKey,
 }
 
 /// Whether a compute enclave gets its runtime's keys.
@@ -95,7 +99,9 @@ pub fn authorise_keys(
         return Err(not_in_policy(&enclave));
     }
     fresh(asker.freshness.as_ref(), &request.freshness, facts)?;
-    Ok(Granted { request_hash: request.hash(), rek: tee.rek, request })
+    same_chain(asker.state_root, request.height, &request.state_root)?;
+    let (request_hash, reply_key) = (request.hash(), request.reply_key);
+    Ok(Granted { request_hash, reply_key, request })
 }
 
 /// Whether another key-manager enclave gets what it lacks.
@@ -116,7 +122,9 @@ pub fn authorise_replication(
         return Err(not_in_policy(&enclave));
     }
     fresh(asker.freshness.as_ref(), &request.freshness, facts)?;
-    Ok(Granted { request_hash: request.hash(), rek: tee.rek, request })
+    same_chain(asker.state_root, request.height, &request.state_root)?;
+    let (request_hash, reply_key) = (request.hash(), request.reply_key);
+    Ok(Granted { request_hash, reply_key, request })
 }
 
 /// The RAK whose replies are believed: that of a key-manager enclave which state has in the
@@ -213,6 +221,16 @@ fn attested(
         return Err(mismatch("the evidence is about other code"));
     }
     Ok(claims.measurement)
+}
+
+/// The asker follows the chain that this enclave follows. Its RAK and its blob may be in this state
+/// and it may follow another chain all the same: its host can register and show what it likes.
+fn same_chain(proven: Option<Hash>, height: Height, root: &Hash) -> Result<(), Refusal> {
+    match proven {
+        None => Err(Refusal::UnknownHeight { height: height.0 }),
+        Some(proven) if proven == *root => Ok(()),
+        Some(_) => Err(Refusal::OtherChain { height: height.0 }),
+    }
 }
 
 /// The asker has seen this very state, or a later one.

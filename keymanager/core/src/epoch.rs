@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use paralith_consensus_api::keymanager::EpochChecksums;
 use paralith_crypto::{Domain, kdf};
 use paralith_types::{Epoch, Hash, RuntimeId};
 
@@ -67,6 +68,23 @@ impl EpochSecrets {
         }
     }
 
+    /// Takes a secret that another enclave has sent, if it has the checksum that was published for
+    /// its epoch. An enclave that is broken into or that follows another chain cannot plant one.
+    pub fn insert_replica(
+        &mut self,
+        id: &RuntimeId,
+        epoch: Epoch,
+        secret: Secret,
+        published: &EpochChecksums,
+    ) -> Result<(), SecretError> {
+        let checksum = epoch_checksum(id, epoch, &secret);
+        let known = published.checksums.iter().find(|one| one.epoch == epoch);
+        if known.is_none_or(|known| known.checksum != checksum) {
+            return Err(SecretError::WrongChecksum);
+        }
+        self.insert(epoch, secret)
+    }
+
     /// The secret of an epoch.
     #[must_use]
     pub fn secret(&self, epoch: Epoch) -> Option<&Secret> {
@@ -98,6 +116,8 @@ impl EpochSecrets {
 
 #[cfg(test)]
 mod tests {
+    use paralith_consensus_api::keymanager::EpochChecksum;
+
     use super::*;
 
     fn held(secrets: &EpochSecrets) -> Vec<u64> {
@@ -160,6 +180,26 @@ mod tests {
         secrets.insert(Epoch(1), Secret::new([1; 32])).unwrap();
         let refused = secrets.insert(Epoch(1), Secret::new([2; 32]));
         assert_eq!(refused, Err(SecretError::AnotherSecret { epoch: 1 }));
+    }
+
+    #[test]
+    fn a_replica_is_taken_only_with_the_checksum_that_was_published_for_its_epoch() {
+        let id = RuntimeId([9; 32]);
+        let secret = Secret::new([5; 32]);
+        let checksum = epoch_checksum(&id, Epoch(4), &secret);
+        let published =
+            EpochChecksums { checksums: vec![EpochChecksum { epoch: Epoch(4), checksum }] };
+        let mut secrets = EpochSecrets::new();
+        secrets.advance(Epoch(4), 2);
+        let mut take = |epoch, secret: &Secret, published: &EpochChecksums| {
+            secrets.insert_replica(&id, Epoch(epoch), secret.clone(), published)
+        };
+        let refused = Err(SecretError::WrongChecksum);
+        assert_eq!(take(4, &Secret::new([6; 32]), &published), refused);
+        assert_eq!(take(3, &secret, &published), refused);
+        assert_eq!(take(4, &secret, &EpochChecksums { checksums: vec![] }), refused);
+        assert_eq!(take(4, &secret, &published), Ok(()));
+        assert_eq!(held(&secrets), [4]);
     }
 
     #[test]

@@ -48,9 +48,19 @@ pub enum Refusal {
     MissingGeneration { held: u64, needed: u64 },
     #[error("the request is addressed to key manager {got}, this is {expected}")]
     WrongKeyManager { expected: String, got: String },
-    /// The asker has published an encryption key that keeps no secret.
-    #[error("the registered REK keeps no secret")]
+    /// The asker has named a reply key that keeps no secret.
+    #[error("the request's reply key keeps no secret")]
     BadRecipient,
+    /// One of the two is far behind or ahead: both follow the chain, and the asker asks again.
+    #[error(
+        "this key manager has no proven state root of height {height}: ask again at the newest"
+    )]
+    UnknownHeight { height: u64 },
+    /// One of the two follows a chain that other validators have signed.
+    #[error(
+        "the enclave follows another chain: its state root of height {height} is not this one's"
+    )]
+    OtherChain { height: u64 },
 }
 
 impl Refusal {
@@ -74,6 +84,8 @@ impl Refusal {
             Self::MissingGeneration { .. } => 14,
             Self::WrongKeyManager { .. } => 15,
             Self::BadRecipient => 16,
+            Self::UnknownHeight { .. } => 17,
+            Self::OtherChain { .. } => 18,
         }
     }
 }
@@ -122,6 +134,16 @@ pub enum SecretError {
     BadPolicy { reason: &'static str },
     #[error("the policy's serial {got} goes back behind {followed}, or changes what it says")]
     PolicyRollback { followed: u32, got: u32 },
+    /// The replier's, or this enclave's host shows it another chain.
+    #[error(
+        "the replier follows another chain: its state root of height {height} is not this one's"
+    )]
+    OtherChain { height: u64 },
+    /// Nobody's: this enclave has followed the chain far past the replier. Ask again.
+    #[error(
+        "there is no proven state root of height {height} to compare the reply's with: ask again"
+    )]
+    UnknownHeight { height: u64 },
 }
 
 impl SecretError {
@@ -140,6 +162,8 @@ impl SecretError {
             Self::OtherRequest => 9,
             Self::BadPolicy { .. } => 10,
             Self::PolicyRollback { .. } => 11,
+            Self::OtherChain { .. } => 12,
+            Self::UnknownHeight { .. } => 13,
         }
     }
 }

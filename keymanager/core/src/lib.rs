@@ -8,9 +8,10 @@
 //! | `derive` | what a key manager derives for a runtime |
 //! | `keys` | what a runtime derives from that |
 //! | `policy` | which enclaves may ask and which may replicate |
-//! | `message` | requests and replies: one encoding, signed by the RAK, sealed to the REK |
+//! | `message` | requests and replies: one encoding, signed by the RAK, sealed to a one-time key |
 //! | `authorise` | whether a request is answered, from values that the enclave has proven |
 //! | `publish` | a new secret for the committee's enclaves, through consensus |
+//! | `rek` | the keys that published secrets are sealed to, one for each epoch |
 //!
 //! Pure: randomness arrives as bytes, consensus state as values that the caller has proven.
 //!
@@ -55,6 +56,7 @@ mod keys;
 mod message;
 mod policy;
 mod publish;
+mod rek;
 mod secret;
 
 pub use authorise::{Asker, Facts, Granted, authorise_keys, authorise_replication, replier_rak};
@@ -70,4 +72,5 @@ pub use message::{
 };
 pub use policy::{NO_POLICY, adopt, check_policy, may_ask, may_replicate};
 pub use publish::{open_epoch_secret, open_master_secret, seal_epoch_secret, seal_master_secret};
+pub use rek::RecipientKeys;
 pub use secret::Secret;

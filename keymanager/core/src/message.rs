@@ -1,9 +1,13 @@
 //! Requests and replies between enclaves.
 //!
-//! A request is signed by the asking enclave's RAK. A reply is HPKE-sealed to the asker's REK, names
-//! the request by its hash, inside and outside of the seal, and is signed by the replying enclave's
-//! RAK. Both keys are looked up in proven state by whoever checks; nothing of a message vouches for
+//! A request is signed by the asking enclave's RAK. A reply is HPKE-sealed to the request's own reply
+//! key, names the request by its hash, inside and outside of the seal, and is signed by the replying
+//! enclave's RAK. The receiver looks both RAKs up in proven state; nothing of a message vouches for
 //! itself. Signatures cover the chain and, by their domain, the version.
+//!
+//! Request and reply name a height and the state root there, as their makers have proven it. A chain
+//! context names the genesis only, and a height only a number: validators that have left can sign
+//! another chain from the same genesis. The receiver compares the root with its own.
 
 use paralith_consensus_api::keymanager::Policy;
 use paralith_crypto::{
@@ -48,11 +52,17 @@ pub struct KeyRequest {
     pub freshness: Hash,
     /// 32 fresh random bytes.
     pub nonce: Hash,
+    /// The newest height that the asking enclave has proven.
+    pub height: Height,
+    /// The root of the state there.
+    pub state_root: Hash,
+    /// What the reply is sealed to: made for this request, erased when the reply is opened.
+    pub reply_key: X25519PublicKey,
 }
 wire_struct!(
     KeyRequest,
     pb::keymanager::v1::KeyRequest,
-    { version, id, runtime_id, node, epoch, freshness, nonce },
+    { version, id, runtime_id, node, epoch, freshness, nonce, height, state_root, reply_key },
     {}
 );
 
@@ -75,11 +85,20 @@ pub struct ReplicationRequest {
     pub first_generation: u64,
     /// Epochs whose secrets it lacks.
     pub epochs: Vec<Epoch>,
+    /// The newest height that the asking enclave has proven.
+    pub height: Height,
+    /// The root of the state there.
+    pub state_root: Hash,
+    /// What the reply is sealed to: made for this request, erased when the reply is opened.
+    pub reply_key: X25519PublicKey,
 }
 wire_struct!(
     ReplicationRequest,
     pb::keymanager::v1::ReplicationRequest,
-    { version, id, node, epoch, freshness, nonce, first_generation, epochs },
+    {
+        version, id, node, epoch, freshness, nonce, first_generation, epochs, height, state_root,
+        reply_key
+    },
     {}
 );
 
@@ -98,8 +117,10 @@ wire_struct!(EpochSecret, pb::keymanager::v1::EpochSecret, { epoch, secret }, {}
 pub struct KeyReplySecrets {
     /// Of the request that it answers.
     pub request_hash: Hash,
-    /// The asker follows the chain at least so far before it uses the keys.
-    pub min_height: Height,
+    /// The newest height that the replier has proven: the asker follows the chain so far.
+    pub height: Height,
+    /// The root of the state there, which the asker compares with its own.
+    pub state_root: Hash,
     /// The runtime's, of generations 0, 1, …
     pub generation_secrets: Vec<Secret>,
     /// The runtime's, by epoch.
@@ -108,7 +129,7 @@ pub struct KeyReplySecrets {
 wire_struct!(
     KeyReplySecrets,
     pb::keymanager::v1::KeyReplySecrets,
-    { request_hash, min_height, generation_secrets, epoch_secrets },
+    { request_hash, height, state_root, generation_secrets, epoch_secrets },
     {}
 );
 
@@ -126,8 +147,10 @@ impl KeyReplySecrets {
 pub struct ReplicationSecrets {
     /// Of the request that it answers.
     pub request_hash: Hash,
-    /// The asker follows the chain at least so far before it uses the secrets.
-    pub min_height: Height,
+    /// The newest height that the replier has proven: the asker follows the chain so far.
+    pub height: Height,
+    /// The root of the state there, which the asker compares with its own.
+    pub state_root: Hash,
     /// Of the first master secret.
     pub first_generation: u64,
     /// Of that generation and the next ones.
@@ -138,7 +161,7 @@ pub struct ReplicationSecrets {
 wire_struct!(
     ReplicationSecrets,
     pb::keymanager::v1::ReplicationSecrets,
-    { request_hash, min_height, first_generation, master_secrets, epoch_secrets },
+    { request_hash, height, state_root, first_generation, master_secrets, epoch_secrets },
     {}
 );
 
@@ -318,11 +341,11 @@ impl SignedReplicationRequest {
 }
 
 impl SignedKeyReply {
-    /// Seals the secrets to the asker's REK and signs. `randomness` must be fresh.
+    /// Seals the secrets to the request's reply key and signs. `randomness` must be fresh.
     pub fn seal(
         (id, node): (&RuntimeId, &PublicKey),
         secrets: &KeyReplySecrets,
-        rek: &X25519PublicKey,
+        reply_key: &X25519PublicKey,
         rak: &SigningKey,
         chain: &ChainContext,
         randomness: [u8; 32],
@@ -330,7 +353,7 @@ impl SignedKeyReply {
         let request_hash = secrets.request_hash;
         let info = seal_info(KEY_SECRETS, chain, id, &request_hash);
         let plaintext = Zeroizing::new(secrets.encode());
-        let sealed = hpke::seal(rek, info.as_bytes(), &[], &plaintext, randomness)?;
+        let sealed = hpke::seal(reply_key, info.as_bytes(), &[], &plaintext, randomness)?;
         let reply = KeyReply { id: *id, node: *node, request_hash, sealed }.encode();
         let signature = rak.sign(KEY_REPLY, chain, &reply);
         Ok(Self { reply, signature })
@@ -341,13 +364,13 @@ impl SignedKeyReply {
         KeyReply::decode(&self.reply, MAX_MESSAGE_BYTES)
     }
 
-    /// The secrets for this request, if the enclave with this RAK sealed them to this REK. Who the
-    /// RAK belongs to, [`crate::replier_rak`] tells.
+    /// The secrets for this request, if the enclave with this RAK sealed them to its reply key.
+    /// [`crate::replier_rak`] gives the RAK of an enclave that may reply.
     pub fn open(
         &self,
         request: &KeyRequest,
         rak: &PublicKey,
-        rek: &HpkeSecret,
+        reply_key: &HpkeSecret,
         chain: &ChainContext,
     ) -> Result<KeyReplySecrets, SecretError> {
         ed25519::verify(rak, KEY_REPLY, chain, &self.reply, &self.signature)
@@ -357,7 +380,7 @@ impl SignedKeyReply {
             return Err(SecretError::OtherRequest);
         }
         let info = seal_info(KEY_SECRETS, chain, &request.id, &request_hash);
-        let plaintext = hpke::open(rek, info.as_bytes(), &[], &reply.sealed)
+        let plaintext = hpke::open(reply_key, info.as_bytes(), &[], &reply.sealed)
             .map_err(|_| SecretError::CannotOpen)?;
         let secrets = KeyReplySecrets::decode(&plaintext, MAX_MESSAGE_BYTES)?;
         if secrets.request_hash == request_hash {
@@ -369,11 +392,11 @@ impl SignedKeyReply {
 }
 
 impl SignedReplicationReply {
-    /// Seals the secrets to the asker's REK and signs. `randomness` must be fresh.
+    /// Seals the secrets to the request's reply key and signs. `randomness` must be fresh.
     pub fn seal(
         (id, node): (&RuntimeId, &PublicKey),
         secrets: &ReplicationSecrets,
-        rek: &X25519PublicKey,
+        reply_key: &X25519PublicKey,
         rak: &SigningKey,
         chain: &ChainContext,
         randomness: [u8; 32],
@@ -381,7 +404,7 @@ impl SignedReplicationReply {
         let request_hash = secrets.request_hash;
         let info = seal_info(REPLICATION_SECRETS, chain, id, &request_hash);
         let plaintext = Zeroizing::new(secrets.encode());
-        let sealed = hpke::seal(rek, info.as_bytes(), &[], &plaintext, randomness)?;
+        let sealed = hpke::seal(reply_key, info.as_bytes(), &[], &plaintext, randomness)?;
         let reply = ReplicationReply { id: *id, node: *node, request_hash, sealed }.encode();
         let signature = rak.sign(REPLICATION_REPLY, chain, &reply);
         Ok(Self { reply, signature })
@@ -392,13 +415,13 @@ impl SignedReplicationReply {
         ReplicationReply::decode(&self.reply, MAX_MESSAGE_BYTES)
     }
 
-    /// The secrets for this request, if the enclave with this RAK sealed them to this REK. Who the
-    /// RAK belongs to, [`crate::replier_rak`] tells.
+    /// The secrets for this request, if the enclave with this RAK sealed them to its reply key.
+    /// [`crate::replier_rak`] gives the RAK of an enclave that may reply.
     pub fn open(
         &self,
         request: &ReplicationRequest,
         rak: &PublicKey,
-        rek: &HpkeSecret,
+        reply_key: &HpkeSecret,
         chain: &ChainContext,
     ) -> Result<ReplicationSecrets, SecretError> {
         ed25519::verify(rak, REPLICATION_REPLY, chain, &self.reply, &self.signature)
@@ -408,7 +431,7 @@ impl SignedReplicationReply {
             return Err(SecretError::OtherRequest);
         }
         let info = seal_info(REPLICATION_SECRETS, chain, &request.id, &request_hash);
-        let plaintext = hpke::open(rek, info.as_bytes(), &[], &reply.sealed)
+        let plaintext = hpke::open(reply_key, info.as_bytes(), &[], &reply.sealed)
             .map_err(|_| SecretError::CannotOpen)?;
         let secrets = ReplicationSecrets::decode(&plaintext, MAX_MESSAGE_BYTES)?;
         if secrets.request_hash == request_hash {

@@ -4,13 +4,14 @@
 //! the key manager, the generation or epoch, and the checksum.
 
 use paralith_consensus_api::keymanager::{Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret};
-use paralith_crypto::{Domain, HpkeSecret, hash, hpke, kdf};
+use paralith_crypto::{Domain, hash, hpke, kdf};
 use paralith_types::{ChainContext, Epoch, Hash, RuntimeId, X25519PublicKey};
 
 use crate::epoch::epoch_checksum;
 use crate::error::SecretError;
 use crate::generation::MasterSecrets;
 use crate::message::PendingSecret;
+use crate::rek::RecipientKeys;
 use crate::secret::Secret;
 
 const MASTER: Domain = Domain::new("paralith/km-publish-master/v1");
@@ -42,7 +43,7 @@ pub fn seal_master_secret(
 pub fn open_master_secret(
     chain: &ChainContext,
     encrypted: &EncryptedMasterSecret,
-    rek: &HpkeSecret,
+    reks: &RecipientKeys,
     held: &MasterSecrets,
 ) -> Result<PendingSecret, SecretError> {
     let EncryptedMasterSecret { id, generation, epoch, checksum, ciphertexts } = encrypted;
@@ -50,7 +51,7 @@ pub fn open_master_secret(
         return Err(SecretError::WrongGeneration { expected: held.count(), got: *generation });
     }
     let info = master_info(chain, id, *generation, *epoch, checksum);
-    let secret = open_own(&info, ciphertexts, rek)?;
+    let secret = open_own(&info, ciphertexts, reks)?;
     if held.checksum_with(&secret) != *checksum {
         return Err(SecretError::WrongChecksum);
     }
@@ -77,10 +78,10 @@ pub fn seal_epoch_secret(
 pub fn open_epoch_secret(
     chain: &ChainContext,
     encrypted: &EncryptedEpochSecret,
-    rek: &HpkeSecret,
+    reks: &RecipientKeys,
 ) -> Result<Secret, SecretError> {
     let EncryptedEpochSecret { id, epoch, checksum, ciphertexts } = encrypted;
-    let secret = open_own(&epoch_info(chain, id, *epoch, checksum), ciphertexts, rek)?;
+    let secret = open_own(&epoch_info(chain, id, *epoch, checksum), ciphertexts, reks)?;
     if epoch_checksum(id, *epoch, &secret) == *checksum {
         Ok(secret)
     } else {
@@ -109,11 +110,19 @@ fn seal_all(
         .collect()
 }
 
-fn open_own(info: &Hash, all: &[Ciphertext], rek: &HpkeSecret) -> Result<Secret, SecretError> {
-    let own = all.iter().find(|one| one.rek == rek.public()).ok_or(SecretError::NotARecipient)?;
-    let opened =
-        hpke::open(rek, info.as_bytes(), &[], &own.sealed).map_err(|_| SecretError::CannotOpen)?;
-    <[u8; 32]>::try_from(opened.as_slice()).map(Secret::new).map_err(|_| SecretError::CannotOpen)
+/// A ciphertext that does not open stops no other: one may be for each REK that is held.
+fn open_own(info: &Hash, all: &[Ciphertext], reks: &RecipientKeys) -> Result<Secret, SecretError> {
+    let mut refused = SecretError::NotARecipient;
+    for rek in reks.all() {
+        for own in all.iter().filter(|one| one.rek == rek.public()) {
+            let opened = hpke::open(rek, info.as_bytes(), &[], &own.sealed).ok();
+            match opened.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok()) {
+                Some(bytes) => return Ok(Secret::new(bytes)),
+                None => refused = SecretError::CannotOpen,
+            }
+        }
+    }
+    Err(refused)
 }
 
 fn master_info(
@@ -141,8 +150,8 @@ mod tests {
     const KM: RuntimeId = RuntimeId([9; 32]);
     const CHAIN: ChainContext = ChainContext([7; 32]);
 
-    fn rek(n: u8) -> HpkeSecret {
-        HpkeSecret::from_ikm(&[n; 32])
+    fn rek(n: u8) -> RecipientKeys {
+        RecipientKeys::new(&Secret::new([n; 32]))
     }
 
     fn proposal(reks: &[X25519PublicKey]) -> (MasterSecrets, PendingSecret, EncryptedMasterSecret) {
@@ -175,6 +184,23 @@ mod tests {
         let (held, pending, encrypted) = proposal(&[X25519PublicKey([0; 32]), rek(1).public()]);
         assert_eq!(encrypted.ciphertexts.len(), 1);
         assert_eq!(open_master_secret(&CHAIN, &encrypted, &rek(1), &held), Ok(pending));
+    }
+
+    #[test]
+    fn a_bad_ciphertext_for_one_key_does_not_hide_a_good_one_for_the_other() {
+        let mut reks = rek(1);
+        let (held, pending, mut encrypted) = proposal(&[reks.public(), rek(2).public()]);
+        reks.advance(Epoch(1), &Secret::new([9; 32]));
+        reks.advance(Epoch(2), &Secret::new([2; 32]));
+        for broken in [rek(1).public(), rek(2).public()] {
+            let mut encrypted = encrypted.clone();
+            let spoiled = encrypted.ciphertexts.iter_mut().find(|one| one.rek == broken).unwrap();
+            spoiled.sealed = vec![0; 3];
+            assert_eq!(open_master_secret(&CHAIN, &encrypted, &reks, &held), Ok(pending.clone()));
+        }
+        encrypted.ciphertexts.iter_mut().for_each(|one| one.sealed[0] ^= 1);
+        let refused = open_master_secret(&CHAIN, &encrypted, &reks, &held);
+        assert_eq!(refused, Err(SecretError::CannotOpen));
     }
 
     #[test]

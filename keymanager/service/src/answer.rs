@@ -1,7 +1,7 @@
 //! Requests of compute enclaves, clients and other key managers.
 
 use paralith_consensus_api::keymanager::{
-    PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey,
+    self, EpochChecksums, PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey,
 };
 use paralith_consensus_api::registry::{self, Runtime};
 use paralith_consensus_api::scheduler;
@@ -33,13 +33,14 @@ impl Enclave {
         let mut asker = self.asker(&now, &request.runtime_id, &request.node, callbacks)?;
         let key = scheduler::keys::committee(&request.runtime_id);
         asker.committee = self.view.get(callbacks, now.height, &key)?;
+        asker.state_root = self.view.app_hash(request.height);
         let granted = authorise_keys(&signed, &facts, &asker)?;
         let secrets = self.runtime_secrets(&now, &request.runtime_id, granted.request_hash)?;
         let randomness = self.entropy.bytes()?;
-        let from = (&self.place.id, &self.place.node);
+        let from = (&self.place.runtime_id, &self.place.node);
         let chain = &self.place.chain;
         let reply =
-            SignedKeyReply::seal(from, &secrets, &granted.rek, &self.rak, chain, randomness)
+            SignedKeyReply::seal(from, &secrets, &granted.reply_key, &self.rak, chain, randomness)
                 .map_err(Refusal::from)?;
         Ok(reply.encode())
     }
@@ -52,7 +53,7 @@ impl Enclave {
         request_hash: Hash,
     ) -> Result<KeyReplySecrets, ServiceError> {
         self.require_complete(now)?;
-        let id = &self.place.id;
+        let id = &self.place.runtime_id;
         let epoch = now.epoch.epoch;
         if self.epochs.secret(epoch).is_none() {
             return Err(Refusal::MissingEpochSecret { epoch: epoch.0 }.into());
@@ -70,13 +71,18 @@ impl Enclave {
                 EpochSecret { epoch, secret }
             })
             .collect();
-        let min_height = now.height;
-        Ok(KeyReplySecrets { request_hash, min_height, generation_secrets, epoch_secrets })
+        Ok(KeyReplySecrets {
+            request_hash,
+            height: now.height,
+            state_root: now.state_root,
+            generation_secrets,
+            epoch_secrets,
+        })
     }
 
     /// The key that clients seal their calls to, signed for them.
     pub(crate) fn public_key(
-        &self,
+        &mut self,
         runtime_id: &[u8],
         epoch: u64,
         callbacks: &Callbacks,
@@ -89,7 +95,7 @@ impl Enclave {
             return Err(unknown().into());
         }
         self.require_complete(&now)?;
-        let (id, epoch) = (self.place.id, Epoch(epoch));
+        let (id, epoch) = (self.place.runtime_id, Epoch(epoch));
         let missing = Refusal::MissingEpochSecret { epoch: epoch.0 };
         let secret = self.epochs.secret(epoch).ok_or(missing)?;
         let secret = runtime_epoch_secret(&id, &runtime_id, epoch, secret);
@@ -111,21 +117,27 @@ impl Enclave {
     ) -> Result<Vec<u8>, ServiceError> {
         let now = self.now(callbacks)?;
         let epoch = now.epoch.epoch;
-        let Some((_, freshness)) = self.proven.filter(|(of, _)| *of == epoch) else {
+        let proven = self.freshness.proven().filter(|(of, _)| *of == epoch);
+        let Some((_, freshness)) = proven else {
             return Err(Refusal::NotReady { epoch: epoch.0 }.into());
         };
+        let epochs = self.missing_epochs(&now, callbacks)?;
+        let reply_key = HpkeSecret::from_ikm(&*self.entropy.draw()?);
         let request = ReplicationRequest {
             version: PROTOCOL_VERSION,
-            id: self.place.id,
+            id: self.place.runtime_id,
             node: self.place.node,
             epoch,
             freshness,
-            nonce: Hash(self.entropy.bytes()?),
             first_generation: self.masters.count(),
-            epochs: self.missing_epochs(&now, callbacks)?,
+            epochs,
+            nonce: Hash(self.entropy.bytes()?),
+            height: now.height,
+            state_root: now.state_root,
+            reply_key: reply_key.public(),
         };
         let signed = SignedReplicationRequest::sign(&request, &self.rak, &self.place.chain);
-        self.asked = Some(request);
+        self.asked = Some((request, reply_key));
         Ok(signed.encode())
     }
 
@@ -139,7 +151,8 @@ impl Enclave {
         let request = signed.unverified().map_err(Refusal::Malformed)?;
         let now = self.now(callbacks)?;
         let facts = self.facts(&now, callbacks)?;
-        let asker = self.asker(&now, &self.place.id, &request.node, callbacks)?;
+        let mut asker = self.asker(&now, &self.place.runtime_id, &request.node, callbacks)?;
+        asker.state_root = self.view.app_hash(request.height);
         let granted = authorise_replication(&signed, &facts, &asker)?;
         self.require_complete(&now)?;
         let epoch_secrets = self
@@ -150,18 +163,19 @@ impl Enclave {
             .collect();
         let secrets = ReplicationSecrets {
             request_hash: granted.request_hash,
-            min_height: now.height,
+            height: now.height,
+            state_root: now.state_root,
             first_generation: request.first_generation,
             master_secrets: self.masters.from_generation(request.first_generation).to_vec(),
             epoch_secrets,
         };
         let randomness = self.entropy.bytes()?;
-        let from = (&self.place.id, &self.place.node);
+        let from = (&self.place.runtime_id, &self.place.node);
         let chain = &self.place.chain;
         let reply = SignedReplicationReply::seal(
             from,
             &secrets,
-            &granted.rek,
+            &granted.reply_key,
             &self.rak,
             chain,
             randomness,
@@ -171,7 +185,7 @@ impl Enclave {
     }
 
     /// Takes what another key manager's enclave has answered. Master secrets must lead to the
-    /// checksum in state; epoch secrets are believed because of who signed.
+    /// checksum in state, epoch secrets must have the published checksums of their epochs.
     pub(crate) fn provide_replica(
         &mut self,
         reply: &[u8],
@@ -180,19 +194,37 @@ impl Enclave {
         let signed = SignedReplicationReply::decode(reply, MAX_MESSAGE_BYTES)
             .map_err(SecretError::Malformed)?;
         let replier = signed.unverified().map_err(SecretError::Malformed)?.node;
-        let request = self.asked.clone().ok_or(SecretError::OtherRequest)?;
         let now = self.now(callbacks)?;
-        let asked = self.asker(&now, &self.place.id, &replier, callbacks)?;
+        let asked = self.asker(&now, &self.place.runtime_id, &replier, callbacks)?;
         let own = asked.runtime.as_ref().ok_or(ServiceError::NotRegistered)?;
         let facts = self.facts(&now, callbacks)?;
         let rak = replier_rak(&facts, own, &replier, asked.node.as_ref())?;
-        let secrets = signed.open(&request, &rak, &self.rek, &self.place.chain)?;
-        let now = self.follow(secrets.min_height, callbacks)?;
-        self.take_replica(&now, secrets)?;
-        self.initialised(&now, callbacks)
+        let (request, reply_key) = self.asked.as_ref().ok_or(SecretError::OtherRequest)?;
+        let secrets = signed.open(request, &rak, reply_key, &self.place.chain)?;
+        let now = self.follow(secrets.height, callbacks)?;
+        let height = secrets.height.0;
+        match self.view.app_hash(secrets.height) {
+            None => return Err(SecretError::UnknownHeight { height }.into()),
+            Some(root) if root != secrets.state_root => {
+                return Err(SecretError::OtherChain { height }.into());
+            }
+            Some(_) => {}
+        }
+        self.take_replica(&now, secrets, callbacks)?;
+        let initialised = self.initialised(&now, callbacks)?;
+        self.asked = None;
+        Ok(initialised)
     }
 
-    fn take_replica(&mut self, now: &Now, secrets: ReplicationSecrets) -> Result<(), ServiceError> {
+    fn take_replica(
+        &mut self,
+        now: &Now,
+        secrets: ReplicationSecrets,
+        callbacks: &Callbacks,
+    ) -> Result<(), ServiceError> {
+        let key = keymanager::keys::epoch_checksums(&self.place.runtime_id);
+        let published: Option<EpochChecksums> = self.view.get(callbacks, now.height, &key)?;
+        let published = published.unwrap_or(EpochChecksums { checksums: Vec::new() });
         if !secrets.master_secrets.is_empty() && !self.is_complete(&now.status) {
             let (expected, got) = (self.masters.count(), secrets.first_generation);
             if expected != got {
@@ -202,9 +234,13 @@ impl Enclave {
             self.masters.extend(secrets.master_secrets, &accepted)?;
         }
         for one in secrets.epoch_secrets {
-            // What was asked for may have become too old meanwhile; what is held stays.
-            if self.epochs.secret(one.epoch).is_none() {
-                let _ = self.epochs.insert(one.epoch, one.secret);
+            // A secret that is not taken, too old by now or not the published one, stops no other.
+            let EpochSecret { epoch, secret } = one;
+            if self.epochs.secret(epoch).is_none()
+                && let Err(error) =
+                    self.epochs.insert_replica(&self.place.runtime_id, epoch, secret, &published)
+            {
+                callbacks.log(&format!("the replicated secret of epoch {epoch}: {error}"));
             }
         }
         Ok(())
@@ -221,7 +257,7 @@ impl Enclave {
         Err(Refusal::MissingGeneration { held: self.masters.count(), needed })
     }
 
-    /// What state has about who asks, without a committee.
+    /// What state has about the node that asks, without a committee.
     fn asker(
         &self,
         now: &Now,
@@ -241,6 +277,7 @@ impl Enclave {
                 height,
                 &registry::keys::freshness(node, runtime_id),
             )?,
+            state_root: None,
         })
     }
 }

@@ -8,35 +8,25 @@ use paralith_consensus_api::keymanager::{
     self, INIT_RESPONSE_DOMAIN, InitResponse, Policy, Status,
 };
 use paralith_consensus_api::keymanager::{PublishEpochSecret, SignedInitResponse};
-use paralith_consensus_api::registry::{self, Freshness, Runtime, RuntimeKind};
-use paralith_crypto::{HpkeSecret, SigningKey};
-use paralith_genesis::Document;
+use paralith_consensus_api::registry::{self, Runtime, RuntimeKind};
+use paralith_crypto::{HpkeSecret, SigningKey, Zeroizing};
 use paralith_keymanager_core::{
-    EpochSecrets, Facts, Kept, MasterSecrets, NO_POLICY, PendingSecret, ReplicationRequest, Secret,
-    adopt, check_policy, may_replicate, signing_key,
+    EpochSecrets, Facts, Kept, MasterSecrets, NO_POLICY, PendingSecret, RecipientKeys,
+    ReplicationRequest, Secret, adopt, check_policy, may_replicate, signing_key,
 };
 use paralith_proto::Canonical;
 use paralith_tee_channel::{Callbacks, ChainView, pb};
-use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId};
+use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, Opened, SealedFor, SealingKey};
+use paralith_types::{Epoch, Hash, Height};
 
 use crate::ServiceError;
-use crate::entropy::Entropy;
-use crate::seal::{SealedPlace, seal_state};
 use crate::service::measurement;
-
-/// Where the enclave is, which it cannot change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) chain: ChainContext,
-    pub(crate) id: RuntimeId,
-    pub(crate) node: PublicKey,
-}
 
 /// A running enclave.
 pub(crate) struct Enclave {
-    pub(crate) place: Place,
+    pub(crate) place: EnclaveId,
     pub(crate) rak: SigningKey,
-    pub(crate) rek: HpkeSecret,
+    pub(crate) reks: RecipientKeys,
     pub(crate) entropy: Entropy,
     pub(crate) view: ChainView,
     pub(crate) masters: MasterSecrets,
@@ -45,14 +35,12 @@ pub(crate) struct Enclave {
     pub(crate) epochs: EpochSecrets,
     /// The newest published epoch secret that did not open: told once.
     pub(crate) unopened: Option<Epoch>,
-    /// The newest replication request.
-    pub(crate) asked: Option<ReplicationRequest>,
-    sealing_key: Secret,
+    /// The newest replication request and the key of its reply: gone when a reply has been taken,
+    /// or with its epoch.
+    pub(crate) asked: Option<(ReplicationRequest, HpkeSecret)>,
+    sealing_key: SealingKey,
     policy: Option<Policy>,
-    /// A blob that is not confirmed yet.
-    blob: Option<Hash>,
-    /// The last epoch in which a blob was found in state, and the blob.
-    pub(crate) proven: Option<(Epoch, Hash)>,
+    pub(crate) freshness: Freshness,
     /// What the host was last given to keep.
     kept: KeptMark,
 }
@@ -69,6 +57,7 @@ struct KeptMark {
 /// State as of the newest proven height.
 pub(crate) struct Now {
     pub(crate) height: Height,
+    pub(crate) state_root: Hash,
     pub(crate) epoch: EpochState,
     pub(crate) status: Status,
 }
@@ -80,51 +69,60 @@ impl fmt::Debug for Enclave {
 }
 
 impl Enclave {
-    pub(crate) fn new(
-        place: Place,
-        document: &Document,
-        sealing_key: Secret,
-        mut entropy: Entropy,
-        kept: Option<Kept>,
-    ) -> Result<Self, ServiceError> {
-        let Kept { master_secrets, pending, trusted_header, policy } = kept.unwrap_or_default();
-        let view = if trusted_header.is_empty() {
-            ChainView::from_genesis(document)?
+    pub(crate) fn new(opened: Opened, sealed: &[u8]) -> Result<Self, ServiceError> {
+        let Opened { id: place, document, sealing_key, mut entropy } = opened;
+        // A key manager without a sealing key would lose every generation with its process.
+        let sealing_key = sealing_key.ok_or_else(|| ServiceError::BadStart {
+            reason: "a key manager needs a sealing key of 32 bytes".to_string(),
+        })?;
+        let kept = if sealed.is_empty() {
+            None
         } else {
-            ChainView::from_sealed(document, &trusted_header)?
+            let plaintext = sealing_key.open(&sealed_for(&place), sealed)?;
+            let kept = Kept::decode(&plaintext, MAX_KEPT_BYTES);
+            Some(kept.map_err(|_| ServiceError::CannotUnseal)?)
+        };
+        let Kept { master_secrets, pending, trusted_header, policy } = kept.unwrap_or_default();
+        let (rak, rek) = (SigningKey::from_seed(entropy.bytes()?), entropy.draw()?.into());
+        let view = if trusted_header.is_empty() {
+            ChainView::from_genesis(&document)?
+        } else {
+            ChainView::from_sealed(&document, &trusted_header)?
         };
         Ok(Self {
             place,
-            rak: SigningKey::from_seed(entropy.bytes()?),
-            rek: HpkeSecret::from_ikm(&entropy.bytes()?),
+            rak,
+            reks: RecipientKeys::new(&rek),
             entropy,
             view,
-            masters: MasterSecrets::from_kept(place.id, master_secrets),
+            masters: MasterSecrets::from_kept(place.runtime_id, master_secrets),
             pending,
             epochs: EpochSecrets::new(),
             asked: None,
             sealing_key,
             policy,
             unopened: None,
-            blob: None,
-            proven: None,
+            freshness: Freshness::new(),
             kept: KeptMark::default(),
         })
     }
 
-    pub(crate) fn is_at(&self, place: &Place) -> bool {
+    pub(crate) fn is_at(&self, place: &EnclaveId) -> bool {
         self.place == *place
     }
 
+    /// What the platform is to vouch for: this enclave's keys as of now, and the chain it follows.
     pub(crate) fn claims(&self) -> Claims {
+        let height = self.view.proven_height();
         Claims {
             measurement: measurement(),
             rak: self.rak.public(),
-            rek: self.rek.public(),
+            rek: self.reks.public(),
             node: self.place.node,
-            runtime: self.place.id,
+            runtime: self.place.runtime_id,
             code: None,
-            height: self.view.proven_height(),
+            height,
+            state_root: self.view.app_hash(height).unwrap_or(Hash::ZERO),
         }
     }
 
@@ -140,9 +138,15 @@ impl Enclave {
         Ok(pb::Synced { height: now.height.0, epoch: epoch.0, has_keys, sealed })
     }
 
-    pub(crate) fn freshness_blob(&mut self) -> Result<Vec<u8>, ServiceError> {
+    /// A blob for the node to have included. It counts in the epoch that this enclave sees now, or
+    /// in the next one.
+    pub(crate) fn freshness_blob(
+        &mut self,
+        callbacks: &Callbacks,
+    ) -> Result<Vec<u8>, ServiceError> {
+        let epoch = self.epoch_at(self.view.proven_height(), callbacks)?.epoch;
         let blob = Hash(self.entropy.bytes()?);
-        self.blob = Some(blob);
+        self.freshness.add(epoch, blob);
         Ok(blob.as_bytes().to_vec())
     }
 
@@ -152,24 +156,22 @@ impl Enclave {
         height: u64,
         callbacks: &Callbacks,
     ) -> Result<(), ServiceError> {
-        let not_fresh = ServiceError::NotFresh { height };
         let height = Height(height);
         self.view.ensure(callbacks, height)?;
         let epoch = self.epoch_at(height, callbacks)?;
-        let key = registry::keys::freshness(&self.place.node, &self.place.id);
-        let found: Option<Freshness> = self.view.get(callbacks, height, &key)?;
-        let found = found.filter(|found| {
-            self.blob == Some(found.blob) && found.height >= epoch.height && found.height <= height
-        });
-        let Some(found) = found else { return Err(not_fresh) };
-        self.proven = Some((epoch.epoch, found.blob));
-        self.blob = None;
-        Ok(())
+        let key = registry::keys::freshness(&self.place.node, &self.place.runtime_id);
+        let found: Option<registry::Freshness> = self.view.get(callbacks, height, &key)?;
+        // The view has moved: erase what its newest epoch makes too old. Without a status there is
+        // nothing to erase.
+        match self.now(callbacks) {
+            Ok(_) | Err(ServiceError::NotRegistered) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.freshness.confirm(&epoch, found.as_ref())?)
     }
 
     pub(crate) fn init(&mut self, callbacks: &Callbacks) -> Result<pb::Initialised, ServiceError> {
         let now = self.now(callbacks)?;
-        self.take_over(&now)?;
         self.initialised(&now, callbacks)
     }
 
@@ -179,11 +181,12 @@ impl Enclave {
         now: &Now,
         callbacks: &Callbacks,
     ) -> Result<pb::Initialised, ServiceError> {
-        let key = registry::keys::runtime(&self.place.id);
+        let key = registry::keys::runtime(&self.place.runtime_id);
         let own: Option<Runtime> = self.view.get(callbacks, now.height, &key)?;
         if own.is_none_or(|own| own.kind != RuntimeKind::KeyManager) {
             return Err(ServiceError::NotRegistered);
         }
+        let missing_epochs = self.missing_epochs(now, callbacks)?.iter().map(|e| e.0).collect();
         self.follow_policy(&now.status)?;
         let response = self.response().encode();
         let signature = self.rak.sign(INIT_RESPONSE_DOMAIN, &self.place.chain, &response);
@@ -196,7 +199,7 @@ impl Enclave {
             response: SignedInitResponse { response, signature }.encode(),
             sealed: self.seal_if_new(now.epoch.epoch)?,
             missing_generations,
-            missing_epochs: self.missing_epochs(now, callbacks)?.iter().map(|e| e.0).collect(),
+            missing_epochs,
         })
     }
 
@@ -220,7 +223,7 @@ impl Enclave {
         now: &Now,
         callbacks: &Callbacks,
     ) -> Result<Option<keymanager::EncryptedEpochSecret>, ServiceError> {
-        let key = keymanager::keys::epoch_secret(&self.place.id);
+        let key = keymanager::keys::epoch_secret(&self.place.runtime_id);
         let published: Option<PublishEpochSecret> = self.view.get(callbacks, now.height, &key)?;
         published.map(|one| read_published(&one.secret)).transpose()
     }
@@ -229,7 +232,7 @@ impl Enclave {
     fn follow_policy(&mut self, status: &Status) -> Result<(), ServiceError> {
         let newest = status.next_policy.as_ref().or(status.policy.as_ref());
         if let Some(policy) = newest {
-            check_policy(policy, &self.place.id)?;
+            check_policy(policy, &self.place.runtime_id)?;
             adopt(self.policy.as_ref(), policy)?;
             if !may_replicate(policy, &measurement()) {
                 return Err(ServiceError::NotAllowed);
@@ -240,10 +243,10 @@ impl Enclave {
     }
 
     fn response(&self) -> InitResponse {
-        let signs = |master: &Secret| signing_key(&self.place.id, master).public();
+        let signs = |master: &Secret| signing_key(&self.place.runtime_id, master).public();
         let pending = self.pending.as_ref().map(|pending| &pending.secret);
         InitResponse {
-            id: self.place.id,
+            id: self.place.runtime_id,
             node: self.place.node,
             checksum: self.masters.checksum(),
             next_checksum: pending.map(|secret| self.masters.checksum_with(secret)),
@@ -253,24 +256,28 @@ impl Enclave {
         }
     }
 
-    /// Follows the chain at least to this height and takes over what it says there.
+    /// Follows the chain at least to this height and takes over the state there.
     pub(crate) fn follow(
         &mut self,
         height: Height,
         callbacks: &Callbacks,
     ) -> Result<Now, ServiceError> {
         self.view.sync(callbacks, height)?;
-        let now = self.now(callbacks)?;
-        self.take_over(&now)?;
-        Ok(now)
+        self.now(callbacks)
     }
 
-    pub(crate) fn now(&self, callbacks: &Callbacks) -> Result<Now, ServiceError> {
+    /// State at the newest proven height. Every call that reads it takes it over, so that no call
+    /// sees a later epoch and keeps secrets that have become too old.
+    pub(crate) fn now(&mut self, callbacks: &Callbacks) -> Result<Now, ServiceError> {
         let height = self.view.proven_height();
         let epoch = self.epoch_at(height, callbacks)?;
-        let key = keymanager::keys::status(&self.place.id);
+        let key = keymanager::keys::status(&self.place.runtime_id);
         let status: Option<Status> = self.view.get(callbacks, height, &key)?;
-        Ok(Now { height, epoch, status: status.ok_or(ServiceError::NotRegistered)? })
+        let status = status.ok_or(ServiceError::NotRegistered)?;
+        let state_root = self.view.app_hash(height).ok_or(ServiceError::NotRegistered)?;
+        let now = Now { height, state_root, epoch, status };
+        self.take_over(&now)?;
+        Ok(now)
     }
 
     pub(crate) fn facts(&self, now: &Now, callbacks: &Callbacks) -> Result<Facts, ServiceError> {
@@ -278,10 +285,10 @@ impl Enclave {
         let params: Option<registry::Params> = self.view.get(callbacks, now.height, &key)?;
         Ok(Facts {
             chain: self.place.chain,
-            id: self.place.id,
+            id: self.place.runtime_id,
             height: now.height,
             epoch: now.epoch.clone(),
-            fresh: self.proven.map(|(epoch, _)| epoch),
+            fresh: self.freshness.proven().map(|(epoch, _)| epoch),
             platforms: params.ok_or(ServiceError::NotRegistered)?.software_platforms,
             status: Some(now.status.clone()),
         })
@@ -296,7 +303,14 @@ impl Enclave {
     fn take_over(&mut self, now: &Now) -> Result<(), ServiceError> {
         let status = &now.status;
         let max_age = status.policy.as_ref().map_or(0, |policy| policy.max_epoch_secret_age);
-        self.epochs.advance(now.epoch.epoch, max_age);
+        let epoch = now.epoch.epoch;
+        self.epochs.advance(epoch, max_age);
+        if self.reks.is_due(epoch) {
+            let fresh = self.entropy.draw()?.into();
+            self.reks.advance(epoch, &fresh);
+        }
+        self.freshness.enter(epoch);
+        self.asked = self.asked.take().filter(|(request, _)| request.epoch >= epoch);
         if let Some(pending) = &self.pending {
             let checksum = self.masters.checksum_with(&pending.secret);
             let follows = pending.generation == self.masters.count();
@@ -304,7 +318,7 @@ impl Enclave {
                 let secret = pending.secret.clone();
                 self.masters.extend(vec![secret], &checksum)?;
                 self.pending = None;
-            } else if now.epoch.epoch >= pending.epoch {
+            } else if epoch >= pending.epoch {
                 // Its epoch has begun without it.
                 self.pending = None;
             }
@@ -338,21 +352,25 @@ impl Enclave {
     }
 
     pub(crate) fn seal(&mut self) -> Result<Vec<u8>, ServiceError> {
-        let mut nonce = [0; 12];
-        for (to, from) in nonce.iter_mut().zip(self.entropy.bytes()?) {
-            *to = from;
-        }
+        let nonce = self.entropy.nonce()?;
         let kept = Kept {
             master_secrets: self.masters.all().to_vec(),
             pending: self.pending.clone(),
             trusted_header: self.view.to_sealed(),
             policy: self.policy.clone(),
         };
-        let Place { chain, id: runtime_id, .. } = self.place;
-        let place = SealedPlace { chain, runtime_id, measurement: measurement() };
-        Ok(seal_state(&self.sealing_key, &place, nonce, &kept))
+        let plaintext = Zeroizing::new(kept.encode());
+        Ok(self.sealing_key.seal(&sealed_for(&self.place), nonce, &plaintext))
     }
 }
+
+fn sealed_for(place: &EnclaveId) -> SealedFor {
+    let EnclaveId { chain, runtime_id, .. } = *place;
+    SealedFor { chain, runtime_id, measurement: measurement() }
+}
+
+/// Longest sealed state that is read: a light client's header with all validators, and secrets.
+const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Consensus stores only what it could read.
 pub(crate) fn read_published<T: Canonical>(bytes: &[u8]) -> Result<T, ServiceError> {

@@ -2,6 +2,7 @@
 
 use paralith_keymanager_core::{Refusal, SecretError};
 use paralith_tee_channel::{Failure, ViewError};
+use paralith_tee_enclave::EnclaveError;
 
 /// Why a call is refused. The fault is the host's, except where noted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +36,9 @@ pub enum ServiceError {
     NotDue { reason: &'static str },
     #[error("this enclave's keys are not registered in the committee yet")]
     NotInCommittee,
-    /// The blob is not in state: not included yet, replaced by a newer one, or of an earlier epoch.
-    #[error("the freshness blob is not in the state at height {height}, or not of its epoch")]
-    NotFresh { height: u64 },
+    /// The blob is not in state: not included yet, replaced by a newer one, or too old to count.
+    #[error("no freshness blob of this enclave is in the state of epoch {epoch}: prove it again")]
+    NotFresh { epoch: u64 },
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -68,6 +69,17 @@ impl ServiceError {
             Self::Refused(refusal) => refusal.code(),
             Self::Secret(error) => error.code(),
             Self::View(error) => error.code(),
+        }
+    }
+}
+
+impl From<EnclaveError> for ServiceError {
+    fn from(error: EnclaveError) -> Self {
+        match error {
+            EnclaveError::BadStart { reason } => Self::BadStart { reason },
+            EnclaveError::CannotUnseal => Self::CannotUnseal,
+            EnclaveError::NoRandomness => Self::NoRandomness,
+            EnclaveError::NotFresh { epoch } => Self::NotFresh { epoch },
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Making secrets for the committee and opening published ones.
 
 use paralith_consensus_api::keymanager::{
-    self, EncryptedMasterSecret, PUBLISH_EPOCH_DOMAIN, PUBLISH_MASTER_DOMAIN, PublishEpochSecret,
-    PublishMasterSecret, Status,
+    self, EncryptedMasterSecret, NotDue, PUBLISH_EPOCH_DOMAIN, PUBLISH_MASTER_DOMAIN,
+    PublishEpochSecret, PublishMasterSecret, Status, rotation_due,
 };
 use paralith_consensus_api::registry::{self, Node};
 use paralith_keymanager_core::{
@@ -30,12 +30,13 @@ impl Enclave {
             return Err(ServiceError::NotDue { reason: "earlier generations are missing here" });
         }
         let reks = self.committee_reks(&now, callbacks)?;
-        let (secret, seed) = (self.entropy.draw()?, self.entropy.draw()?);
+        let (secret, seed) = (self.entropy.draw()?.into(), self.entropy.draw()?.into());
         let checksum = self.masters.checksum_with(&secret);
         let pending = PendingSecret { generation: self.masters.count(), epoch, secret };
         let chain = &self.place.chain;
         let secret =
-            seal_master_secret(chain, &self.place.id, &pending, checksum, &reks, &seed).encode();
+            seal_master_secret(chain, &self.place.runtime_id, &pending, checksum, &reks, &seed)
+                .encode();
         let signature = self.rak.sign(PUBLISH_MASTER_DOMAIN, chain, &secret);
         Ok(PublishMasterSecret { secret, node: self.place.node, signature }.encode())
     }
@@ -49,10 +50,10 @@ impl Enclave {
         let now = self.now(callbacks)?;
         let epoch = next_epoch(&now, epoch)?;
         let reks = self.committee_reks(&now, callbacks)?;
-        let (secret, seed) = (self.entropy.draw()?, self.entropy.draw()?);
+        let (secret, seed) = (self.entropy.draw()?.into(), self.entropy.draw()?.into());
         let chain = &self.place.chain;
         let secret =
-            seal_epoch_secret(chain, &self.place.id, epoch, &secret, &reks, &seed).encode();
+            seal_epoch_secret(chain, &self.place.runtime_id, epoch, &secret, &reks, &seed).encode();
         let signature = self.rak.sign(PUBLISH_EPOCH_DOMAIN, chain, &secret);
         Ok(PublishEpochSecret { secret, node: self.place.node, signature }.encode())
     }
@@ -72,7 +73,7 @@ impl Enclave {
     }
 
     fn load_master(&mut self, now: &Now, callbacks: &Callbacks) -> Result<(), ServiceError> {
-        let key = keymanager::keys::master_secret(&self.place.id);
+        let key = keymanager::keys::master_secret(&self.place.runtime_id);
         let published: Option<PublishMasterSecret> = self.view.get(callbacks, now.height, &key)?;
         let Some(published) = published else { return Ok(()) };
         let proposal: EncryptedMasterSecret = read_published(&published.secret)?;
@@ -81,7 +82,7 @@ impl Enclave {
         if proposal.generation != self.masters.count() || !(accepted || due) {
             return Ok(());
         }
-        match open_master_secret(&self.place.chain, &proposal, &self.rek, &self.masters) {
+        match open_master_secret(&self.place.chain, &proposal, &self.reks, &self.masters) {
             Ok(pending) => self.pending = Some(pending),
             Err(error) => callbacks.log(&format!("the published master secret: {error}")),
         }
@@ -93,7 +94,7 @@ impl Enclave {
         if self.epochs.secret(published.epoch).is_some() {
             return Ok(());
         }
-        let opened = open_epoch_secret(&self.place.chain, &published, &self.rek)
+        let opened = open_epoch_secret(&self.place.chain, &published, &self.reks)
             .and_then(|secret| self.epochs.insert(published.epoch, secret));
         if let Err(error) = opened
             && self.unopened != Some(published.epoch)
@@ -104,7 +105,8 @@ impl Enclave {
         Ok(())
     }
 
-    /// The committee's REKs as state has them, which must contain this enclave's own.
+    /// The REKs that the committee's enclaves have: those that their nodes have registered now and,
+    /// while the same enclave runs, those of this epoch. One of this enclave must be among them.
     fn committee_reks(
         &self,
         now: &Now,
@@ -114,11 +116,17 @@ impl Enclave {
         for id in &now.status.nodes {
             let node: Option<Node> =
                 self.view.get(callbacks, now.height, &registry::keys::node(id))?;
-            let tee = node.as_ref().and_then(|node| node.runtime(&self.place.id)?.tee.as_ref());
-            reks.extend(tee.map(|tee| tee.rek));
+            let tee =
+                node.as_ref().and_then(|node| node.runtime(&self.place.runtime_id)?.tee.as_ref());
+            let Some(tee) = tee else { continue };
+            reks.push(tee.rek);
+            // The enclave still has its REK of this epoch, if it has not been restarted.
+            let recipients = now.status.recipients.iter();
+            let own = recipients.filter(|one| one.node == *id && one.rak == tee.rak);
+            reks.extend(own.map(|one| one.rek));
         }
-        let own = self.rek.public();
-        if reks.contains(&own) && now.status.nodes.contains(&self.place.node) {
+        let own = self.reks.all().any(|rek| reks.contains(&rek.public()));
+        if own && now.status.nodes.contains(&self.place.node) {
             Ok(reks)
         } else {
             Err(ServiceError::NotInCommittee)
@@ -135,16 +143,11 @@ fn next_epoch(now: &Now, epoch: u64) -> Result<Epoch, ServiceError> {
     }
 }
 
-/// The first generation is always due, a later one when its policy's interval is over.
 fn require_due(status: &Status, epoch: Epoch) -> Result<(), ServiceError> {
-    if !status.initialised {
-        return Ok(());
-    }
-    match status.policy.as_ref().map_or(0, |policy| policy.rotation_epochs) {
-        0 => Err(ServiceError::NotDue { reason: "the policy wants no rotation" }),
-        interval if epoch < status.rotation_epoch.plus(interval) => {
-            Err(ServiceError::NotDue { reason: "the rotation interval is not over" })
-        }
-        _ => Ok(()),
-    }
+    rotation_due(status, epoch).map_err(|not_due| ServiceError::NotDue {
+        reason: match not_due {
+            NotDue::Disabled => "the policy wants no rotation",
+            NotDue::TooEarly => "the rotation interval is not over",
+        },
+    })
 }

@@ -5,20 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use paralith_attest::Measurement;
 use paralith_crypto::{Domain, hash};
-use paralith_genesis::Document;
-use paralith_keymanager_core::Secret;
-use paralith_tee_channel::pb::host_call::Kind as Call;
-use paralith_tee_channel::pb::host_reply::Kind as Reply;
-use paralith_tee_channel::{Callbacks, Failure, Handler, pb};
-use paralith_types::{ChainContext, PublicKey, RuntimeId};
+use paralith_tee_channel::pb::key_manager_call::Kind as Call;
+use paralith_tee_channel::pb::key_manager_reply::Kind as Reply;
+use paralith_tee_channel::{Callbacks, Failure, Handler, HostCall, HostReply, pb, with_fetched};
+use paralith_tee_enclave::{EnclaveId, open};
 
 use crate::ServiceError;
-use crate::enclave::{Enclave, Place};
-use crate::entropy::Entropy;
-use crate::seal::{SealedPlace, open_state};
+use crate::enclave::Enclave;
 
 const MEASUREMENT: Domain = Domain::new("paralith/software-measurement/v1");
-const ENTROPY: Domain = Domain::new("paralith/km-entropy-seed/v1");
 
 /// What a software platform vouches for: that this code runs. Grows with whatever changes what the
 /// code does with secrets.
@@ -31,7 +26,7 @@ pub fn measurement() -> Measurement {
     Measurement(hash(MEASUREMENT, &[b"paralith key manager", &version]))
 }
 
-/// The trusted side of a key-manager node. One call at a time.
+/// The enclave of a key-manager node. One call at a time, and none waits for the host of another.
 #[derive(Default)]
 pub struct Service(Mutex<Option<Enclave>>);
 
@@ -50,10 +45,18 @@ impl fmt::Debug for Service {
 }
 
 impl Handler for Service {
-    fn handle(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, Failure> {
-        // Every change of an enclave is all or nothing, so a panic leaves it whole.
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(dispatch(&mut slot, call, callbacks)?)
+    fn handle(&self, call: HostCall, callbacks: &Callbacks) -> Result<HostReply, Failure> {
+        let HostCall::KeyManager(call) = call else {
+            return Err(ServiceError::NotForKeyManagers.into());
+        };
+        // Never waits for the host while it holds the lock: a host that answers one call late must
+        // not hold up the others.
+        let reply = with_fetched(callbacks, |fetched| {
+            // Every change of an enclave is all or nothing, so a panic leaves it consistent.
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            dispatch(&mut slot, call.clone(), fetched)
+        });
+        Ok(HostReply::KeyManager(reply?))
     }
 }
 
@@ -62,13 +65,15 @@ fn dispatch(
     call: Call,
     callbacks: &Callbacks,
 ) -> Result<Reply, ServiceError> {
-    if let Call::Start(start) = call {
-        return start_or_claim(slot, start);
-    }
+    let call = match call {
+        Call::Start(start) => return start_or_claim(slot, start),
+        other => other,
+    };
     let enclave = slot.as_mut().ok_or(ServiceError::NotStarted)?;
     Ok(match call {
+        Call::Start(_) => return Err(ServiceError::AlreadyStarted),
         Call::Sync(sync) => Reply::Synced(enclave.sync(sync.height, callbacks)?),
-        Call::FreshnessBlob(_) => Reply::Bytes(enclave.freshness_blob()?),
+        Call::FreshnessBlob(_) => Reply::Bytes(enclave.freshness_blob(callbacks)?),
         Call::ConfirmFreshness(confirm) => {
             enclave.confirm_freshness(confirm.height, callbacks)?;
             Reply::Empty(pb::Empty {})
@@ -95,64 +100,26 @@ fn dispatch(
         Call::PublicKeyGet(ask) => {
             Reply::Bytes(enclave.public_key(&ask.runtime_id, ask.epoch, callbacks)?)
         }
-        _ => return Err(ServiceError::NotForKeyManagers),
     })
 }
 
 /// A second start with the same arguments gives the claims again, at the height verified since:
 /// that is how evidence is renewed while the keys stay.
 fn start_or_claim(slot: &mut Option<Enclave>, start: pb::Start) -> Result<Reply, ServiceError> {
-    let place = place(&start)?;
+    let place = EnclaveId::of(&start)?;
     match slot {
         Some(enclave) if enclave.is_at(&place) => {}
         Some(_) => return Err(ServiceError::AlreadyStarted),
-        None => *slot = Some(begin(place, start)?),
+        None => *slot = Some(begin(&start)?),
     }
     let enclave = slot.as_ref().ok_or(ServiceError::NotStarted)?;
     Ok(Reply::Started(pb::Started { claims: enclave.claims().encode() }))
 }
 
-fn place(start: &pb::Start) -> Result<Place, ServiceError> {
-    Ok(Place {
-        chain: ChainContext::try_from(start.chain_context.as_slice()).map_err(bad)?,
-        id: RuntimeId::try_from(start.runtime_id.as_slice()).map_err(bad)?,
-        node: PublicKey::try_from(start.node.as_slice()).map_err(bad)?,
-    })
-}
-
-fn begin(place: Place, start: pb::Start) -> Result<Enclave, ServiceError> {
-    let text = std::str::from_utf8(&start.genesis).map_err(bad)?;
-    let document = Document::parse(text).map_err(bad)?;
-    let chain_id = document.chain_id().map_err(bad)?;
-    if document.hash().map_err(bad)? != place.chain || chain_id != start.chain_id {
-        return Err(bad("the genesis document is another chain's"));
-    }
+fn begin(start: &pb::Start) -> Result<Enclave, ServiceError> {
     if !start.byzantine.is_empty() {
-        return Err(bad("a key manager does not misbehave on request"));
+        let reason = "a key manager does not misbehave on request".to_string();
+        return Err(ServiceError::BadStart { reason });
     }
-    // A host that gives key or seed knows the secrets: fine only where nothing is secret anyway.
-    if document.genesis.params.registry.software_platforms.is_empty() {
-        return Err(bad("this chain accepts no software enclaves, and this is one"));
-    }
-    let sealing_key = <[u8; 32]>::try_from(start.sealing_key.as_slice())
-        .map(Secret::new)
-        .map_err(|_| bad("the sealing key takes 32 bytes"))?;
-    let entropy = if start.entropy.is_empty() {
-        Entropy::System
-    } else {
-        let seed = Secret::new(hash(ENTROPY, &[&start.entropy]).0);
-        Entropy::Seeded { seed, drawn: 0 }
-    };
-    let kept = if start.sealed.is_empty() {
-        None
-    } else {
-        let Place { chain, id: runtime_id, .. } = place;
-        let place = SealedPlace { chain, runtime_id, measurement: measurement() };
-        Some(open_state(&sealing_key, &place, &start.sealed)?)
-    };
-    Enclave::new(place, &document, sealing_key, entropy, kept)
-}
-
-fn bad(reason: impl ToString) -> ServiceError {
-    ServiceError::BadStart { reason: reason.to_string() }
+    Enclave::new(open(start)?, &start.sealed)
 }

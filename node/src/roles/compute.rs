@@ -15,10 +15,10 @@ use paralith_runtime_worker::{
     Byzantine, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle,
 };
 use paralith_storage::Kv;
-use paralith_tee_channel::{BoundaryError, Recorder, pb};
+use paralith_tee_channel::{BoundaryError, Recorder, Role, pb};
 use paralith_types::{CodeId, Epoch, PublicKey, RuntimeId};
-use pb::host_call::Kind as Call;
-use pb::host_reply::Kind as Reply;
+use pb::runtime_call::Kind as Call;
+use pb::runtime_reply::Kind as Reply;
 
 use super::keymanager::prove_freshness;
 use super::{BridgeServices, Registrar, StartInput, WorkerSide, attest_and_start};
@@ -166,9 +166,12 @@ impl ComputeHost {
         let sealed =
             self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
         let enclave_lies = self.config.byzantine.map_or("", Byzantine::for_trusted).to_string();
+        let height = self.chain.height()?;
         let attested = paralith_rt::in_place(|| {
             attest_and_start(
                 &client,
+                Role::Runtime,
+                height,
                 StartInput {
                     genesis: &self.config.genesis,
                     node: &self.config.node_key,
@@ -249,7 +252,8 @@ impl ComputeHost {
         let node = self.registrar.node_id();
         if fresh != Some(epoch) {
             call(&client, Call::Sync(pb::Sync { height })).await?;
-            prove_freshness(&self.chain, &node, id, &client, height).await?;
+            let role = Role::Runtime;
+            prove_freshness(&self.chain, &node, role, id, &client, height).await?;
             if let Some(one) = self.lock().get_mut(id) {
                 one.fresh = Some(epoch);
             }

@@ -1,13 +1,10 @@
-//! A key manager's host: drives the enclave through the epochs and relays what it says.
-//!
-//! Each pass: follow the chain; once an epoch prove freshness; let the enclave take over the status;
-//! fetch what it lacks from other key managers; make what is due and not published; open what is
-//! published; keep the node registered with the enclave's newest answer.
+//! A key manager's host: carries out what [`paralith_keymanager_host`] decides.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use paralith_attest::SoftwarePlatform;
+use paralith_consensus_api::beacon;
 use paralith_consensus_api::keymanager::{
     EncryptedEpochSecret, EncryptedMasterSecret, PublishEpochSecret, PublishMasterSecret, Status,
     keys,
@@ -16,16 +13,19 @@ use paralith_consensus_api::registry::{
     self, CapabilityTee, Freshness, NodeRuntime, ProveFreshness,
 };
 use paralith_consensus_api::tx::Body;
+use paralith_crypto::SigningKey;
+use paralith_keymanager_host::{Action, KeyManagerHost as Machine, Lacks, Observed, Secret};
 use paralith_proto::Canonical;
 use paralith_runtime_worker::Chain as _;
-use paralith_tee_channel::{BoundaryError, pb};
-use paralith_types::{Epoch, Hash, PublicKey, RuntimeId};
-use pb::host_call::Kind as Call;
-use pb::host_reply::Kind as Reply;
+use paralith_tee_channel::{BoundaryError, Role, pb};
+use paralith_types::{Epoch, Hash, Height, PublicKey, RuntimeId};
+use pb::key_manager_call::Kind as Call;
+use pb::key_manager_reply::Kind as Reply;
 
-use super::Registrar;
+use super::{Registrar, StartInput, attest_and_start};
 use crate::chain::ChainAccess;
 use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
 use crate::links::NodeLinks;
 use crate::trusted::TrustedSide;
@@ -33,11 +33,21 @@ use crate::trusted::TrustedSide;
 /// Longest published secret: a ciphertext for each of some hundred enclaves.
 const MAX_SECRET_BYTES: usize = 256 * 1024;
 
-/// How many blocks each key manager waits for the one before it in the committee to publish.
-const TURN_BLOCKS: u64 = 3;
+/// How many blocks a freshness proof is given before it is taken for lost.
+const PROOF_BLOCKS: u64 = 20;
 
-/// How many blocks a transaction of this host is given before it is taken for lost.
-const PATIENCE_BLOCKS: u64 = 20;
+/// What a key manager's enclave is started and attested with.
+#[derive(Debug)]
+pub struct KeyManagerStart {
+    /// The genesis document.
+    pub genesis: GenesisInfo,
+    /// The node's key.
+    pub node_key: SigningKey,
+    /// The platform that vouches for the enclave.
+    pub platform: SoftwarePlatform,
+    /// Where sealed state is kept; none for a chain in memory.
+    pub sealed: Option<PathBuf>,
+}
 
 /// A key manager's host.
 pub struct KeyManagerHost {
@@ -46,11 +56,17 @@ pub struct KeyManagerHost {
     registrar: Arc<Registrar>,
     links: Arc<NodeLinks>,
     trusted: Arc<TrustedSide>,
+    start: KeyManagerStart,
+    state: Mutex<State>,
+}
+
+struct State {
+    machine: Machine,
+    /// The enclave's newest attestation.
     capability: CapabilityTee,
-    sealed: Option<PathBuf>,
-    fresh: Mutex<Option<Epoch>>,
-    /// By epoch and whether it is a master secret: the height at which one was handed in.
-    published: Mutex<BTreeMap<(u64, bool), u64>>,
+    /// The enclave's newest answer, for the node's registration.
+    response: Option<Vec<u8>>,
+    lacks: Lacks,
 }
 
 impl std::fmt::Debug for KeyManagerHost {
@@ -60,39 +76,35 @@ impl std::fmt::Debug for KeyManagerHost {
 }
 
 impl KeyManagerHost {
-    /// For a started trusted side.
-    pub fn new(
+    /// Starts the enclave at the other end of a stream.
+    pub fn start(
         id: RuntimeId,
         chain: Arc<ChainAccess>,
         registrar: Arc<Registrar>,
         links: Arc<NodeLinks>,
         trusted: Arc<TrustedSide>,
-        capability: CapabilityTee,
-        sealed: Option<PathBuf>,
-    ) -> Arc<Self> {
-        let (fresh, published) = (Mutex::default(), Mutex::default());
-        Arc::new(Self {
-            id,
-            chain,
-            registrar,
-            links,
-            trusted,
-            capability,
-            sealed,
-            fresh,
-            published,
-        })
+        start: KeyManagerStart,
+    ) -> Result<Arc<Self>, NodeError> {
+        let capability = attest(&id, &chain, &trusted, &start)?;
+        let machine = Machine::new(registrar.node_id());
+        let state = State { machine, capability, response: None, lacks: Lacks::default() };
+        let state = Mutex::new(state);
+        Ok(Arc::new(Self { id, chain, registrar, links, trusted, start, state }))
     }
 
-    /// Whether the trusted side is gone.
+    /// Whether the enclave is gone.
     pub fn is_closed(&self) -> bool {
         self.trusted.client().is_closed()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls the enclave from async code.
     pub async fn call(&self, call: Call) -> Result<Reply, NodeError> {
         let client = self.trusted.client().clone();
-        tokio::task::spawn_blocking(move || client.call(call))
+        paralith_rt::blocking(move || client.call_key_manager(call))
             .await
             .map_err(|e| NodeError::internal(&e))?
             .map_err(NodeError::Trusted)
@@ -105,13 +117,13 @@ impl KeyManagerHost {
         }
     }
 
-    /// Relays a compute enclave's request for keys.
+    /// Forwards a compute enclave's request for keys.
     pub async fn answer_keys(&self, request: Vec<u8>) -> Result<Vec<u8>, NodeError> {
         self.follow().await?;
         self.call_bytes(Call::AnswerKeys(pb::AnswerKeys { request })).await
     }
 
-    /// Relays another key manager's request for secrets.
+    /// Forwards another key manager's request for secrets.
     pub async fn answer_replication(&self, request: Vec<u8>) -> Result<Vec<u8>, NodeError> {
         self.follow().await?;
         self.call_bytes(Call::AnswerReplication(pb::AnswerReplication { request })).await
@@ -140,162 +152,169 @@ impl KeyManagerHost {
     }
 
     fn keep(&self, sealed: &[u8]) -> Result<(), NodeError> {
-        match &self.sealed {
+        match &self.start.sealed {
             Some(file) if !sealed.is_empty() => write_private(file, sealed),
             _ => Ok(()),
         }
     }
 
-    /// Does whatever is missing. Called for every block.
+    /// Does what is missing. Called for every block.
     pub async fn pass(&self) -> Result<(), NodeError> {
-        let height = self.follow().await?;
-        let epoch = self.chain.epoch().await?;
-        self.prove_freshness(epoch, height).await?;
-        let status: Option<Status> = self.chain.get(&keys::status(&self.id)).await?;
-        let Some(status) = status else { return Ok(()) };
-
-        let initialised = self.initialise(Call::Init(pb::Init {})).await?;
-        if !initialised.missing_generations.is_empty() || !initialised.missing_epochs.is_empty() {
-            self.replicate(&status, !initialised.missing_generations.is_empty()).await?;
+        self.follow().await?;
+        let observed = self.observe().await?;
+        let begin = self.state().machine.begin(&observed);
+        let mut failed = self.carry_out(begin, &observed).await;
+        let rest = {
+            let state = self.state();
+            state.machine.rest(&observed, state.lacks)
+        };
+        if let Some(error) = self.carry_out(rest, &observed).await {
+            failed.get_or_insert(error);
         }
-        self.make_what_is_due(&status, epoch, height).await?;
-        let opened = self.initialise(Call::LoadProposals(pb::LoadProposals {})).await?;
-        let extra_info = opened.response;
-        self.registrar.offer(NodeRuntime {
-            runtime_id: self.id,
-            tee: Some(self.capability.clone()),
-            extra_info,
-        });
-        self.registrar.pass().await?;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    async fn initialise(&self, call: Call) -> Result<pb::Initialised, NodeError> {
-        match self.call(call).await? {
-            Reply::Initialised(initialised) => {
-                self.keep(&initialised.sealed)?;
-                Ok(initialised)
+    /// One action that fails stops no other. Gives the first failure.
+    async fn carry_out(&self, actions: Vec<Action>, observed: &Observed) -> Option<NodeError> {
+        let mut first = None;
+        for action in actions {
+            match self.act(&action, observed).await {
+                Ok(()) => self.state().machine.done(&action, observed),
+                Err(error) => {
+                    tracing::debug!(?action, %error, "not done yet");
+                    first.get_or_insert(error);
+                }
             }
-            _ => Err(BoundaryError::WrongReply.into()),
+        }
+        first
+    }
+
+    async fn observe(&self) -> Result<Observed, NodeError> {
+        let master: Option<PublishMasterSecret> =
+            self.chain.get(&keys::master_secret(&self.id)).await?;
+        let proposed = master.and_then(|master| {
+            EncryptedMasterSecret::decode(&master.secret, MAX_SECRET_BYTES).ok()
+        });
+        let secret: Option<PublishEpochSecret> =
+            self.chain.get(&keys::epoch_secret(&self.id)).await?;
+        let published = secret
+            .and_then(|secret| EncryptedEpochSecret::decode(&secret.secret, MAX_SECRET_BYTES).ok());
+        let status: Option<Status> = self.chain.get(&keys::status(&self.id)).await?;
+        Ok(Observed {
+            height: Height(self.chain.height()?),
+            epoch: self.chain.require(&beacon::keys::epoch()).await?,
+            status,
+            proposed: proposed.map(|one| one.epoch),
+            published: published.map(|one| one.epoch),
+        })
+    }
+
+    async fn act(&self, action: &Action, observed: &Observed) -> Result<(), NodeError> {
+        match action {
+            Action::ProveFreshness => {
+                let (node, client) = (self.registrar.node_id(), self.trusted.client());
+                let (role, height) = (Role::KeyManager, observed.height.0);
+                prove_freshness(&self.chain, &node, role, &self.id, client, height).await
+            }
+            Action::Attest => {
+                let capability = attest(&self.id, &self.chain, &self.trusted, &self.start)?;
+                self.state().capability = capability;
+                Ok(())
+            }
+            Action::Initialise => self.initialise(Call::Init(pb::Init {})).await,
+            Action::Replicate { from } => self.replicate(from).await,
+            Action::Publish(secret, epoch) => self.publish(*secret, *epoch).await,
+            Action::LoadProposals => {
+                self.initialise(Call::LoadProposals(pb::LoadProposals {})).await
+            }
+            Action::Register => self.register().await,
         }
     }
 
-    /// Has a blob of the enclave included, once an epoch.
-    async fn prove_freshness(&self, epoch: Epoch, height: u64) -> Result<(), NodeError> {
-        if *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) == Some(epoch) {
-            return Ok(());
-        }
-        let node = self.registrar.node_id();
-        prove_freshness(&self.chain, &node, &self.id, self.trusted.client(), height).await?;
-        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(epoch);
+    async fn initialise(&self, call: Call) -> Result<(), NodeError> {
+        let Reply::Initialised(initialised) = self.call(call).await? else {
+            return Err(BoundaryError::WrongReply.into());
+        };
+        self.keep(&initialised.sealed)?;
+        let mut state = self.state();
+        state.lacks = Lacks {
+            generations: !initialised.missing_generations.is_empty(),
+            epochs: !initialised.missing_epochs.is_empty(),
+        };
+        state.response = Some(initialised.response);
         Ok(())
     }
 
-    /// Fetches what the enclave lacks from the first key manager that has it. Missing generations
-    /// must come; missing epoch secrets may be gone for good.
-    async fn replicate(&self, status: &Status, must: bool) -> Result<(), NodeError> {
+    /// Fetches what the enclave lacks from the first key manager that has it.
+    async fn replicate(&self, from: &[PublicKey]) -> Result<(), NodeError> {
         let ask = Call::ReplicationRequest(pb::ReplicationRequest {});
         let request = self.call_bytes(ask).await?;
-        for peer in status.nodes.iter().filter(|node| **node != self.registrar.node_id()) {
+        for peer in from {
             let Ok(reply) = self.links.answer_replication(peer, &self.id, request.clone()).await
             else {
                 continue;
             };
-            let provided = Call::ProvideReplica(pb::ProvideReplica { reply });
-            match self.initialise(provided).await {
-                Ok(_) => return Ok(()),
+            match self.initialise(Call::ProvideReplica(pb::ProvideReplica { reply })).await {
+                Ok(()) => return Ok(()),
                 Err(error) => tracing::debug!(%peer, %error, "a replica was refused"),
             }
         }
-        if must && !status.nodes.contains(&self.registrar.node_id()) {
-            tracing::debug!("no key manager has answered for the missing generations yet");
-        }
         Ok(())
     }
 
-    /// Publishes the master secret or epoch secret that is due, each member in its turn.
-    async fn make_what_is_due(
-        &self,
-        status: &Status,
-        epoch: Epoch,
-        height: u64,
-    ) -> Result<(), NodeError> {
-        let Some(turn) = self.turn(status) else { return Ok(()) };
-        let begun: paralith_consensus_api::beacon::EpochState =
-            self.chain.require(&paralith_consensus_api::beacon::keys::epoch()).await?;
-        if height < begun.height.0.saturating_add(turn.saturating_mul(TURN_BLOCKS)) {
-            return Ok(());
-        }
-        let next = epoch.next();
-        if self.master_is_due(status, next).await? && self.may_publish(next, true, height) {
-            let bytes =
-                self.call_bytes(Call::GenerateMaster(pb::GenerateMaster { epoch: next.0 })).await?;
-            self.publish::<PublishMasterSecret>(&bytes).await?;
-            tracing::info!(epoch = next.0, "published a master secret");
-            self.has_published(next, true, height);
-        }
-        let due = status.initialised && !self.has_epoch_secret(next).await?;
-        if due && self.may_publish(next, false, height) {
-            let ask = Call::GenerateEpochSecret(pb::GenerateEpochSecret { epoch: next.0 });
-            let bytes = self.call_bytes(ask).await?;
-            self.publish::<PublishEpochSecret>(&bytes).await?;
-            tracing::info!(epoch = next.0, "published an epoch's secret");
-            self.has_published(next, false, height);
-        }
-        Ok(())
-    }
-
-    fn turn(&self, status: &Status) -> Option<u64> {
-        let node = self.registrar.node_id();
-        let turn = status.nodes.iter().position(|member| *member == node)?;
-        u64::try_from(turn).ok()
-    }
-
-    /// Whether no secret of this epoch is on its way. One that has been for long is lost, and may
-    /// be made anew: state takes the first of an epoch, and all enclaves take it from there.
-    fn may_publish(&self, epoch: Epoch, master: bool, height: u64) -> bool {
-        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let on_its_way = published.get(&(epoch.0, master));
-        on_its_way.is_none_or(|at| height >= at.saturating_add(PATIENCE_BLOCKS))
-    }
-
-    fn has_published(&self, epoch: Epoch, master: bool, height: u64) {
-        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        published.retain(|(old, _), _| *old >= epoch.0);
-        published.insert((epoch.0, master), height);
-    }
-
-    async fn publish<T: Canonical + Into<Body>>(&self, bytes: &[u8]) -> Result<(), NodeError> {
-        let body = T::decode(bytes, MAX_SECRET_BYTES).map_err(|e| NodeError::internal(&e))?;
-        self.chain.submit_body(&body.into()).await?;
-        Ok(())
-    }
-
-    async fn master_is_due(&self, status: &Status, next: Epoch) -> Result<bool, NodeError> {
-        let rotation = status.policy.as_ref().map_or(0, |policy| policy.rotation_epochs);
-        let due = match status.checksum {
-            None => true,
-            Some(_) => rotation > 0 && next >= status.rotation_epoch.plus(rotation),
+    async fn publish(&self, secret: Secret, epoch: Epoch) -> Result<(), NodeError> {
+        let (call, name) = match secret {
+            Secret::Master => {
+                (Call::GenerateMaster(pb::GenerateMaster { epoch: epoch.0 }), "master secret")
+            }
+            Secret::Epoch => {
+                let ask = pb::GenerateEpochSecret { epoch: epoch.0 };
+                (Call::GenerateEpochSecret(ask), "epoch secret")
+            }
         };
-        if !due {
-            return Ok(false);
-        }
-        let published: Option<PublishMasterSecret> =
-            self.chain.get(&keys::master_secret(&self.id)).await?;
-        let proposed = published.and_then(|published| {
-            EncryptedMasterSecret::decode(&published.secret, MAX_SECRET_BYTES).ok()
-        });
-        Ok(proposed.is_none_or(|secret| secret.epoch != next))
+        let bytes = self.call_bytes(call).await?;
+        let body = match secret {
+            Secret::Master => PublishMasterSecret::decode(&bytes, MAX_SECRET_BYTES).map(Body::from),
+            Secret::Epoch => PublishEpochSecret::decode(&bytes, MAX_SECRET_BYTES).map(Body::from),
+        };
+        self.chain.submit_body(&body.map_err(|e| NodeError::internal(&e))?).await?;
+        tracing::info!(epoch = epoch.0, "published a {name}");
+        Ok(())
     }
 
-    async fn has_epoch_secret(&self, epoch: Epoch) -> Result<bool, NodeError> {
-        let published: Option<PublishEpochSecret> =
-            self.chain.get(&keys::epoch_secret(&self.id)).await?;
-        let secret = published.and_then(|published| {
-            EncryptedEpochSecret::decode(&published.secret, MAX_SECRET_BYTES).ok()
-        });
-        Ok(secret.is_some_and(|secret| secret.epoch == epoch))
+    async fn register(&self) -> Result<(), NodeError> {
+        let (tee, response) = {
+            let state = self.state();
+            (state.capability.clone(), state.response.clone())
+        };
+        let Some(extra_info) = response else { return Ok(()) };
+        self.registrar.offer(NodeRuntime { runtime_id: self.id, tee: Some(tee), extra_info });
+        self.registrar.pass().await?;
+        Ok(())
     }
+}
+
+/// Starts the enclave, or has a started one attested anew: with the REK of the epoch.
+fn attest(
+    id: &RuntimeId,
+    chain: &ChainAccess,
+    trusted: &TrustedSide,
+    start: &KeyManagerStart,
+) -> Result<CapabilityTee, NodeError> {
+    let height = chain.height()?;
+    let input = StartInput {
+        genesis: &start.genesis,
+        node: &start.node_key,
+        runtime_id: *id,
+        code: Vec::new(),
+        sealed: start.sealed.clone(),
+        platform: Some(&start.platform),
+        byzantine: String::new(),
+    };
+    let attested = paralith_rt::in_place(|| {
+        attest_and_start(trusted.client(), Role::KeyManager, height, input)
+    })?;
+    attested.capability.ok_or_else(|| NodeError::internal(&"a quoted enclave has a capability"))
 }
 
 /// Has a random blob of an enclave included in the chain and shows it to the enclave: it learns
@@ -303,26 +322,19 @@ impl KeyManagerHost {
 pub async fn prove_freshness(
     chain: &Arc<ChainAccess>,
     node: &PublicKey,
+    role: Role,
     runtime_id: &RuntimeId,
     client: &paralith_tee_channel::Client,
     from_height: u64,
 ) -> Result<(), NodeError> {
-    let call = |call: Call| {
-        let client = client.clone();
-        async move {
-            tokio::task::spawn_blocking(move || client.call(call))
-                .await
-                .map_err(|e| NodeError::internal(&e))?
-                .map_err(NodeError::Trusted)
-        }
-    };
-    let Reply::Bytes(blob) = call(Call::FreshnessBlob(pb::FreshnessBlob {})).await? else {
-        return Err(BoundaryError::WrongReply.into());
-    };
+    let enclave = client.clone();
+    let blob = paralith_rt::blocking(move || enclave.freshness_blob(role))
+        .await
+        .map_err(|e| NodeError::internal(&e))??;
     let blob = Hash::try_from(blob.as_slice()).map_err(|e| NodeError::internal(&e))?;
     let mut blocks = chain.subscribe();
     chain.submit_body(&Body::from(ProveFreshness { runtime_id: *runtime_id, blob })).await?;
-    let handed_in = chain.height()?;
+    let submitted_at = chain.height()?;
     let key = registry::keys::freshness(node, runtime_id);
     let mut height = from_height;
     loop {
@@ -334,8 +346,8 @@ pub async fn prove_freshness(
             height = height.max(at);
             break;
         }
-        if at > handed_in.saturating_add(PATIENCE_BLOCKS) {
-            let reason = "a proof of freshness is in no block: it is handed in again".to_string();
+        if at > submitted_at.saturating_add(PROOF_BLOCKS) {
+            let reason = "a proof of freshness is in no block: it is submitted again".to_string();
             return Err(NodeError::NotReady { reason });
         }
         // Wakes with the next block; what counts is read above.
@@ -343,6 +355,9 @@ pub async fn prove_freshness(
             return Err(NodeError::NotReady { reason: "the engine has stopped".to_string() });
         }
     }
-    call(Call::ConfirmFreshness(pb::ConfirmFreshness { height })).await?;
+    let enclave = client.clone();
+    paralith_rt::blocking(move || enclave.confirm_freshness(role, height))
+        .await
+        .map_err(|e| NodeError::internal(&e))??;
     Ok(())
 }

@@ -61,7 +61,7 @@ impl HostServices for BridgeServices {
 pub struct WorkerSide(pub Client);
 
 impl Trusted for WorkerSide {
-    fn call(&self, call: pb::host_call::Kind) -> Result<pb::host_reply::Kind, TrustedError> {
+    fn call(&self, call: pb::runtime_call::Kind) -> Result<pb::runtime_reply::Kind, TrustedError> {
         self.0.call(call).map_err(|error| match error {
             BoundaryError::Failure(Failure { module, code, message }) => {
                 TrustedError { module, code, message }

@@ -6,7 +6,7 @@ use paralith_attest::{Claims, SoftwarePlatform};
 use paralith_consensus_api::registry::CapabilityTee;
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::Domain;
-use paralith_tee_channel::{BoundaryError, Client, pb};
+use paralith_tee_channel::{Client, Role, pb};
 use paralith_types::RuntimeId;
 
 use crate::error::NodeError;
@@ -41,8 +41,15 @@ pub struct Attested {
     pub capability: Option<CapabilityTee>,
 }
 
-/// Makes the first call, and has the platform quote what it claims.
-pub fn attest_and_start(client: &Client, input: StartInput<'_>) -> Result<Attested, NodeError> {
+/// Starts an enclave, has it follow the chain to a height, and has the platform quote its claims of
+/// then: the registry takes evidence only of an enclave that follows this chain. A started one goes
+/// on and is attested anew.
+pub fn attest_and_start(
+    client: &Client,
+    role: Role,
+    height: u64,
+    input: StartInput<'_>,
+) -> Result<Attested, NodeError> {
     let chain_context = input.genesis.context;
     let sealed = match &input.sealed {
         Some(file) if file.exists() => {
@@ -68,10 +75,11 @@ pub fn attest_and_start(client: &Client, input: StartInput<'_>) -> Result<Attest
         byzantine: input.byzantine.into_bytes(),
         entropy: Vec::new(),
     };
-    let pb::host_reply::Kind::Started(started) = client.call(pb::host_call::Kind::Start(start))?
-    else {
-        return Err(BoundaryError::WrongReply.into());
-    };
+    let mut started = client.start(role, start.clone())?;
+    if height > 0 && input.platform.is_some() {
+        client.sync(role, height)?;
+        started = client.start(role, start)?;
+    }
     let claims = Claims::decode(&started.claims).map_err(|e| NodeError::internal(&e))?;
     let capability = input.platform.map(|platform| CapabilityTee {
         rak: claims.rak,

@@ -5,6 +5,7 @@ use paralith_keymanager_core::{Refusal, SecretError};
 use paralith_proto::DecodeError;
 use paralith_storage::StorageError;
 use paralith_tee_channel::{BoundaryError, Failure, ViewError};
+use paralith_tee_enclave::EnclaveError;
 
 use paralith_runtime_vm::{EngineError, NodeFault, UploadError};
 
@@ -121,6 +122,17 @@ impl From<NodeFault> for TrustedError {
         match fault {
             NodeFault::State(error) => Self::StateUnavailable(error.reason),
             other => Self::Node(other),
+        }
+    }
+}
+
+impl From<EnclaveError> for TrustedError {
+    fn from(error: EnclaveError) -> Self {
+        match error {
+            EnclaveError::BadStart { reason } => Self::BadStart(reason),
+            EnclaveError::CannotUnseal => Self::SealedState,
+            EnclaveError::NoRandomness => Self::NoRandomness(error.to_string()),
+            EnclaveError::NotFresh { epoch } => Self::NotFresh { epoch },
         }
     }
 }

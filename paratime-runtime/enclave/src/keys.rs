@@ -1,12 +1,16 @@
 //! Following the chain, freshness, and how a runtime's keys come here.
 //!
 //! Keys come from an enclave of the key manager's committee, as proven state has it, in reply to a
-//! request of ours, sealed to our REK. What the hosts on the way do can only delay it.
+//! request of ours, sealed to a key that was made for the request. Request and reply name a state
+//! root, so both enclaves follow one chain. The hosts on the way can only delay it.
+//!
+//! Every call that sees an epoch erases what that epoch makes too old: [`Secrets::enter`].
 
-use paralith_consensus_api::registry::{self, Freshness, Runtime};
+use paralith_consensus_api::registry::{self, Runtime};
+use paralith_crypto::{HpkeSecret, Zeroizing};
 use paralith_keymanager_core::{
-    Facts, KeyRequest, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SignedKeyReply, SignedKeyRequest,
-    replier_rak,
+    Facts, KeyRequest, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, SecretError, SignedKeyReply,
+    SignedKeyRequest, replier_rak,
 };
 use paralith_proto::Canonical;
 use paralith_tee_channel::{Callbacks, pb};
@@ -14,11 +18,24 @@ use paralith_types::{Epoch, Hash, Height};
 
 use super::error::TrustedError;
 use super::proven_state::At;
-use super::session::{Session, at, newest};
+use super::session::{Secrets, Session, at, newest};
 use super::start::to_keep;
 
 /// Requests and blobs that may wait at once; a host that asks for more loses the oldest.
 const MAX_WAITING: usize = 8;
+
+impl Secrets {
+    /// An epoch runs. Erased are keys of epochs that no envelope may name any more, blobs that do
+    /// not count any more, and requests with their reply keys that no key manager answers any more.
+    /// A call that reads an older state erases nothing.
+    pub(crate) fn enter(&mut self, epoch: Epoch) {
+        if let Some(keys) = &mut self.keys {
+            keys.erase_before(epoch.minus(1));
+        }
+        self.freshness.enter(epoch);
+        self.requests.retain(|(request, _)| request.epoch >= epoch);
+    }
+}
 
 /// Follows the chain.
 pub(crate) fn sync(
@@ -34,6 +51,7 @@ pub(crate) fn sync(
         if view.app_hash(view.proven_height()).is_some() {
             let at = newest(&view, callbacks);
             let epoch = at.epoch()?.epoch;
+            session.secrets().enter(epoch);
             let runtime: Option<Runtime> = at.get(&registry::keys::runtime(&session.runtime_id))?;
             synced.epoch = epoch.0;
             synced.has_keys = match runtime {
@@ -46,7 +64,7 @@ pub(crate) fn sync(
     Ok(synced)
 }
 
-/// Whether the keys of this epoch are here. Those of epochs that no envelope may name are erased.
+/// Whether the keys of this epoch are here.
 fn has_keys(
     session: &Session,
     at: &At<'_>,
@@ -56,18 +74,25 @@ fn has_keys(
     if !runtime.confidential {
         return Ok(true);
     }
-    let mut secrets = session.secrets();
-    let Some(keys) = &mut secrets.keys else { return Ok(false) };
-    keys.erase_before(epoch.minus(1));
+    if session.secrets().keys.is_none() {
+        return Ok(false);
+    }
     let generation = at.generation(runtime)?;
+    let secrets = session.secrets();
+    let Some(keys) = &secrets.keys else { return Ok(false) };
     Ok(keys.epoch_key(epoch).is_some() && keys.generation() >= generation)
 }
 
-/// A blob for the node to have included.
-pub(crate) fn freshness_blob(session: &Session) -> Result<Vec<u8>, TrustedError> {
+/// A blob for the node to have included, in the epoch that this enclave sees now or in the next.
+pub(crate) fn freshness_blob(
+    session: &Session,
+    callbacks: &Callbacks,
+) -> Result<Vec<u8>, TrustedError> {
+    let epoch = newest(&session.view(), callbacks).epoch()?.epoch;
     let blob = Hash(session.random()?);
     let mut secrets = session.secrets();
-    push(&mut secrets.blobs, blob);
+    secrets.enter(epoch);
+    secrets.freshness.add(epoch, blob);
     Ok(blob.as_bytes().to_vec())
 }
 
@@ -83,16 +108,11 @@ pub(crate) fn confirm_freshness(
     let at = at(&view, callbacks, height);
     let epoch = at.epoch()?;
     let key = registry::keys::freshness(&session.node, &session.runtime_id);
-    let found: Freshness = at.need("freshness proof of this node", &key)?;
+    let found: Option<registry::Freshness> = at.get(&key)?;
+    let newest = newest(&view, callbacks).epoch()?.epoch;
     let mut secrets = session.secrets();
-    if !secrets.blobs.contains(&found.blob) || found.height < epoch.height {
-        return Err(TrustedError::NotFresh { epoch: epoch.epoch.0 });
-    }
-    // A host that repeats an old confirmation does not take a newer one back.
-    if secrets.fresh.is_none_or(|(fresh, _)| fresh <= epoch.epoch) {
-        secrets.fresh = Some((epoch.epoch, found.blob));
-    }
-    Ok(())
+    secrets.enter(newest);
+    Ok(secrets.freshness.confirm(&epoch, found.as_ref())?)
 }
 
 /// A request for the runtime's keys.
@@ -102,14 +122,20 @@ pub(crate) fn request(
     epoch: Epoch,
 ) -> Result<Vec<u8>, TrustedError> {
     let view = session.view();
-    let runtime = newest(&view, callbacks).runtime(&session.runtime_id)?;
+    let at = newest(&view, callbacks);
+    let runtime = at.runtime(&session.runtime_id)?;
+    let (height, runs) = (at.height, at.epoch()?.epoch);
+    let state_root = view.app_hash(height).ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
     drop(view);
     let id = runtime
         .key_manager
         .ok_or_else(|| TrustedError::NoKeys("the runtime has no key manager".into()))?;
     let nonce = Hash(session.random()?);
+    let reply_key = HpkeSecret::from_ikm(&Zeroizing::new(session.random()?));
     let mut secrets = session.secrets();
-    let (_, freshness) = secrets.fresh.ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
+    secrets.enter(runs);
+    let (_, freshness) =
+        secrets.freshness.proven().ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
     let request = KeyRequest {
         version: PROTOCOL_VERSION,
         id,
@@ -118,9 +144,12 @@ pub(crate) fn request(
         epoch,
         freshness,
         nonce,
+        height,
+        state_root,
+        reply_key: reply_key.public(),
     };
     let signed = SignedKeyRequest::sign(&request, &session.rak, &session.chain);
-    push(&mut secrets.requests, request);
+    push(&mut secrets.requests, (request, reply_key));
     Ok(signed.encode())
 }
 
@@ -133,15 +162,24 @@ pub(crate) fn provide(
     let signed = SignedKeyReply::decode(reply, MAX_MESSAGE_BYTES)?;
     let said = signed.unverified()?;
     let waiting = session.secrets().requests.clone();
-    let request = waiting.iter().find(|request| request.hash() == said.request_hash);
-    let request = request
+    let asked = waiting.iter().find(|(request, _)| request.hash() == said.request_hash);
+    let (request, reply_key) = asked
         .ok_or_else(|| TrustedError::KeyReply("it answers no request of this enclave".into()))?;
 
     let mut view = session.view();
     let rak = replier(session, &newest(&view, callbacks), request, &said.node)?;
-    let secrets = signed.open(request, &rak, &session.rek, &session.chain)?;
-    view.sync(callbacks, secrets.min_height)?;
+    let secrets = signed.open(request, &rak, reply_key, &session.chain)?;
+    view.sync(callbacks, secrets.height)?;
+    let height = secrets.height.0;
+    match view.app_hash(secrets.height) {
+        None => return Err(SecretError::UnknownHeight { height }.into()),
+        Some(root) if root != secrets.state_root => {
+            return Err(SecretError::OtherChain { height }.into());
+        }
+        Some(_) => {}
+    }
     let at = newest(&view, callbacks);
+    let epoch = at.epoch()?.epoch;
     let generation = at.generation(&at.runtime(&session.runtime_id)?)?;
     let keys =
         secrets.into_keys().ok_or_else(|| TrustedError::KeyReply("it has no generation".into()))?;
@@ -152,7 +190,7 @@ pub(crate) fn provide(
     }
 
     let mut held = session.secrets();
-    held.requests.retain(|one| one != request);
+    held.requests.retain(|(one, _)| one != request);
     match &mut held.keys {
         Some(old) if old.index_key() != keys.index_key() => {
             return Err(TrustedError::KeyReply("its first generation is another one".into()));
@@ -160,6 +198,7 @@ pub(crate) fn provide(
         Some(old) => old.update(keys),
         None => held.keys = Some(keys),
     }
+    held.enter(epoch);
     Ok(())
 }
 
@@ -189,4 +228,53 @@ fn push<T>(waiting: &mut Vec<T>, one: T) {
         waiting.remove(0);
     }
     waiting.push(one);
+}
+
+#[cfg(test)]
+mod tests {
+    use paralith_keymanager_core::{RuntimeKeys, Secret};
+    use paralith_tee_enclave::Freshness;
+    use paralith_types::{PublicKey, RuntimeId};
+
+    use super::*;
+
+    fn request(epoch: u64) -> (KeyRequest, HpkeSecret) {
+        let reply_key = HpkeSecret::from_ikm(&[1; 32]);
+        let request = KeyRequest {
+            version: PROTOCOL_VERSION,
+            id: RuntimeId([1; 32]),
+            runtime_id: RuntimeId([2; 32]),
+            node: PublicKey([3; 32]),
+            epoch: Epoch(epoch),
+            freshness: Hash::ZERO,
+            nonce: Hash::ZERO,
+            height: Height(1),
+            state_root: Hash::ZERO,
+            reply_key: reply_key.public(),
+        };
+        (request, reply_key)
+    }
+
+    #[test]
+    fn an_epoch_erases_what_it_makes_too_old_and_an_earlier_one_nothing() {
+        let epochs = (3..=5).map(|epoch| (Epoch(epoch), Secret::new([9; 32]))).collect();
+        let mut secrets = Secrets {
+            keys: RuntimeKeys::new(vec![Secret::new([7; 32])], epochs),
+            freshness: Freshness::new(),
+            requests: (3..=5).map(request).collect(),
+        };
+        let held = |secrets: &Secrets| {
+            let keys: Vec<u64> =
+                secrets.keys.iter().flat_map(|k| k.epochs()).map(|e| e.0).collect();
+            let requests: Vec<u64> = secrets.requests.iter().map(|(r, _)| r.epoch.0).collect();
+            (keys, requests)
+        };
+        secrets.enter(Epoch(5));
+        let expected = (vec![4, 5], vec![5]);
+        assert_eq!(held(&secrets), expected);
+        secrets.enter(Epoch(2));
+        assert_eq!(held(&secrets), expected);
+        secrets.enter(Epoch(7));
+        assert_eq!(held(&secrets), (vec![], vec![]));
+    }
 }

@@ -40,7 +40,6 @@ mod guest;
 mod inbox;
 mod keys;
 mod known;
-pub mod process;
 mod proven_state;
 mod read;
 mod release;
@@ -53,14 +52,16 @@ mod transaction;
 
 use std::sync::{Arc, Mutex};
 
-use paralith_tee_channel::pb::host_call::Kind as Call;
-use paralith_tee_channel::pb::host_reply::Kind as Reply;
-use paralith_tee_channel::{Callbacks, Failure, Handler, pb};
+use paralith_tee_channel::pb::runtime_call::Kind as Call;
+use paralith_tee_channel::pb::runtime_reply::Kind as Reply;
+use paralith_tee_channel::{Callbacks, Failure, Handler, HostCall, HostReply, pb};
+use paralith_tee_enclave::EnclaveId;
 use paralith_types::{Epoch, Height};
 
 pub use block::{BLOCK_ERROR, BLOCK_GAS, INIT_GAS, MESSAGE_SKIPPED};
 pub use error::TrustedError;
 pub use guest::{END_BLOCK_BYTES, MAX_ROUND_BYTES, MAX_ROUND_LOG_BYTES, RECEIPT_BYTES};
+pub use paralith_tee_channel::process;
 pub use read::READ_GAS;
 pub use round::MAX_BATCH_TRANSACTIONS;
 pub use start::measurement;
@@ -79,14 +80,18 @@ impl TrustedRuntime {
         Self::default()
     }
 
+    /// A second start at the same place gives the claims again, at the height proven since: so the
+    /// evidence names the chain that the enclave follows, and is renewed while the keys stay.
     fn start(&self, call: &pb::Start) -> Result<pb::Started, TrustedError> {
-        let mut session = lock(&self.session);
-        if session.is_some() {
-            return Err(TrustedError::AlreadyStarted);
-        }
-        let (made, started) = start::start(call)?;
-        *session = Some(Arc::new(made));
-        Ok(started)
+        let id = EnclaveId::of(call)?;
+        let mut running = lock(&self.session);
+        let session = match &*running {
+            Some(session) if session.is_at(&id) => Arc::clone(session),
+            Some(_) => return Err(TrustedError::AlreadyStarted),
+            None => Arc::clone(running.insert(Arc::new(start::start(call)?))),
+        };
+        drop(running);
+        Ok(start::claims(&session))
     }
 
     fn session(&self) -> Result<Arc<Session>, TrustedError> {
@@ -94,13 +99,15 @@ impl TrustedRuntime {
     }
 
     fn answer(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, TrustedError> {
-        if let Call::Start(start) = call {
-            return Ok(Reply::Started(self.start(&start)?));
-        }
+        let call = match call {
+            Call::Start(start) => return Ok(Reply::Started(self.start(&start)?)),
+            other => other,
+        };
         let session = &*self.session()?;
         Ok(match call {
+            Call::Start(_) => return Err(TrustedError::AlreadyStarted),
             Call::Sync(call) => Reply::Synced(keys::sync(session, callbacks, Height(call.height))?),
-            Call::FreshnessBlob(_) => Reply::Bytes(keys::freshness_blob(session)?),
+            Call::FreshnessBlob(_) => Reply::Bytes(keys::freshness_blob(session, callbacks)?),
             Call::ConfirmFreshness(call) => {
                 keys::confirm_freshness(session, callbacks, Height(call.height))?;
                 Reply::Empty(pb::Empty {})
@@ -118,22 +125,15 @@ impl TrustedRuntime {
             Call::Release(call) => Reply::Released(release::release(session, callbacks, call)?),
             Call::RunQuery(call) => Reply::Answer(read::query(session, callbacks, call)?),
             Call::Reveal(call) => Reply::Answer(read::reveal(session, callbacks, call)?),
-            Call::Start(_)
-            | Call::Init(_)
-            | Call::GenerateMaster(_)
-            | Call::GenerateEpochSecret(_)
-            | Call::LoadProposals(_)
-            | Call::AnswerKeys(_)
-            | Call::ReplicationRequest(_)
-            | Call::AnswerReplication(_)
-            | Call::ProvideReplica(_)
-            | Call::PublicKeyGet(_) => return Err(TrustedError::WrongCall),
         })
     }
 }
 
 impl Handler for TrustedRuntime {
-    fn handle(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, Failure> {
-        Ok(self.answer(call, callbacks)?)
+    fn handle(&self, call: HostCall, callbacks: &Callbacks) -> Result<HostReply, Failure> {
+        match call {
+            HostCall::Runtime(call) => Ok(HostReply::Runtime(self.answer(call, callbacks)?)),
+            HostCall::KeyManager(_) => Err(TrustedError::WrongCall.into()),
+        }
     }
 }

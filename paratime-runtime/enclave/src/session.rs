@@ -3,11 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use paralith_consensus_api::registry::Runtime;
-use paralith_crypto::hash::{Domain, hash};
-use paralith_crypto::{AeadKey, HpkeSecret, SigningKey, Zeroizing};
+use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_keymanager_core::{KeyRequest, RuntimeKeys};
 use paralith_tee_channel::{Callbacks, ChainView};
-use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId};
+use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, SealingKey};
+use paralith_types::{ChainContext, Height, PublicKey, RuntimeId};
 
 use super::error::TrustedError;
 use super::known::KnownSignatures;
@@ -15,8 +15,6 @@ use super::proven_state::{At, check_code};
 use super::sealer::Sealer;
 use super::state::KeptTree;
 use paralith_runtime_vm::Module;
-
-const ENTROPY: Domain = Domain::new("paralith/host-entropy/v1");
 
 /// What a started trusted side holds.
 pub(crate) struct Session {
@@ -29,10 +27,10 @@ pub(crate) struct Session {
     pub(crate) rek: HpkeSecret,
     pub(crate) module: Option<Module>,
     /// Seals what the host keeps for the next start.
-    pub(crate) sealing_key: Option<AeadKey>,
+    pub(crate) sealing_key: Option<SealingKey>,
     /// Signs a false state root, where the chain allows it.
     pub(crate) wrong_root: bool,
-    pub(crate) randomness: Mutex<Randomness>,
+    pub(crate) randomness: Mutex<Entropy>,
     pub(crate) view: Mutex<ChainView>,
     /// The view as the host was last given it to keep.
     pub(crate) kept: Mutex<Vec<u8>>,
@@ -46,12 +44,9 @@ pub(crate) struct Session {
 #[derive(Default)]
 pub(crate) struct Secrets {
     pub(crate) keys: Option<RuntimeKeys>,
-    /// Blobs that were given out and not seen in state yet.
-    pub(crate) blobs: Vec<Hash>,
-    /// The newest epoch in which freshness was proven, and the blob.
-    pub(crate) fresh: Option<(Epoch, Hash)>,
-    /// Requests that no reply came to yet.
-    pub(crate) requests: Vec<KeyRequest>,
+    pub(crate) freshness: Freshness,
+    /// Requests that no reply came to yet, with the keys of their replies.
+    pub(crate) requests: Vec<(KeyRequest, HpkeSecret)>,
 }
 
 impl std::fmt::Debug for Session {
@@ -61,6 +56,10 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
+    pub(crate) fn is_at(&self, id: &EnclaveId) -> bool {
+        (self.chain, self.runtime_id, self.node) == (id.chain, id.runtime_id, id.node)
+    }
+
     pub(crate) fn view(&self) -> MutexGuard<'_, ChainView> {
         lock(&self.view)
     }
@@ -70,7 +69,7 @@ impl Session {
     }
 
     pub(crate) fn random(&self) -> Result<[u8; 32], TrustedError> {
-        lock(&self.randomness).bytes()
+        Ok(lock(&self.randomness).bytes()?)
     }
 
     /// The module, if it is the one that the chain names.
@@ -91,8 +90,9 @@ impl Session {
             return Ok(None);
         }
         let epoch = at_newest.epoch()?.epoch;
-        let secrets = self.secrets();
-        if secrets.fresh.is_none_or(|(fresh, _)| fresh.next() < epoch) {
+        let mut secrets = self.secrets();
+        secrets.enter(epoch);
+        if secrets.freshness.proven().is_none_or(|(fresh, _)| fresh.next() < epoch) {
             return Err(TrustedError::NotFresh { epoch: epoch.0 });
         }
         let keys = secrets.keys.clone();
@@ -118,38 +118,4 @@ pub(crate) fn at<'a>(view: &'a ChainView, callbacks: &'a Callbacks, height: Heig
 /// tree checks what it reads.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Where fresh bytes come from.
-pub(crate) enum Randomness {
-    /// The operating system.
-    System,
-    /// A seed, for reproducible tests on software platforms.
-    Seeded { seed: Zeroizing<[u8; 32]>, drawn: u64 },
-}
-
-impl Randomness {
-    pub(crate) fn new(entropy: &[u8], node: &PublicKey, runtime: &RuntimeId) -> Self {
-        if entropy.is_empty() {
-            return Self::System;
-        }
-        let seed = hash(ENTROPY, &[entropy, node.as_bytes(), runtime.as_bytes()]);
-        Self::Seeded { seed: Zeroizing::new(seed.0), drawn: 0 }
-    }
-
-    pub(crate) fn bytes(&mut self) -> Result<[u8; 32], TrustedError> {
-        match self {
-            Self::System => {
-                let mut bytes = [0; 32];
-                getrandom::fill(&mut bytes)
-                    .map_err(|error| TrustedError::NoRandomness(error.to_string()))?;
-                Ok(bytes)
-            }
-            Self::Seeded { seed, drawn } => {
-                let number = drawn.to_be_bytes();
-                *drawn = drawn.wrapping_add(1);
-                Ok(hash(ENTROPY, &[seed.as_slice(), &number]).0)
-            }
-        }
-    }
 }

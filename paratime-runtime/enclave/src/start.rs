@@ -5,20 +5,20 @@ use std::sync::Mutex;
 
 use paralith_attest::{Claims, Measurement};
 use paralith_crypto::hash::{Domain, hash};
-use paralith_crypto::{AeadKey, HpkeSecret, SigningKey, seal};
+use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_genesis::Document;
 use paralith_storage::VerifiedValues;
 use paralith_tee_channel::{ChainView, pb};
-use paralith_types::{ChainContext, CodeId, PublicKey, RuntimeId};
+use paralith_tee_enclave::{EnclaveId, Opened, SealedFor, SealingKey, open};
+use paralith_types::{ChainContext, CodeId, Hash, RuntimeId};
 
 use super::error::TrustedError;
 use super::known::KnownSignatures;
-use super::session::{Randomness, Secrets, Session, lock};
+use super::session::{Secrets, Session, lock};
 use super::state::KeptTree;
 use paralith_runtime_vm::{Engine, Module};
 
 const MEASUREMENT: Domain = Domain::new("paralith/host-measurement/v1");
-const SEALED_AAD: &[u8] = b"paralith/host-sealed/v1";
 
 /// The identity of this build of the trusted side, which policies name.
 ///
@@ -48,84 +48,72 @@ fn compile(code: &[u8]) -> Result<Module, TrustedError> {
 }
 
 /// Starts: checks what the host hands over, makes the enclave's keys, compiles the module.
-pub(crate) fn start(call: &pb::Start) -> Result<(Session, pb::Started), TrustedError> {
-    let bad = |reason: &dyn std::fmt::Display| TrustedError::BadStart(reason.to_string());
-    let chain = ChainContext::try_from(call.chain_context.as_slice()).map_err(|e| bad(&e))?;
-    let node = PublicKey::try_from(call.node.as_slice()).map_err(|e| bad(&e))?;
-    let runtime_id = RuntimeId::try_from(call.runtime_id.as_slice()).map_err(|e| bad(&e))?;
-    let text = std::str::from_utf8(&call.genesis).map_err(|e| bad(&e))?;
-    let document = Document::parse(text).map_err(|e| bad(&e))?;
-    let chain_id = document.chain_id().map_err(|e| bad(&e))?;
-    if document.hash().map_err(|e| bad(&e))? != chain || chain_id != call.chain_id {
-        return Err(bad(&"the genesis document is another chain's"));
-    }
+pub(crate) fn start(call: &pb::Start) -> Result<Session, TrustedError> {
+    let Opened { id, document, sealing_key, mut entropy } = open(call)?;
     let software = !document.genesis.params.registry.software_platforms.is_empty();
-    let for_software = [&call.sealing_key, &call.byzantine, &call.entropy];
-    if !software && for_software.iter().any(|field| !field.is_empty()) {
-        return Err(bad(&"the chain has no software platforms, so keys do not come from the host"));
-    }
     let wrong_root = match call.byzantine.as_slice() {
         b"" => false,
-        b"wrong-root" => true,
-        _ => return Err(bad(&"the trusted side misbehaves by `wrong-root` only")),
-    };
-    let sealing_key = match call.sealing_key.as_slice() {
-        [] => None,
-        bytes => {
-            Some(AeadKey::new(bytes.try_into().map_err(|_| bad(&"a sealing key takes 32 bytes"))?))
+        b"wrong-root" if software => true,
+        _ => {
+            let reason = "the enclave misbehaves by `wrong-root` only, on software platforms";
+            return Err(TrustedError::BadStart(reason.into()));
         }
     };
-    let view = open_view(&document, sealing_key.as_ref(), (&chain, &runtime_id), &call.sealed)?;
+    let view = open_view(&document, sealing_key.as_ref(), &id, &call.sealed)?;
     let module = match call.code.as_slice() {
         [] => None,
         code => Some(compile(code)?),
     };
-    let mut randomness = Randomness::new(&call.entropy, &node, &runtime_id);
-    let rak = SigningKey::from_seed(randomness.bytes()?);
-    let rek = HpkeSecret::from_ikm(&randomness.bytes()?);
-    let claims = Claims {
-        measurement: measurement(),
-        rak: rak.public(),
-        rek: rek.public(),
-        node,
-        runtime: runtime_id,
-        code: module.as_ref().map(paralith_runtime_vm::Module::code_id),
-        height: view.proven_height(),
-    };
+    let rak = SigningKey::from_seed(entropy.bytes()?);
+    let rek = HpkeSecret::from_ikm(&*entropy.draw()?);
     let values = VerifiedValues::default();
-    let session = Session {
-        chain,
-        runtime_id,
-        node,
+    Ok(Session {
+        chain: id.chain,
+        runtime_id: id.runtime_id,
+        node: id.node,
         rak,
         rek,
         module,
         sealing_key,
         wrong_root,
-        randomness: Mutex::new(randomness),
+        randomness: Mutex::new(entropy),
         kept: Mutex::new(view.to_sealed()),
         view: Mutex::new(view),
         secrets: Mutex::new(Secrets::default()),
         known: KnownSignatures::default(),
         execution: Mutex::new(KeptTree::with_values(values.clone())),
         reads: Mutex::new(KeptTree::with_values(values)),
+    })
+}
+
+/// What the platform is to vouch for: this enclave's keys and the chain that it follows, as of now.
+pub(crate) fn claims(session: &Session) -> pb::Started {
+    let view = session.view();
+    let height = view.proven_height();
+    let claims = Claims {
+        measurement: measurement(),
+        rak: session.rak.public(),
+        rek: session.rek.public(),
+        node: session.node,
+        runtime: session.runtime_id,
+        code: session.module.as_ref().map(paralith_runtime_vm::Module::code_id),
+        height,
+        state_root: view.app_hash(height).unwrap_or(Hash::ZERO),
     };
-    Ok((session, pb::Started { claims: claims.encode() }))
+    pb::Started { claims: claims.encode() }
 }
 
 fn open_view(
     document: &Document,
-    key: Option<&AeadKey>,
-    (chain, runtime): (&ChainContext, &RuntimeId),
+    key: Option<&SealingKey>,
+    id: &EnclaveId,
     sealed: &[u8],
 ) -> Result<ChainView, TrustedError> {
     if sealed.is_empty() {
         return Ok(ChainView::from_genesis(document)?);
     }
     let key = key.ok_or(TrustedError::SealedState)?;
-    let (nonce, ciphertext) = sealed.split_first_chunk().ok_or(TrustedError::SealedState)?;
-    let aad = sealed_aad(chain, runtime);
-    let opened = seal::open(key, nonce, &aad, ciphertext).map_err(|_| TrustedError::SealedState)?;
+    let opened = key.open(&sealed_for(&id.chain, &id.runtime_id), sealed)?;
     Ok(ChainView::from_sealed(document, &opened)?)
 }
 
@@ -138,15 +126,12 @@ pub(crate) fn to_keep(session: &Session, always: bool) -> Result<Vec<u8>, Truste
     if newest == *kept && !always {
         return Ok(Vec::new());
     }
-    let mut nonce = [0; 12];
-    nonce.iter_mut().zip(session.random()?).for_each(|(to, from)| *to = from);
-    let aad = sealed_aad(&session.chain, &session.runtime_id);
-    let sealed = [nonce.as_slice(), &seal::seal(key, &nonce, &aad, &newest)].concat();
+    let nonce = lock(&session.randomness).nonce()?;
+    let sealed = key.seal(&sealed_for(&session.chain, &session.runtime_id), nonce, &newest);
     *kept = newest;
     Ok(sealed)
 }
 
-fn sealed_aad(chain: &ChainContext, runtime: &RuntimeId) -> Vec<u8> {
-    let measurement = measurement();
-    [SEALED_AAD, chain.as_bytes(), runtime.as_bytes(), measurement.as_bytes()].concat()
+fn sealed_for(chain: &ChainContext, runtime_id: &RuntimeId) -> SealedFor {
+    SealedFor { chain: *chain, runtime_id: *runtime_id, measurement: measurement() }
 }

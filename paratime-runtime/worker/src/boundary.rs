@@ -1,6 +1,6 @@
 //! The real boundary behind the worker's narrow traits.
 
-use paralith_proto::pb::host::v1::{host_call, host_reply};
+use paralith_proto::pb::host::v1::{runtime_call, runtime_reply};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices};
 
 use crate::error::TrustedError;
@@ -8,7 +8,7 @@ use crate::host::HostStore;
 use crate::trusted::Trusted;
 
 impl Trusted for Client {
-    fn call(&self, call: host_call::Kind) -> Result<host_reply::Kind, TrustedError> {
+    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError> {
         Self::call(self, call).map_err(|error| {
             let Failure { module, code, message } = match error {
                 BoundaryError::Failure(failure) => failure,

@@ -1,7 +1,7 @@
 //! The trusted side as a worker calls it: one function a call of the boundary.
 
 use paralith_proto::Message as _;
-use paralith_proto::pb::host::v1::{self as pb, host_call, host_reply};
+use paralith_proto::pb::host::v1::{self as pb, runtime_call, runtime_reply};
 use paralith_proto::pb::paratime::v1::{IoLeaf, OpenedOutput, Output, Query, SealedOutput};
 use paralith_proto::pb::worker::v1::Proposal;
 
@@ -10,13 +10,13 @@ use crate::error::TrustedError;
 /// The stream to the trusted side. Calls block; several may run at once.
 pub trait Trusted: Send + Sync {
     /// Calls the trusted side and waits for its reply.
-    fn call(&self, call: host_call::Kind) -> Result<host_reply::Kind, TrustedError>;
+    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError>;
 }
 
 /// Follows the chain to this height.
 pub(crate) fn sync(trusted: &dyn Trusted, height: u64) -> Result<pb::Synced, TrustedError> {
-    match trusted.call(host_call::Kind::Sync(pb::Sync { height }))? {
-        host_reply::Kind::Synced(synced) => Ok(synced),
+    match trusted.call(runtime_call::Kind::Sync(pb::Sync { height }))? {
+        runtime_reply::Kind::Synced(synced) => Ok(synced),
         _ => Err(TrustedError::wrong_reply()),
     }
 }
@@ -27,8 +27,8 @@ pub(crate) fn check(
     transactions: Vec<Vec<u8>>,
 ) -> Result<Vec<Output>, TrustedError> {
     let count = transactions.len();
-    let reply = trusted.call(host_call::Kind::Check(pb::Check { transactions }))?;
-    let host_reply::Kind::Bytes(bytes) = reply else { return Err(TrustedError::wrong_reply()) };
+    let reply = trusted.call(runtime_call::Kind::Check(pb::Check { transactions }))?;
+    let runtime_reply::Kind::Bytes(bytes) = reply else { return Err(TrustedError::wrong_reply()) };
     let results = pb::CheckResults::decode(bytes.as_slice())
         .map_err(|_| TrustedError::wrong_reply())?
         .results;
@@ -41,8 +41,8 @@ pub(crate) fn execute(
     proposal: Proposal,
 ) -> Result<pb::Executed, TrustedError> {
     let Proposal { proposal, transactions } = proposal;
-    match trusted.call(host_call::Kind::Execute(pb::Execute { proposal, transactions }))? {
-        host_reply::Kind::Executed(executed) => Ok(executed),
+    match trusted.call(runtime_call::Kind::Execute(pb::Execute { proposal, transactions }))? {
+        runtime_reply::Kind::Executed(executed) => Ok(executed),
         _ => Err(TrustedError::wrong_reply()),
     }
 }
@@ -55,15 +55,15 @@ pub(crate) fn release(
     outputs: Vec<SealedOutput>,
 ) -> Result<Vec<OpenedOutput>, TrustedError> {
     let release = pb::Release { round, leaves, outputs };
-    match trusted.call(host_call::Kind::Release(release))? {
-        host_reply::Kind::Released(released) => Ok(released.outputs),
+    match trusted.call(runtime_call::Kind::Release(release))? {
+        runtime_reply::Kind::Released(released) => Ok(released.outputs),
         _ => Err(TrustedError::wrong_reply()),
     }
 }
 
 /// Answers a query on the newest final root.
 pub(crate) fn run_query(trusted: &dyn Trusted, query: Query) -> Result<pb::Answer, TrustedError> {
-    answer(trusted, host_call::Kind::RunQuery(pb::RunQuery { query: Some(query) }))
+    answer(trusted, runtime_call::Kind::RunQuery(pb::RunQuery { query: Some(query) }))
 }
 
 /// Reveals what a final round asked to reveal.
@@ -72,12 +72,12 @@ pub(crate) fn reveal(
     round: u64,
     handle: Vec<u8>,
 ) -> Result<pb::Answer, TrustedError> {
-    answer(trusted, host_call::Kind::Reveal(pb::Reveal { round, handle }))
+    answer(trusted, runtime_call::Kind::Reveal(pb::Reveal { round, handle }))
 }
 
-fn answer(trusted: &dyn Trusted, call: host_call::Kind) -> Result<pb::Answer, TrustedError> {
+fn answer(trusted: &dyn Trusted, call: runtime_call::Kind) -> Result<pb::Answer, TrustedError> {
     match trusted.call(call)? {
-        host_reply::Kind::Answer(answer) => Ok(answer),
+        runtime_reply::Kind::Answer(answer) => Ok(answer),
         _ => Err(TrustedError::wrong_reply()),
     }
 }

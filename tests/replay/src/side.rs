@@ -12,8 +12,10 @@ use paralith_proto::{Canonical, Message, Wire};
 use paralith_runtime_enclave::TrustedRuntime;
 use paralith_runtime_enclave::process::in_process;
 use paralith_storage::{Durability, Kv, NodeSource, Tree, WriteBatch};
-use paralith_tee_channel::pb::host_call::Kind as HostCall;
-use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::pb::key_manager_call::Kind as KeyManagerCall;
+use paralith_tee_channel::pb::key_manager_reply::Kind as KeyManagerReply;
+use paralith_tee_channel::pb::runtime_call::Kind as RuntimeCall;
+use paralith_tee_channel::pb::runtime_reply::Kind as Reply;
 use paralith_tee_channel::{Client, Failure, Handler, HostServices, pb};
 use paralith_types::{Height, RuntimeId};
 
@@ -143,7 +145,16 @@ impl Side {
             _ => {}
         }
         let client = self.client.clone().expect("a started trusted side");
-        let reply = client.call(self.host_call(call, batches));
+        let reply = match self.paratime {
+            Some(_) => client.call(self.runtime_call(call, batches)),
+            None => client.call_key_manager(self.key_manager_call(call)).map(|reply| match reply {
+                KeyManagerReply::Empty(empty) => Reply::Empty(empty),
+                KeyManagerReply::Started(started) => Reply::Started(started),
+                KeyManagerReply::Synced(synced) => Reply::Synced(synced),
+                KeyManagerReply::Bytes(bytes) => Reply::Bytes(bytes),
+                KeyManagerReply::Initialised(done) => Reply::Bytes(done.response),
+            }),
+        };
         let reply = reply.unwrap_or_else(|e| panic!("node {}: {call:?}: {e}", self.node));
         match (call, &reply) {
             (Call::Stop, Reply::Bytes(sealed)) => {
@@ -187,59 +198,77 @@ impl Side {
         }
     }
 
-    fn host_call(&self, call: &Call, batches: &[Batch]) -> HostCall {
+    fn runtime_call(&self, call: &Call, batches: &[Batch]) -> RuntimeCall {
         let raw = |place: usize| batches[place].transactions.iter().map(|raw| raw.0.clone());
         match call {
-            Call::Start(seed) => HostCall::Start(self.start_call(*seed)),
-            Call::Stop => HostCall::Stop(pb::Stop {}),
-            Call::Sync(height) => HostCall::Sync(pb::Sync { height: *height }),
-            Call::Blob => HostCall::FreshnessBlob(pb::FreshnessBlob {}),
+            Call::Start(seed) => RuntimeCall::Start(self.start_call(*seed)),
+            Call::Stop => RuntimeCall::Stop(pb::Stop {}),
+            Call::Sync(height) => RuntimeCall::Sync(pb::Sync { height: *height }),
+            Call::Blob => RuntimeCall::FreshnessBlob(pb::FreshnessBlob {}),
             Call::Confirm(height) => {
-                HostCall::ConfirmFreshness(pb::ConfirmFreshness { height: *height })
+                RuntimeCall::ConfirmFreshness(pb::ConfirmFreshness { height: *height })
             }
-            Call::KeyRequest(epoch) => HostCall::KeyRequestFor(pb::KeyRequestFor { epoch: *epoch }),
-            Call::Keys(reply) => HostCall::ProvideKeys(pb::ProvideKeys { reply: reply.0.clone() }),
+            Call::KeyRequest(epoch) => {
+                RuntimeCall::KeyRequestFor(pb::KeyRequestFor { epoch: *epoch })
+            }
+            Call::Keys(reply) => {
+                RuntimeCall::ProvideKeys(pb::ProvideKeys { reply: reply.0.clone() })
+            }
             Call::Execute(place) => {
                 let proposal = &batches[*place].proposal.0;
                 let proposal = SignedProposal::decode(proposal, proposal.len()).unwrap();
-                HostCall::Execute(pb::Execute {
+                RuntimeCall::Execute(pb::Execute {
                     proposal: Some(proposal.to_pb()),
                     transactions: raw(*place).collect(),
                 })
             }
             Call::Check(place) => {
-                HostCall::Check(pb::Check { transactions: raw(*place).collect() })
+                RuntimeCall::Check(pb::Check { transactions: raw(*place).collect() })
             }
             Call::Apply(_) => unreachable!("the host's own"),
             Call::Release(place) => self.release(&batches[*place]),
             Call::Query(query) => {
                 let query = Message::decode(query.0.as_slice()).unwrap();
-                HostCall::RunQuery(pb::RunQuery { query: Some(query) })
+                RuntimeCall::RunQuery(pb::RunQuery { query: Some(query) })
             }
             Call::Reveal(round, handle) => {
-                HostCall::Reveal(pb::Reveal { round: round.0, handle: handle.0.clone() })
+                RuntimeCall::Reveal(pb::Reveal { round: round.0, handle: handle.0.clone() })
             }
-            Call::Init => HostCall::Init(pb::Init {}),
-            Call::GenerateMaster(epoch) => {
-                HostCall::GenerateMaster(pb::GenerateMaster { epoch: *epoch })
-            }
-            Call::GenerateEpochSecret(epoch) => {
-                HostCall::GenerateEpochSecret(pb::GenerateEpochSecret { epoch: *epoch })
-            }
-            Call::Load => HostCall::LoadProposals(pb::LoadProposals {}),
-            Call::AnswerKeys(request) => {
-                HostCall::AnswerKeys(pb::AnswerKeys { request: request.0.clone() })
-            }
-            Call::PublicKey(id, epoch) => HostCall::PublicKeyGet(pb::PublicKeyGet {
-                runtime_id: id.as_bytes().to_vec(),
-                epoch: *epoch,
-            }),
+            other => unreachable!("{other:?} is a key manager's"),
         }
     }
 
-    fn release(&self, batch: &Batch) -> HostCall {
+    fn key_manager_call(&self, call: &Call) -> KeyManagerCall {
+        match call {
+            Call::Start(seed) => KeyManagerCall::Start(self.start_call(*seed)),
+            Call::Stop => KeyManagerCall::Stop(pb::Stop {}),
+            Call::Sync(height) => KeyManagerCall::Sync(pb::Sync { height: *height }),
+            Call::Blob => KeyManagerCall::FreshnessBlob(pb::FreshnessBlob {}),
+            Call::Confirm(height) => {
+                KeyManagerCall::ConfirmFreshness(pb::ConfirmFreshness { height: *height })
+            }
+            Call::Init => KeyManagerCall::Init(pb::Init {}),
+            Call::GenerateMaster(epoch) => {
+                KeyManagerCall::GenerateMaster(pb::GenerateMaster { epoch: *epoch })
+            }
+            Call::GenerateEpochSecret(epoch) => {
+                KeyManagerCall::GenerateEpochSecret(pb::GenerateEpochSecret { epoch: *epoch })
+            }
+            Call::Load => KeyManagerCall::LoadProposals(pb::LoadProposals {}),
+            Call::AnswerKeys(request) => {
+                KeyManagerCall::AnswerKeys(pb::AnswerKeys { request: request.0.clone() })
+            }
+            Call::PublicKey(id, epoch) => KeyManagerCall::PublicKeyGet(pb::PublicKeyGet {
+                runtime_id: id.as_bytes().to_vec(),
+                epoch: *epoch,
+            }),
+            other => unreachable!("{other:?} is a compute runtime's"),
+        }
+    }
+
+    fn release(&self, batch: &Batch) -> RuntimeCall {
         let executed = self.executed.as_ref().expect("an executed batch");
-        HostCall::Release(pb::Release {
+        RuntimeCall::Release(pb::Release {
             round: batch.round.0,
             leaves: executed.leaves.clone(),
             outputs: executed.outputs.clone(),
@@ -270,7 +299,7 @@ impl Drop for Side {
 /// The hash of a reply, as it is recorded: the first bytes are enough to tell replies
 /// apart.
 pub(crate) fn reply_hash(reply: Reply) -> Raw {
-    let reply = pb::HostReply { failure: None, kind: Some(reply) };
+    let reply = pb::RuntimeReply { failure: None, kind: Some(reply) };
     let hash = paralith_crypto::sha256(&reply.encode_to_vec());
     Raw(hash.iter().copied().take(8).collect())
 }

@@ -1,20 +1,20 @@
 //! The host's end.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 
 use paralith_proto::Message;
-use paralith_runtime_api::boundary::{pb, read_frame, write_frame};
+use paralith_runtime_api::boundary::{pb, read_frame};
+use pb::frame::Body;
 
+use crate::call::Role;
+use crate::stream::{FrameSender, Waiting, lock};
 use crate::{BoundaryError, Failure};
 
-/// What the host gives its trusted side to work on. Called on the stream's reading thread.
+/// What the host gives its enclave to work on. Called on the stream's reading thread.
 pub trait HostServices: Send + Sync {
     /// A value of consensus state at a height and the encoded proof of it or of its absence.
     fn consensus_get(&self, height: u64, key: &[u8])
@@ -32,16 +32,11 @@ pub trait HostServices: Send + Sync {
 /// Gets every frame of a stream, both ways, as it travels: for tests that search it for secrets.
 pub type Recorder = Arc<Mutex<dyn Write + Send>>;
 
-type Waiting = Arc<Mutex<BTreeMap<u64, SyncSender<pb::HostReply>>>>;
-
-/// The host's end of the stream to one trusted side. Calls may run at once from many threads.
+/// The host's end of the stream to one enclave. Calls may run at once from many threads.
 #[derive(Clone)]
 pub struct Client {
-    /// None once the host has given the stream up.
-    writer: Arc<Mutex<Option<UnixStream>>>,
-    waiting: Waiting,
-    closed: Arc<Mutex<bool>>,
-    next_id: Arc<AtomicU64>,
+    sender: Arc<FrameSender>,
+    waiting: Arc<Waiting<Body>>,
     recorder: Option<Recorder>,
 }
 
@@ -52,68 +47,126 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Takes over a stream to a trusted side.
+    /// Takes over a stream to an enclave.
     pub fn connect(
         reader: UnixStream,
         writer: UnixStream,
         services: Arc<dyn HostServices>,
         recorder: Option<Recorder>,
     ) -> Self {
-        let client = Self {
-            writer: Arc::new(Mutex::new(Some(writer))),
-            waiting: Waiting::default(),
-            closed: Arc::default(),
-            next_id: Arc::new(AtomicU64::new(1)),
-            recorder,
-        };
+        let sender = Arc::new(FrameSender::new(writer));
+        let client = Self { sender, waiting: Arc::default(), recorder };
         let reading = client.clone();
         // A call waits on its own thread, so one thread suffices to read and to answer callbacks.
         std::thread::spawn(move || reading.read(reader, services.as_ref()));
         client
     }
 
-    /// Whether the trusted side is gone: its process ended or it broke the protocol.
+    /// Whether the enclave is gone: its process ended or it broke the protocol.
     pub fn is_closed(&self) -> bool {
-        *lock(&self.closed)
+        self.waiting.is_closed()
     }
 
-    /// Calls the trusted side and waits for its reply.
-    pub fn call(&self, kind: pb::host_call::Kind) -> Result<pb::host_reply::Kind, BoundaryError> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = sync_channel(1);
-        lock(&self.waiting).insert(id, sender);
-        if self.is_closed() {
-            lock(&self.waiting).remove(&id);
-            return Err(BoundaryError::Closed);
+    /// Calls a compute runtime's enclave and waits for its reply.
+    pub fn call(
+        &self,
+        kind: pb::runtime_call::Kind,
+    ) -> Result<pb::runtime_reply::Kind, BoundaryError> {
+        let body = Body::RuntimeCall(pb::RuntimeCall { kind: Some(kind) });
+        let Body::RuntimeReply(reply) = self.exchange(body)? else {
+            return Err(BoundaryError::WrongReply);
+        };
+        answered(reply.failure, reply.kind)
+    }
+
+    /// Calls a key manager's enclave and waits for its reply.
+    pub fn call_key_manager(
+        &self,
+        kind: pb::key_manager_call::Kind,
+    ) -> Result<pb::key_manager_reply::Kind, BoundaryError> {
+        let body = Body::KeyManagerCall(pb::KeyManagerCall { kind: Some(kind) });
+        let Body::KeyManagerReply(reply) = self.exchange(body)? else {
+            return Err(BoundaryError::WrongReply);
+        };
+        answered(reply.failure, reply.kind)
+    }
+
+    fn exchange(&self, body: Body) -> Result<Body, BoundaryError> {
+        self.waiting.call(|id| self.write(&pb::Frame { id, body: Some(body) }))
+    }
+
+    /// Starts an enclave, or has a started one give its claims of now.
+    pub fn start(&self, role: Role, start: pb::Start) -> Result<pb::Started, BoundaryError> {
+        use pb::{key_manager_call, key_manager_reply, runtime_call, runtime_reply};
+        match role {
+            Role::Runtime => match self.call(runtime_call::Kind::Start(start))? {
+                runtime_reply::Kind::Started(started) => Ok(started),
+                _ => Err(BoundaryError::WrongReply),
+            },
+            Role::KeyManager => {
+                match self.call_key_manager(key_manager_call::Kind::Start(start))? {
+                    key_manager_reply::Kind::Started(started) => Ok(started),
+                    _ => Err(BoundaryError::WrongReply),
+                }
+            }
         }
-        let body = pb::frame::Body::HostCall(pb::HostCall { kind: Some(kind) });
-        if let Err(error) = self.write(&pb::Frame { id, body: Some(body) }) {
-            lock(&self.waiting).remove(&id);
-            return Err(error);
+    }
+
+    /// Has an enclave follow the chain to a height.
+    pub fn sync(&self, role: Role, height: u64) -> Result<pb::Synced, BoundaryError> {
+        use pb::{key_manager_call, key_manager_reply, runtime_call, runtime_reply};
+        let sync = pb::Sync { height };
+        match role {
+            Role::Runtime => match self.call(runtime_call::Kind::Sync(sync))? {
+                runtime_reply::Kind::Synced(synced) => Ok(synced),
+                _ => Err(BoundaryError::WrongReply),
+            },
+            Role::KeyManager => match self.call_key_manager(key_manager_call::Kind::Sync(sync))? {
+                key_manager_reply::Kind::Synced(synced) => Ok(synced),
+                _ => Err(BoundaryError::WrongReply),
+            },
         }
-        // The reading thread drops the sender when the stream ends.
-        let reply = receiver.recv().map_err(|_| BoundaryError::Closed)?;
-        match (reply.failure, reply.kind) {
-            (Some(failure), _) => Err(BoundaryError::Failure(failure.into())),
-            (None, Some(kind)) => Ok(kind),
-            (None, None) => Err(BoundaryError::WrongReply),
+    }
+
+    /// Has an enclave make a blob for a proof of freshness.
+    pub fn freshness_blob(&self, role: Role) -> Result<Vec<u8>, BoundaryError> {
+        use pb::{key_manager_call, key_manager_reply, runtime_call, runtime_reply};
+        let ask = pb::FreshnessBlob {};
+        match role {
+            Role::Runtime => match self.call(runtime_call::Kind::FreshnessBlob(ask))? {
+                runtime_reply::Kind::Bytes(blob) => Ok(blob),
+                _ => Err(BoundaryError::WrongReply),
+            },
+            Role::KeyManager => {
+                match self.call_key_manager(key_manager_call::Kind::FreshnessBlob(ask))? {
+                    key_manager_reply::Kind::Bytes(blob) => Ok(blob),
+                    _ => Err(BoundaryError::WrongReply),
+                }
+            }
+        }
+    }
+
+    /// Has an enclave look for its blob in the state at a height.
+    pub fn confirm_freshness(&self, role: Role, height: u64) -> Result<(), BoundaryError> {
+        use pb::{key_manager_call, runtime_call};
+        let confirm = pb::ConfirmFreshness { height };
+        match role {
+            Role::Runtime => self.call(runtime_call::Kind::ConfirmFreshness(confirm)).map(|_| ()),
+            Role::KeyManager => {
+                self.call_key_manager(key_manager_call::Kind::ConfirmFreshness(confirm)).map(|_| ())
+            }
         }
     }
 
     fn write(&self, frame: &pb::Frame) -> Result<(), BoundaryError> {
         self.record(frame);
-        match lock(&self.writer).as_mut() {
-            Some(writer) => Ok(write_frame(writer, frame)?),
-            None => Err(BoundaryError::Closed),
-        }
+        self.sender.send(frame)
     }
 
-    /// Gives the stream up: running calls fail, and the trusted side ends.
+    /// Gives the stream up: running calls fail, and the enclave ends.
     pub fn close(&self) {
-        *lock(&self.closed) = true;
-        if let Some(writer) = lock(&self.writer).take() {
-            let _ = writer.shutdown(Shutdown::Both);
-        }
+        self.waiting.close();
+        self.sender.close();
     }
 
     fn record(&self, frame: &pb::Frame) {
@@ -123,28 +176,49 @@ impl Client {
         }
     }
 
+    /// Reads until the stream ends or carries what an enclave does not send.
     fn read(&self, mut reader: impl Read, services: &dyn HostServices) {
+        // However this ends, no call waits for ever, nor does a callback at the other end.
+        let _end = CloseOnDrop(self);
         while let Ok(frame) = read_frame(&mut reader) {
             self.record(&frame);
             match frame.body {
-                Some(pb::frame::Body::HostReply(reply)) => {
-                    if let Some(sender) = lock(&self.waiting).remove(&frame.id) {
-                        let _ = sender.send(reply);
-                    }
+                Some(reply @ (Body::RuntimeReply(_) | Body::KeyManagerReply(_))) => {
+                    self.waiting.reply(frame.id, reply);
                 }
-                Some(pb::frame::Body::Callback(callback)) => {
-                    let reply = answer(callback, services);
-                    let body = Some(pb::frame::Body::CallbackReply(reply));
-                    if self.write(&pb::Frame { id: frame.id, body }).is_err() {
+                Some(Body::Callback(callback)) => {
+                    let reply = catch_unwind(AssertUnwindSafe(|| answer(callback, services)))
+                        .unwrap_or_else(|_| refusal(BoundaryError::Panicked.into()));
+                    if self.reply(frame.id, reply).is_err() {
                         break;
                     }
                 }
-                Some(pb::frame::Body::Log(text)) => services.log(&text),
+                Some(Body::Log(text)) => {
+                    // A log that fails loses a line and nothing else.
+                    let _ = catch_unwind(AssertUnwindSafe(|| services.log(&text)));
+                }
                 _ => break,
             }
         }
-        *lock(&self.closed) = true;
-        lock(&self.waiting).clear();
+    }
+
+    /// Sends an answer to a callback; instead of one that does not fit into a frame, the reason.
+    fn reply(&self, id: u64, reply: pb::CallbackReply) -> Result<(), BoundaryError> {
+        let frame = |reply| pb::Frame { id, body: Some(Body::CallbackReply(reply)) };
+        match self.write(&frame(reply)) {
+            Err(error @ BoundaryError::TooLarge { .. }) => {
+                self.write(&frame(refusal(error.into())))
+            }
+            result => result,
+        }
+    }
+}
+
+struct CloseOnDrop<'a>(&'a Client);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -156,17 +230,22 @@ fn answer(callback: pb::Callback, services: &dyn HostServices) -> pb::CallbackRe
         Some(Kind::LightBlockGet(ask)) => services.light_block(ask.height).map(|b| plain(Some(b))),
         Some(Kind::StateNodeGet(ask)) => services.state_node(ask.round, &ask.id).map(plain),
         Some(Kind::StateValueGet(ask)) => services.state_value(ask.round, &ask.key).map(plain),
-        None => Err(Failure::new("boundary", 3, "an empty callback")),
+        None => Err(BoundaryError::EmptyCall.into()),
     };
     match result {
         Ok((value, proof)) => pb::CallbackReply { value, proof, failure: None },
-        Err(failure) => {
-            pb::CallbackReply { value: None, proof: Vec::new(), failure: Some(failure.into()) }
-        }
+        Err(failure) => refusal(failure),
     }
 }
 
-/// A panic of another thread leaves these maps whole: each change is one call.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn answered<T>(failure: Option<pb::Failure>, kind: Option<T>) -> Result<T, BoundaryError> {
+    match (failure, kind) {
+        (Some(failure), _) => Err(BoundaryError::Failure(failure.into())),
+        (None, Some(kind)) => Ok(kind),
+        (None, None) => Err(BoundaryError::WrongReply),
+    }
+}
+
+fn refusal(failure: Failure) -> pb::CallbackReply {
+    pb::CallbackReply { value: None, proof: Vec::new(), failure: Some(failure.into()) }
 }

@@ -46,6 +46,17 @@ pub enum BoundaryError {
     WrongReply,
     #[error(transparent)]
     Failure(#[from] Failure),
+    /// The message was not sent, the stream goes on.
+    #[error("a message of {got} bytes exceeds the frame limit of {limit}: ask for less at once")]
+    TooLarge { limit: usize, got: usize },
+    /// A defect of the side that answers.
+    #[error("the call ended in a panic: report this as a defect")]
+    Panicked,
+    #[error("the call is empty")]
+    EmptyCall,
+    /// Inside of [`crate::with_fetched`] only.
+    #[error("the answer has not been fetched from the host yet")]
+    NotFetched,
 }
 
 impl BoundaryError {
@@ -56,6 +67,10 @@ impl BoundaryError {
             Self::Frame(_) => 2,
             Self::WrongReply => 3,
             Self::Failure(_) => 4,
+            Self::TooLarge { .. } => 5,
+            Self::Panicked => 6,
+            Self::EmptyCall => 7,
+            Self::NotFetched => 8,
         }
     }
 }
@@ -64,6 +79,7 @@ impl From<FrameError> for BoundaryError {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::Closed => Self::Closed,
+            FrameError::TooLarge { limit, got } => Self::TooLarge { limit, got },
             other => Self::Frame(other.to_string()),
         }
     }

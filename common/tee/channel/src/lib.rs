@@ -1,21 +1,30 @@
-//! Both ends of the one stream between a node's host side and its trusted side, and what the
-//! trusted side makes of what it hears there.
+//! Both ends of the one stream between a node's host and its enclave.
 //!
 //! * [`Client`]: the host's end. It calls, and answers callbacks through [`HostServices`].
-//! * [`serve`]: the trusted side's end. A [`Handler`] does the work and asks its host for data
+//! * [`serve`]: the enclave's end. A [`Handler`] does the work and asks its host for data
 //!   through [`Callbacks`].
-//! * [`ChainView`]: consensus as the trusted side sees it. Headers are followed by light client,
+//! * Every call and every callback ends with an answer or with the end of the stream, also when the
+//!   answer is above the frame limit or the code that makes it panics.
+//! * [`ChainView`]: consensus as the enclave sees it. Headers are followed by light client,
 //!   every value comes with a proof; what the host says otherwise is worth nothing.
 //!
 //! Blocking streams and plain threads: an enclave has no async runtime.
 
+mod call;
+mod callbacks;
 mod client;
 mod error;
+pub mod process;
 mod server;
+mod stream;
 mod view;
 
+pub use call::{HostCall, HostReply, Role};
+pub use callbacks::{Callbacks, HostRequests, with_fetched};
 pub use client::{Client, HostServices, Recorder};
 pub use error::{BoundaryError, Failure, ViewError};
-pub use paralith_runtime_api::boundary::{FrameError, pb};
-pub use server::{Callbacks, Handler, serve};
+pub use paralith_runtime_api::boundary::{
+    FrameError, MAX_FRAME_BYTES, pb, read_frame, write_frame,
+};
+pub use server::{Handler, serve};
 pub use view::ChainView;

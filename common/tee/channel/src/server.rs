@@ -1,148 +1,112 @@
-//! The trusted side's end.
+//! The enclave's end.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use paralith_runtime_api::boundary::{FrameError, pb, read_frame, write_frame};
+use paralith_runtime_api::boundary::{FrameError, pb, read_frame};
+use pb::frame::Body;
 
-use crate::client::lock;
+use crate::call::{HostCall, HostReply, Role, reply_body};
+use crate::callbacks::{Callbacks, HostRequests};
+use crate::stream::{FrameSender, Waiting};
 use crate::{BoundaryError, Failure};
 
-/// What a trusted side does. Calls come on threads of their own, several at once.
+/// What an enclave does. Calls come on threads of their own, several at once.
 pub trait Handler: Send + Sync {
     /// Does what the host asks, or refuses.
-    fn handle(
-        &self,
-        call: pb::host_call::Kind,
-        callbacks: &Callbacks,
-    ) -> Result<pb::host_reply::Kind, Failure>;
+    fn handle(&self, call: HostCall, callbacks: &Callbacks) -> Result<HostReply, Failure>;
 }
 
 /// Stack of a call's thread: WebAssembly runs on it, and its depth is metered against 1 MiB.
 const CALL_STACK_BYTES: usize = 4 * 1024 * 1024;
 
-type Waiting = Arc<Mutex<BTreeMap<u64, SyncSender<pb::CallbackReply>>>>;
-type SharedWriter = Arc<Mutex<Box<dyn Write + Send>>>;
-
-/// How a trusted side asks its host for data. Nothing of what comes back is to be trusted.
-#[derive(Clone)]
-pub struct Callbacks {
-    writer: SharedWriter,
-    waiting: Waiting,
-    next_id: Arc<AtomicU64>,
+/// The host at the other end of the stream.
+#[derive(Debug)]
+struct Host {
+    sender: FrameSender,
+    waiting: Waiting<pb::CallbackReply>,
 }
 
-impl fmt::Debug for Callbacks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Callbacks")
-    }
-}
-
-impl Callbacks {
-    /// A value of consensus state at a height and what the host offers as its proof.
-    pub fn consensus_get(
-        &self,
-        height: u64,
-        key: &[u8],
-    ) -> Result<(Option<Vec<u8>>, Vec<u8>), BoundaryError> {
-        let ask = pb::ConsensusGet { height, key: key.to_vec() };
-        let reply = self.ask(pb::callback::Kind::ConsensusGet(ask))?;
-        Ok((reply.value, reply.proof))
-    }
-
-    /// What the host offers as the light block of a height; 0 is the newest.
-    pub fn light_block(&self, height: u64) -> Result<Vec<u8>, BoundaryError> {
-        let ask = pb::callback::Kind::LightBlockGet(pb::LightBlockGet { height });
-        self.ask(ask)?.value.ok_or(BoundaryError::WrongReply)
-    }
-
-    /// What the host offers as a node of the state tree at a final round.
-    pub fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, BoundaryError> {
-        let ask = pb::StateNodeGet { round, id: id.to_vec() };
-        Ok(self.ask(pb::callback::Kind::StateNodeGet(ask))?.value)
-    }
-
-    /// What the host offers as a value of the state at a final round.
-    pub fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, BoundaryError> {
-        let ask = pb::StateValueGet { round, key: key.to_vec() };
-        Ok(self.ask(pb::callback::Kind::StateValueGet(ask))?.value)
-    }
-
-    /// A line for the node's log. It leaves the trusted side: never put a secret in.
-    pub fn log(&self, text: &str) {
-        let body = Some(pb::frame::Body::Log(text.to_string()));
-        let _ = write_frame(&mut *lock(&self.writer), &pb::Frame { id: 0, body });
-    }
-
-    fn ask(&self, kind: pb::callback::Kind) -> Result<pb::CallbackReply, BoundaryError> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = sync_channel(1);
-        lock(&self.waiting).insert(id, sender);
-        let body = Some(pb::frame::Body::Callback(pb::Callback { kind: Some(kind) }));
-        if let Err(error) = write_frame(&mut *lock(&self.writer), &pb::Frame { id, body }) {
-            lock(&self.waiting).remove(&id);
-            return Err(error.into());
-        }
-        let reply = receiver.recv().map_err(|_| BoundaryError::Closed)?;
+impl HostRequests for Host {
+    fn ask(&self, request: &pb::callback::Kind) -> Result<pb::CallbackReply, BoundaryError> {
+        let callback = pb::Callback { kind: Some(request.clone()) };
+        let body = Some(Body::Callback(callback));
+        let reply = self.waiting.call(|id| self.sender.send(&pb::Frame { id, body }))?;
         match reply.failure {
             Some(failure) => Err(BoundaryError::Failure(failure.into())),
             None => Ok(reply),
         }
     }
+
+    fn log(&self, text: &str) {
+        let body = Some(Body::Log(text.to_string()));
+        // A line that cannot be sent changes nothing else: a broken stream ends the process anyway.
+        let _ = self.sender.send(&pb::Frame { id: 0, body });
+    }
 }
 
-/// Serves a host until its stream ends. Returns why it ended; a closed stream is the normal end.
-pub fn serve(
-    mut reader: impl Read,
-    writer: impl Write + Send + 'static,
-    handler: Arc<dyn Handler>,
-) -> FrameError {
-    let callbacks = Callbacks {
-        writer: Arc::new(Mutex::new(Box::new(writer))),
-        waiting: Waiting::default(),
-        next_id: Arc::new(AtomicU64::new(1)),
-    };
+/// Serves a host until the stream ends. Returns why it ended; a closed stream is the normal end.
+///
+/// Every call gets an answer, or the stream ends, and with it the enclave: a handler that panics
+/// and a reply above the frame limit are answered with a [`Failure`]; a stream that does not take
+/// an answer is closed.
+pub fn serve(mut reader: UnixStream, writer: UnixStream, handler: Arc<dyn Handler>) -> FrameError {
+    let host = Arc::new(Host { sender: FrameSender::new(writer), waiting: Waiting::default() });
+    let callbacks = Callbacks::new(Arc::clone(&host) as Arc<dyn HostRequests>);
     let end = loop {
         let frame = match read_frame(&mut reader) {
             Ok(frame) => frame,
             Err(error) => break error,
         };
         match frame.body {
-            Some(pb::frame::Body::HostCall(call)) => {
+            Some(body @ (Body::RuntimeCall(_) | Body::KeyManagerCall(_))) => {
                 let (handler, callbacks) = (Arc::clone(&handler), callbacks.clone());
+                let host = Arc::clone(&host);
                 // The host bounds how much it asks at once; a thread a call keeps a slow round
                 // from holding up a query.
-                let call = move || run(frame.id, call, handler.as_ref(), &callbacks);
+                let call = move || {
+                    let (role, result) = run(body, handler.as_ref(), &callbacks);
+                    answer(frame.id, role, result, &host.sender);
+                };
                 let spawned = std::thread::Builder::new().stack_size(CALL_STACK_BYTES).spawn(call);
                 if let Err(error) = spawned {
                     break FrameError::Io(error);
                 }
             }
-            Some(pb::frame::Body::CallbackReply(reply)) => {
-                if let Some(sender) = lock(&callbacks.waiting).remove(&frame.id) {
-                    let _ = sender.send(reply);
-                }
-            }
-            _ => break FrameError::Malformed("a frame that only a trusted side sends".to_string()),
+            Some(Body::CallbackReply(reply)) => host.waiting.reply(frame.id, reply),
+            _ => break FrameError::Malformed("a frame that only an enclave sends".to_string()),
         }
     };
-    lock(&callbacks.waiting).clear();
+    host.sender.close();
+    host.waiting.close();
     end
 }
 
-fn run(id: u64, call: pb::HostCall, handler: &dyn Handler, callbacks: &Callbacks) {
-    let result = match call.kind {
-        Some(kind) => handler.handle(kind, callbacks),
-        None => Err(Failure::new("boundary", 3, "an empty call")),
+fn run(body: Body, handler: &dyn Handler, callbacks: &Callbacks) -> (Role, Outcome) {
+    let (role, call) = match body {
+        Body::KeyManagerCall(call) => (Role::KeyManager, call.kind.map(HostCall::KeyManager)),
+        Body::RuntimeCall(call) => (Role::Runtime, call.kind.map(HostCall::Runtime)),
+        _ => (Role::Runtime, None),
     };
-    let reply = match result {
-        Ok(kind) => pb::HostReply { failure: None, kind: Some(kind) },
-        Err(failure) => pb::HostReply { failure: Some(failure.into()), kind: None },
+    let result = match call {
+        Some(call) => catch_unwind(AssertUnwindSafe(|| handler.handle(call, callbacks)))
+            // The panic's own text stays inside: it may hold what the handler worked on.
+            .unwrap_or_else(|_| Err(BoundaryError::Panicked.into())),
+        None => Err(BoundaryError::EmptyCall.into()),
     };
-    let body = Some(pb::frame::Body::HostReply(reply));
-    let _ = write_frame(&mut *lock(&callbacks.writer), &pb::Frame { id, body });
+    (role, result)
+}
+
+type Outcome = Result<HostReply, Failure>;
+
+/// Sends the reply; instead of one that does not fit into a frame, the reason.
+fn answer(id: u64, role: Role, result: Outcome, sender: &FrameSender) {
+    let frame = |result| pb::Frame { id, body: Some(reply_body(role, result)) };
+    if let Err(error @ BoundaryError::TooLarge { .. }) = sender.send(&frame(result)) {
+        // A failure of this one closes the stream, which the host sees.
+        if sender.send(&frame(Err(error.into()))).is_err() {
+            sender.close();
+        }
+    }
 }

@@ -7,4 +7,4 @@ mod types;
 
 pub use error::Error;
 pub use params::Params;
-pub use types::EventsRoot;
+pub use types::{EventsRoot, STATE_ROOTS_KEPT, StateRoot};

@@ -15,3 +15,15 @@ pub struct EventsRoot {
     pub count: u32,
 }
 wire_struct!(EventsRoot, pb::consensus::v1::EventsRoot, { height, root, count }, {});
+/// The root of the state after a block: the app hash that the next header carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateRoot {
+    /// The block.
+    pub height: Height,
+    /// The root.
+    pub root: Hash,
+}
+wire_struct!(StateRoot, pb::consensus::v1::StateRoot, { height, root }, {});
+
+/// For how many heights state keeps roots of its own past.
+pub const STATE_ROOTS_KEPT: u64 = 1024;

@@ -24,6 +24,11 @@ pub fn epoch_secret(id: &RuntimeId) -> Vec<u8> {
     key("keymanager/epoch-secret/", &[id.as_bytes()])
 }
 
+/// [`EpochChecksums`](super::EpochChecksums).
+pub fn epoch_checksums(id: &RuntimeId) -> Vec<u8> {
+    key("keymanager/epoch-checksums/", &[id.as_bytes()])
+}
+
 /// [`Params`](super::Params).
 pub fn params() -> Vec<u8> {
     key("keymanager/params", &[])

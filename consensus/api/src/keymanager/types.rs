@@ -197,6 +197,28 @@ message! {
 }
 
 message! {
+    /// The checksum of a published epoch secret.
+    EpochChecksum = pb::keymanager::v1::EpochChecksum {
+        /// Which epoch.
+        epoch: Epoch,
+        /// Binds the secret.
+        checksum: Hash,
+    }
+}
+
+message! {
+    /// The checksums of the newest [`MAX_EPOCH_CHECKSUMS`] published epoch secrets: an enclave takes a
+    /// secret from another one only if it has the checksum here.
+    EpochChecksums = pb::keymanager::v1::EpochChecksums {
+        /// Sorted by epoch.
+        checksums: Vec<EpochChecksum>,
+    }
+}
+
+/// As many as the epochs whose secrets an enclave holds at most, and the next epoch.
+pub const MAX_EPOCH_CHECKSUMS: usize = 66;
+
+message! {
     /// A runtime's public key of one epoch: what clients seal their calls to.
     RuntimePublicKey = pb::keymanager::v1::RuntimePublicKey {
         /// The key manager.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use paralith_consensus_api::Error;
 use paralith_consensus_api::keymanager::{
     Ciphertext, EncryptedEpochSecret, EncryptedMasterSecret, EpochSecretPublished,
-    Error as KeyManagerError, MasterSecretPublished, PUBLISH_EPOCH_DOMAIN, PUBLISH_MASTER_DOMAIN,
-    PublishEpochSecret, PublishMasterSecret, Status, StatusUpdated, UpdatePolicy,
+    Error as KeyManagerError, MasterSecretPublished, NotDue, PUBLISH_EPOCH_DOMAIN,
+    PUBLISH_MASTER_DOMAIN, PublishEpochSecret, PublishMasterSecret, Status, StatusUpdated,
+    UpdatePolicy, rotation_due,
 };
 use paralith_consensus_api::registry::CapabilityTee;
 use paralith_crypto::{Domain, ed25519};
@@ -96,6 +97,7 @@ pub(crate) fn publish_epoch_secret(
     }
     check_recipients(ctx, &status, &secret.ciphertexts)?;
     state::set_epoch_secret(ctx, &secret.id, body);
+    state::add_epoch_checksum(ctx, &secret.id, secret.epoch, secret.checksum)?;
     ctx.emit(EpochSecretPublished { id: secret.id, epoch: secret.epoch });
     Ok(())
 }
@@ -140,19 +142,13 @@ fn require_unpublished(newest: Epoch, epoch: Epoch) -> Result<(), Error> {
     Ok(())
 }
 
-/// The first generation is always due, a later one when its policy's interval is over.
 fn require_rotation_due(status: &Status, epoch: Epoch) -> Result<(), KeyManagerError> {
-    if status.checksum.is_none() {
-        return Ok(());
-    }
-    let interval = status.policy.as_ref().map_or(0, |policy| policy.rotation_epochs);
-    if interval == 0 {
-        return Err(KeyManagerError::RotationNotDue { reason: "disabled" });
-    }
-    if epoch < status.rotation_epoch.plus(interval) {
-        return Err(KeyManagerError::RotationNotDue { reason: "later" });
-    }
-    Ok(())
+    rotation_due(status, epoch).map_err(|not_due| KeyManagerError::RotationNotDue {
+        reason: match not_due {
+            NotDue::Disabled => "disabled",
+            NotDue::TooEarly => "later",
+        },
+    })
 }
 
 /// Enough of the committee's current enclaves must be able to open a secret.

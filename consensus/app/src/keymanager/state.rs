@@ -2,9 +2,10 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::keymanager::{
-    Params, PublishEpochSecret, PublishMasterSecret, Status, keys,
+    EpochChecksum, EpochChecksums, MAX_EPOCH_CHECKSUMS, Params, PublishEpochSecret,
+    PublishMasterSecret, Status, keys,
 };
-use paralith_types::RuntimeId;
+use paralith_types::{Epoch, Hash, RuntimeId};
 
 use crate::Context;
 
@@ -50,4 +51,21 @@ pub(super) fn epoch_secret(
 
 pub(super) fn set_epoch_secret(ctx: &mut Context<'_>, id: &RuntimeId, secret: &PublishEpochSecret) {
     ctx.set(keys::epoch_secret(id), secret);
+}
+
+/// Adds the checksum of a published epoch secret and drops the oldest above the limit.
+pub(super) fn add_epoch_checksum(
+    ctx: &mut Context<'_>,
+    id: &RuntimeId,
+    epoch: Epoch,
+    checksum: Hash,
+) -> Result<(), Error> {
+    let key = keys::epoch_checksums(id);
+    let held: Option<EpochChecksums> = ctx.get(&key)?;
+    let mut checksums = held.map(|held| held.checksums).unwrap_or_default();
+    checksums.push(EpochChecksum { epoch, checksum });
+    let above = checksums.len().saturating_sub(MAX_EPOCH_CHECKSUMS);
+    checksums.drain(..above);
+    ctx.set(key, &EpochChecksums { checksums });
+    Ok(())
 }

@@ -171,7 +171,8 @@ fn check_runtimes(
                 return Err(invalid("evidence names its chain, so genesis cannot hold any"));
             }
             (Some(_), Some(_)) => {
-                tee::verify_tee(ctx, node, runtime)?;
+                let claims = tee::verify_tee(ctx, node, runtime)?;
+                tee::require_same_chain(ctx, node, runtime, &claims)?;
             }
             (None, None) => {}
         }

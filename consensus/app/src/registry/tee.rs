@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use paralith_attest::{Claims, Measurement, Policy};
 use paralith_consensus_api::Error;
+use paralith_consensus_api::consensus::STATE_ROOTS_KEPT;
 use paralith_consensus_api::registry::{Error as RegistryError, Node, Runtime};
+
+use paralith_types::{Hash, Height};
 
 use super::{invalid, state};
 use crate::context::Context;
+use crate::roots;
 
 /// The claims of a node's evidence for a runtime, if it passes now: under the runtime's policy, for
 /// this chain, and for exactly the node, runtime, keys and code that are registered.
@@ -38,4 +42,36 @@ pub(crate) fn verify_tee(
         return Err(invalid("the evidence is for another node, runtime, code or other keys"));
     }
     Ok(claims)
+}
+
+/// Whether the enclave follows this chain: its claims name the state root of their height. Only
+/// evidence that is new to the registry is asked, since past roots are kept for a while only.
+///
+/// Before an enclave has proven anything it names height 0 and no root. The chain context binds it
+/// to the genesis then, which is enough while the chain is that young.
+pub(crate) fn require_same_chain(
+    ctx: &Context<'_>,
+    node: &Node,
+    runtime: &Runtime,
+    claims: &Claims,
+) -> Result<(), Error> {
+    let offered = node.runtime(&runtime.id).and_then(|one| one.tee.as_ref());
+    let registered = state::node(ctx, &node.id)?;
+    let known = registered.as_ref().and_then(|node| node.runtime(&runtime.id)?.tee.as_ref());
+    if known.is_some() && known == offered {
+        return Ok(());
+    }
+    let young = ctx.height().0 <= STATE_ROOTS_KEPT;
+    if (claims.height, claims.state_root) == (Height(0), Hash::ZERO) && young {
+        return Ok(());
+    }
+    match roots::root_of(ctx, claims.height)? {
+        Some(root) if root == claims.state_root => Ok(()),
+        Some(_) => {
+            Err(invalid("the enclave follows another chain: its state root is not this one's"))
+        }
+        None => {
+            Err(invalid("the evidence names a height whose state root is not kept: attest again"))
+        }
+    }
 }

@@ -6,7 +6,7 @@ use paralith_consensus_api::registry::{
     CapabilityTee, Node, NodeRuntime, RegisterEntity, Runtime, RuntimeKind, TeePolicy,
 };
 use paralith_consensus_app::query;
-use paralith_types::{Amount, CodeId, Epoch, Hash, RuntimeId, X25519PublicKey};
+use paralith_types::{Amount, CodeId, Epoch, Hash, Height, RuntimeId, X25519PublicKey};
 
 use crate::support::*;
 
@@ -64,6 +64,7 @@ fn claims(net: &Net) -> Claims {
         runtime: SECRET,
         code: Some(CodeId([8; 32])),
         height: net.app.info().height,
+        state_root: net.app.info().app_hash,
     }
 }
 
@@ -151,4 +152,55 @@ fn a_key_manager_registers_with_its_role() {
     net.ok(NODE, registration);
     let entity = query::entity(&net.state(), &public(OWNER)).unwrap().unwrap();
     net.ok(OWNER, RegisterEntity { entity });
+}
+
+#[test]
+fn evidence_must_name_this_chains_state_root_of_its_height() {
+    let mut net = net();
+    net.block(vec![]);
+    let good = claims(&net);
+    let cases = [
+        ("another chain", Claims { state_root: Hash([1; 32]), ..good.clone() }),
+        ("nothing proven", Claims { state_root: Hash::ZERO, ..good.clone() }),
+        ("a later height's root", Claims { height: good.height.next(), ..good.clone() }),
+    ];
+    for (what, claims) in cases {
+        // Every refused registration is a block, so the named height lies further back each time.
+        let registration = net.registration(node(capability(&net, &claims)), NODE + 1);
+        let refused = net.refused(NODE, registration);
+        assert!(refused == "registry/1" || refused == "registry/6", "{what}: {refused}");
+    }
+    let registration = net.registration(node(capability(&net, &good)), NODE + 1);
+    net.ok(NODE, registration);
+    // The same evidence renews the registration also when its root is not kept any more.
+    for _ in 0..5 {
+        net.block(vec![]);
+    }
+    let mut renewed = node(capability(&net, &good));
+    renewed.expiration = Epoch(19);
+    let registration = net.registration(renewed, NODE + 1);
+    net.ok(NODE, registration);
+}
+
+#[test]
+fn the_root_of_quiet_heights_is_the_one_recorded_next() {
+    let mut net = net();
+    net.block(vec![]);
+    let before = claims(&net);
+    let hash = net.app.info().app_hash;
+    // Quiet blocks change nothing, not even to record roots.
+    net.block(vec![]);
+    net.block(vec![]);
+    assert_eq!(net.app.info().app_hash, hash);
+    let registration = net.registration(node(capability(&net, &before)), NODE + 1);
+    net.ok(NODE, registration);
+}
+
+#[test]
+fn an_enclave_that_has_proven_nothing_registers_in_a_young_chain_only() {
+    let mut net = net();
+    net.block(vec![]);
+    let nothing = Claims { height: Height(0), state_root: Hash::ZERO, ..claims(&net) };
+    let registration = net.registration(node(capability(&net, &nothing)), NODE + 1);
+    net.ok(NODE, registration);
 }

@@ -83,6 +83,7 @@ fn claims(id: RuntimeId) -> Claims {
         runtime: id,
         code: (id == RT).then_some(CODE),
         height: Height(80),
+        state_root: Hash([13; 32]),
     }
 }
 
@@ -155,6 +156,7 @@ fn good(id: RuntimeId) -> Case {
             node: Some(node),
             committee: (id == RT).then_some(committee),
             freshness: Some(Freshness { blob: Hash([8; 32]), height: Height(95) }),
+            state_root: Some(Hash([10; 32])),
         },
         request: KeyRequest {
             version: 1,
@@ -164,6 +166,9 @@ fn good(id: RuntimeId) -> Case {
             epoch: Epoch(10),
             freshness: Hash([8; 32]),
             nonce: Hash([1; 32]),
+            height: Height(98),
+            state_root: Hash([10; 32]),
+            reply_key: HpkeSecret::from_ikm(&[11; 32]).public(),
         },
         rak: rak(),
     }
@@ -177,6 +182,7 @@ impl Case {
 
     fn replication(&self) -> Result<Granted<ReplicationRequest>, Refusal> {
         let KeyRequest { version, id, node, epoch, freshness, nonce, .. } = self.request;
+        let KeyRequest { height, state_root, reply_key, .. } = self.request;
         let (first_generation, epochs) = (0, vec![]);
         let request = ReplicationRequest {
             version,
@@ -187,6 +193,9 @@ impl Case {
             nonce,
             first_generation,
             epochs,
+            height,
+            state_root,
+            reply_key,
         };
         let signed = SignedReplicationRequest::sign(&request, &self.rak, &self.facts.chain);
         authorise_replication(&signed, &self.facts, &self.asker)
@@ -253,6 +262,9 @@ const COMMON: &[(&str, Change, u32)] = &[
     ("another blob", |c| c.request.freshness = Hash([9; 32]), 7),
     ("proof before the epoch", |c| c.asker.freshness.as_mut().unwrap().height = Height(89), 7),
     ("proof as the epoch began", |c| c.asker.freshness.as_mut().unwrap().height = Height(90), 0),
+    ("its root at a height that is not proven here", |c| c.asker.state_root = None, 17),
+    ("another chain from here", |c| c.asker.state_root = Some(Hash([11; 32])), 18),
+    ("another chain from there", |c| c.request.state_root = Hash([11; 32]), 18),
     ("proof just after", |c| c.asker.freshness.as_mut().unwrap().height = Height(91), 0),
 ];
 
@@ -322,11 +334,12 @@ fn a_replication_request_is_refused_for_exactly_one_reason() {
 }
 
 #[test]
-fn a_grant_names_the_request_and_the_registered_rek() {
+fn a_grant_names_the_request_and_its_one_time_key() {
     let case = good(RT);
     let granted = case.keys().unwrap();
     assert_eq!(granted.request_hash, case.request.hash());
-    assert_eq!(granted.rek, claims(RT).rek);
+    assert_eq!(granted.reply_key, case.request.reply_key);
+    assert_ne!(granted.reply_key, claims(RT).rek);
     assert_eq!(granted.request, case.request);
 }
 

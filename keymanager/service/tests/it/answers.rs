@@ -7,13 +7,13 @@ use paralith_crypto::HpkeSecret;
 use paralith_keymanager_core::SignedKeyReply;
 use paralith_proto::Canonical;
 use paralith_tee_channel::pb;
-use paralith_tee_channel::pb::host_call::Kind as Call;
-use paralith_types::{Epoch, Hash, RuntimeId};
+use paralith_tee_channel::pb::key_manager_call::Kind as Call;
+use paralith_types::{Epoch, Hash, Height, RuntimeId, X25519PublicKey};
 
 use crate::chain::{Chain, RT, key};
 use crate::node::{Compute, KeyManager, born};
 
-const BLOB: Hash = Hash([0xb1; 32]);
+pub(crate) const BLOB: Hash = Hash([0xb1; 32]);
 
 /// An elected compute node, fresh, and two key managers, of which the first is fresh too.
 pub(crate) fn ready() -> (Arc<Chain>, [KeyManager; 2], Compute) {
@@ -33,8 +33,11 @@ fn an_elected_enclave_gets_the_keys_that_clients_seal_to() {
     let reply = all[0].bytes(compute.ask(&request));
     let reply = SignedKeyReply::decode(&reply, 10_000).unwrap();
     let rak = all[0].claims().rak;
-    let secrets = reply.open(&request, &rak, &compute.rek, &chain.context()).unwrap();
-    assert_eq!(secrets.min_height, chain.height());
+    let secrets = reply.open(&request, &rak, &compute.reply_key, &chain.context()).unwrap();
+    assert_eq!(secrets.height, chain.height());
+    assert_eq!(secrets.state_root, chain.root(chain.height()));
+    // The registered REK, which lives as long as the enclave, opens nothing.
+    assert!(reply.open(&request, &rak, &compute.rek, &chain.context()).is_err());
     let keys = secrets.into_keys().unwrap();
     assert_eq!(keys.generation(), 0);
 
@@ -68,6 +71,13 @@ fn each_refusal_has_its_code() {
         ("another runtime", change(|r| r.runtime_id = RuntimeId([6; 32])), 11),
         ("another key manager", change(|r| r.id = RuntimeId([6; 32])), 15),
         ("another version", change(|r| r.version = 2), 2),
+        ("a height that is not proven", change(|r| r.height = Height(1_000)), 17),
+        ("a root of another chain", change(|r| r.state_root = Hash([1; 32])), 18),
+        (
+            "a reply key that keeps no secret",
+            change(|r| r.reply_key = X25519PublicKey([0; 32])),
+            16,
+        ),
         ("no request", Call::AnswerKeys(pb::AnswerKeys { request: vec![1, 2] }), 1),
     ] {
         assert_eq!(all[0].refusal(ask), keys(code), "{what}");
@@ -115,7 +125,15 @@ fn a_blob_counts_only_for_the_enclave_that_made_it_and_once() {
     chain.block(vec![(key(2), body.clone())]);
     all[0].sync();
     assert_eq!(not_fresh(&all[0]), refused);
+    // Included two epochs after it was made: a host could have kept it.
+    let (_, kept) = all[0].blob();
+    chain.next_epoch();
+    chain.next_epoch();
+    chain.block(vec![(key(1), kept)]);
+    all[0].sync();
+    assert_eq!(not_fresh(&all[0]), refused);
     // Included in an epoch that is over.
+    let (_, body) = all[0].blob();
     chain.block(vec![(key(1), body)]);
     chain.next_epoch();
     all[0].sync();

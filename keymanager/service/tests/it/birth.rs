@@ -8,7 +8,7 @@ use paralith_consensus_api::keymanager::{
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
 use paralith_tee_channel::pb;
-use paralith_tee_channel::pb::host_call::Kind as Call;
+use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 
 use crate::chain::{Chain, KM, RT, key};
 use crate::node::{KeyManager, born, pass_epoch};

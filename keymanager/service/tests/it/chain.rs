@@ -54,6 +54,7 @@ struct State {
     app: App,
     /// Roots by height of their state; that of genesis first.
     roots: Vec<Hash>,
+    blocks: Vec<BlockInput>,
     power: u64,
 }
 
@@ -87,13 +88,27 @@ impl Chain {
                 .entity_node(owner, key(n).public())
                 .fund(&key(n).public(), Amount(1_000_000));
         }
-        let document = builder.build().unwrap();
+        Self::of(builder.build().unwrap())
+    }
+
+    fn of(document: Document) -> Self {
         let mut app = App::open(Kv::memory()).unwrap();
         let (validators, root) =
             app.init_chain(&document.genesis, document.hash().unwrap()).unwrap();
         assert_eq!(validators.len(), 1);
         let power = validators[0].power;
-        Self { document, state: Mutex::new(State { app, roots: vec![root], power }) }
+        let (roots, blocks) = (vec![root], Vec::new());
+        Self { document, state: Mutex::new(State { app, roots, blocks, power }) }
+    }
+
+    /// Another chain with the same past. Its validators have signed both.
+    pub(crate) fn fork(&self) -> Self {
+        let fork = Self::of(self.document.clone());
+        let blocks = self.state.lock().unwrap().blocks.clone();
+        for block in blocks {
+            fork.execute(block);
+        }
+        fork
     }
 
     pub(crate) fn context(&self) -> ChainContext {
@@ -102,7 +117,7 @@ impl Chain {
 
     /// A block with these transactions, each of which must succeed.
     pub(crate) fn block(&self, txs: Vec<(SigningKey, Body)>) -> Height {
-        let mut state = self.state.lock().unwrap();
+        let state = self.state.lock().unwrap();
         let height = Height(state.roots.len() as u64);
         let mut nonces = std::collections::BTreeMap::<PublicKey, u64>::new();
         let txs: Vec<Vec<u8>> = txs
@@ -131,6 +146,14 @@ impl Chain {
             txs,
             misbehaviour: vec![],
         };
+        drop(state);
+        self.execute(input);
+        height
+    }
+
+    fn execute(&self, input: BlockInput) {
+        let mut state = self.state.lock().unwrap();
+        state.blocks.push(input.clone());
         let output = state.app.finalize_block(input).unwrap();
         for tx in output.txs {
             assert_eq!(tx.code, 0, "{} {}: {}", tx.module, tx.code, tx.message);
@@ -138,7 +161,11 @@ impl Chain {
         assert!(output.validator_updates.is_empty());
         state.app.commit(WriteBatch::new()).unwrap();
         state.roots.push(output.app_hash);
-        height
+    }
+
+    /// The root of the state after a block.
+    pub(crate) fn root(&self, height: Height) -> Hash {
+        self.state.lock().unwrap().roots[height.0 as usize]
     }
 
     /// Empty blocks until an epoch begins.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use paralith_tee_channel::pb;
-use paralith_tee_channel::pb::host_call::Kind as Call;
+use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 use paralith_types::{Hash, Height};
 
 use crate::answers::ready;
@@ -15,7 +15,8 @@ const BLOB: Hash = Hash([0xb1; 32]);
 #[test]
 fn nothing_that_a_host_makes_up_is_believed() {
     let (chain, all, compute) = ready();
-    let ask = || compute.ask(&compute.request(BLOB));
+    let request = compute.request(BLOB);
+    let ask = || compute.ask(&request);
     let earlier = Height(chain.height().0 - 1);
     for lie in [Lie::Values, Lie::Absence, Lie::OldState(earlier)] {
         all[0].lie(lie);
@@ -110,6 +111,6 @@ fn calls_for_compute_runtimes_are_refused() {
     let chain = Arc::new(Chain::new(0));
     chain.block(vec![]);
     let node = KeyManager::start(1, &chain, vec![]);
-    let call = Call::KeyRequestFor(pb::KeyRequestFor { epoch: 0 });
-    assert_eq!(node.refusal(call), ("keymanager-service".to_string(), 6));
+    let call = pb::runtime_call::Kind::KeyRequestFor(pb::KeyRequestFor { epoch: 0 });
+    assert_eq!(node.runtime_refusal(call), ("keymanager-service".to_string(), 6));
 }

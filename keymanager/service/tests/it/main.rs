@@ -4,5 +4,7 @@
 mod answers;
 mod birth;
 mod chain;
+mod erasure;
+mod fork;
 mod hosts;
 mod node;

@@ -13,8 +13,8 @@ use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_keymanager_core::{KeyRequest, SignedKeyRequest};
 use paralith_keymanager_service::Service;
 use paralith_proto::Canonical;
-use paralith_tee_channel::pb::host_call::Kind as Call;
-use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::pb::key_manager_call::Kind as Call;
+use paralith_tee_channel::pb::key_manager_reply::Kind as Reply;
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb, serve};
 use paralith_types::{Hash, Height, PublicKey};
 
@@ -37,9 +37,15 @@ pub(crate) enum Lie {
 }
 
 struct Host {
-    chain: Arc<Chain>,
+    chain: Mutex<Arc<Chain>>,
     lie: Mutex<Lie>,
     log: Mutex<Vec<String>>,
+}
+
+impl Host {
+    fn chain(&self) -> Arc<Chain> {
+        Arc::clone(&self.chain.lock().unwrap())
+    }
 }
 
 impl HostServices for Host {
@@ -51,7 +57,7 @@ impl HostServices for Host {
         let unknown = || Failure::new("host", 1, "unknown height");
         let lie = *self.lie.lock().unwrap();
         let height = if let Lie::OldState(old) = lie { old } else { Height(height) };
-        let (mut value, proof) = self.chain.prove(height, key).ok_or_else(unknown)?;
+        let (mut value, proof) = self.chain().prove(height, key).ok_or_else(unknown)?;
         match lie {
             Lie::Values => value.iter_mut().for_each(|value| value[0] ^= 1),
             Lie::Absence => value = None,
@@ -67,7 +73,7 @@ impl HostServices for Host {
             return Err(unknown());
         }
         let signer = (lie == Lie::Headers).then_some(77);
-        self.chain.light_block(Height(height), signer).map(|b| b.encode()).ok_or_else(unknown)
+        self.chain().light_block(Height(height), signer).map(|b| b.encode()).ok_or_else(unknown)
     }
 
     fn state_node(&self, _: u64, _: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
@@ -102,7 +108,7 @@ impl KeyManager {
     /// Started, not synced.
     pub(crate) fn start_with(n: u8, chain: &Arc<Chain>, sealed: Vec<u8>, lie: Lie) -> Self {
         let host = Arc::new(Host {
-            chain: Arc::clone(chain),
+            chain: Mutex::new(Arc::clone(chain)),
             lie: Mutex::new(lie),
             log: Mutex::default(),
         });
@@ -132,7 +138,7 @@ impl KeyManager {
     }
 
     pub(crate) fn call(&self, call: Call) -> Result<Reply, Failure> {
-        self.client.call(call).map_err(|error| match error {
+        self.client.call_key_manager(call).map_err(|error| match error {
             BoundaryError::Failure(failure) => failure,
             other => panic!("{other}"),
         })
@@ -153,6 +159,14 @@ impl KeyManager {
         }
     }
 
+    /// The refusal of a call that only compute runtimes' enclaves answer.
+    pub(crate) fn runtime_refusal(&self, call: pb::runtime_call::Kind) -> (String, u32) {
+        match self.client.call(call).unwrap_err() {
+            BoundaryError::Failure(failure) => (failure.module, failure.code),
+            other => panic!("{other}"),
+        }
+    }
+
     pub(crate) fn initialised(&mut self, call: Call) -> pb::Initialised {
         let Ok(Reply::Initialised(done)) = self.call(call) else { panic!("not initialised") };
         if !done.sealed.is_empty() {
@@ -163,6 +177,12 @@ impl KeyManager {
 
     pub(crate) fn lie(&self, lie: Lie) {
         *self.host.lie.lock().unwrap() = lie;
+    }
+
+    /// From now on the host shows its enclave another chain.
+    pub(crate) fn switch(&mut self, chain: &Arc<Chain>) {
+        *self.host.chain.lock().unwrap() = Arc::clone(chain);
+        self.chain = Arc::clone(chain);
     }
 
     pub(crate) fn log(&self) -> Vec<String> {
@@ -235,13 +255,15 @@ pub(crate) struct Compute {
     pub(crate) n: u8,
     pub(crate) rak: SigningKey,
     pub(crate) rek: HpkeSecret,
-    chain: Arc<Chain>,
+    pub(crate) reply_key: HpkeSecret,
+    pub(crate) chain: Arc<Chain>,
 }
 
 impl Compute {
     pub(crate) fn new(n: u8, chain: &Arc<Chain>) -> Self {
         let (rak, rek) = (key(n + 20), HpkeSecret::from_ikm(&[n + 40; 32]));
-        Self { n, rak, rek, chain: Arc::clone(chain) }
+        let reply_key = HpkeSecret::from_ikm(&[n + 60; 32]);
+        Self { n, rak, rek, reply_key, chain: Arc::clone(chain) }
     }
 
     pub(crate) fn registration(&self) -> (SigningKey, Body) {
@@ -253,6 +275,7 @@ impl Compute {
             runtime: RT,
             code: Some(CODE),
             height: self.chain.height(),
+            state_root: self.chain.root(self.chain.height()),
         };
         let tee = Some(tee(&claims, &self.chain));
         let runtime = NodeRuntime { runtime_id: RT, tee, extra_info: vec![] };
@@ -276,6 +299,9 @@ impl Compute {
             epoch: self.chain.epoch(),
             freshness,
             nonce: Hash([1; 32]),
+            height: self.chain.height(),
+            state_root: self.chain.root(self.chain.height()),
+            reply_key: self.reply_key.public(),
         }
     }
 

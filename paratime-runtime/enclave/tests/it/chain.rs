@@ -102,6 +102,10 @@ impl Chain {
         }
     }
 
+    pub fn root(&self, height: u64) -> Hash {
+        self.tree.root(height).unwrap().unwrap()
+    }
+
     pub fn prove(&self, height: u64, key: &[u8]) -> Option<(Option<Vec<u8>>, Vec<u8>)> {
         let (value, proof) = self.tree.prove(height, key).ok()?;
         Some((value, proof.to_bytes()))

@@ -7,8 +7,8 @@ use paralith_runtime_api::tx::Body;
 use paralith_runtime_enclave::TrustedError;
 use paralith_tee_channel::pb;
 use paralith_types::{Hash, Signature};
-use pb::host_call::Kind as Call;
-use pb::host_reply::Kind as Reply;
+use pb::runtime_call::Kind as Call;
+use pb::runtime_reply::Kind as Reply;
 
 use crate::world::{EPOCH, Enclave, RUNTIME, World};
 use crate::{call, code, code_of, envelope, error_of, read, secret, transaction};

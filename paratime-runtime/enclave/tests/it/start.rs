@@ -1,11 +1,14 @@
 use paralith_runtime_enclave::TrustedRuntime;
 use paralith_runtime_enclave::process::in_process;
-use paralith_tee_channel::pb;
-use pb::host_call::Kind as Call;
-use pb::host_reply::Kind as Reply;
+use paralith_tee_channel::{Role, pb};
+use pb::runtime_call::Kind as Call;
+use pb::runtime_reply::Kind as Reply;
 use std::sync::{Arc, Mutex};
 
-use crate::chain::key;
+use paralith_consensus_api::registry::{self, Freshness};
+use paralith_types::{Hash, Height};
+
+use crate::chain::{key, set};
 use crate::world::{EPOCH, Host, Lie, World};
 use crate::{code, code_of};
 
@@ -27,9 +30,11 @@ fn a_start_that_does_not_fit_is_refused() {
     let world = World::new(code(), true);
     let enclave = world.enclave_with(1, |_| {});
     let start = world.start_call(&key(1));
-    let refused = enclave.call(Call::Start(start.clone())).unwrap_err();
+    let elsewhere = world.start_call(&key(2));
+    let refused = enclave.call(Call::Start(elsewhere)).unwrap_err();
     assert_eq!(code_of(&refused), ("trusted", 2));
-    assert_eq!(code_of(&enclave.call(Call::Init(pb::Init {})).unwrap_err()), ("trusted", 20));
+    let of_another_role = enclave.client.sync(Role::KeyManager, 1).unwrap_err();
+    assert!(of_another_role.to_string().starts_with("trusted 20:"), "{of_another_role}");
     type Change = fn(&mut pb::Start);
     let cases: [(Change, u32); 7] = [
         (|start| start.chain_context = vec![1; 32], 3),
@@ -115,5 +120,60 @@ fn an_enclave_works_one_epoch_after_its_last_freshness_proof_and_not_two() {
                 assert_eq!(code_of(&failure), ("trusted", 7));
             }
         }
+    }
+}
+
+#[test]
+fn keys_of_a_key_manager_on_another_chain_are_refused() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave_with(1, |_| {});
+    world.prove_freshness(&enclave).unwrap();
+    let provide = |reply: Vec<u8>| enclave.call(Call::ProvideKeys(pb::ProvideKeys { reply }));
+    // The replier is registered here, and follows a fork.
+    let forked = world.key_reply_with(&enclave, &[EPOCH], &key(51), |secrets| {
+        secrets.state_root = Hash([1; 32]);
+    });
+    assert_eq!(code_of(&provide(forked).unwrap_err()), ("trusted", 19));
+    assert!(!enclave.sync(world.chain.height()).has_keys);
+    provide(world.key_reply(&enclave, &[EPOCH], &key(51))).unwrap();
+    assert!(enclave.sync(world.chain.height()).has_keys);
+}
+
+#[test]
+fn a_reply_is_of_no_use_to_a_later_epoch() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave_with(1, |_| {});
+    world.prove_freshness(&enclave).unwrap();
+    let reply = world.key_reply(&enclave, &[EPOCH], &key(51));
+    let mut changes = paralith_storage::Changes::new();
+    world.epoch(&mut changes, EPOCH + 1, world.chain.height() + 1);
+    enclave.sync(world.chain.commit(changes));
+    // Its key was erased when the epoch began.
+    let refused = enclave.call(Call::ProvideKeys(pb::ProvideKeys { reply })).unwrap_err();
+    assert_eq!(code_of(&refused), ("trusted", 19));
+}
+
+#[test]
+fn a_freshness_blob_counts_in_its_epoch_and_the_next_one_only() {
+    for (later, counts) in [(0, true), (1, true), (2, false)] {
+        let world = World::new(code(), true);
+        let enclave = world.enclave_with(1, |_| {});
+        let blob = enclave.bytes(Call::FreshnessBlob(pb::FreshnessBlob {}));
+        let blob = Hash::try_from(blob.as_slice()).unwrap();
+        let mut changes = paralith_storage::Changes::new();
+        let height = Height(world.chain.height() + 1);
+        world.epoch(&mut changes, EPOCH + later, height.0);
+        let freshness = Freshness { blob, height };
+        set(
+            &mut changes,
+            registry::keys::freshness(&enclave.node.public(), &crate::world::RUNTIME),
+            &freshness,
+        );
+        let height = world.chain.commit(changes);
+        let confirm = Call::ConfirmFreshness(pb::ConfirmFreshness { height });
+        let confirmed = enclave.call(confirm.clone());
+        assert_eq!(confirmed.is_ok(), counts, "{later} epochs later: {confirmed:?}");
+        // And once.
+        assert_eq!(code_of(&enclave.call(confirm).unwrap_err()), ("trusted", 7));
     }
 }

@@ -28,8 +28,8 @@ use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
 use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
-use pb::host_call::Kind as Call;
-use pb::host_reply::Kind as Reply;
+use pb::runtime_call::Kind as Call;
+use pb::runtime_reply::Kind as Reply;
 
 use crate::chain::{Chain, PLATFORM, key, set};
 
@@ -267,6 +267,7 @@ impl World {
             runtime: KEY_MANAGER,
             code: None,
             height: Height(0),
+            state_root: Hash::ZERO,
         };
         let evidence = SoftwarePlatform::new(key(PLATFORM)).quote(&claims, &self.chain.context);
         let tee = Some(CapabilityTee { rak: claims.rak, rek, evidence });
@@ -373,6 +374,16 @@ impl World {
 
     /// What a key manager's enclave replies.
     pub fn key_reply(&self, enclave: &Enclave, epochs: &[u64], rak: &SigningKey) -> Vec<u8> {
+        self.key_reply_with(enclave, epochs, rak, |_| {})
+    }
+
+    pub fn key_reply_with(
+        &self,
+        enclave: &Enclave,
+        epochs: &[u64],
+        rak: &SigningKey,
+        change: impl FnOnce(&mut KeyReplySecrets),
+    ) -> Vec<u8> {
         let request = enclave.bytes(Call::KeyRequestFor(pb::KeyRequestFor { epoch: EPOCH }));
         let signed = SignedKeyRequest::decode(&request, 10_000).unwrap();
         signed.verify(&enclave.claims.rak, &self.chain.context).unwrap();
@@ -380,16 +391,22 @@ impl World {
             epoch: Epoch(*epoch),
             secret: Secret::new([*epoch as u8 + 1; 32]),
         };
-        let secrets = KeyReplySecrets {
-            request_hash: signed.unverified().unwrap().hash(),
-            min_height: Height(self.chain.height()),
+        let request = signed.unverified().unwrap();
+        assert_eq!(request.state_root, self.chain.root(request.height.0));
+        let height = self.chain.height();
+        let mut secrets = KeyReplySecrets {
+            request_hash: request.hash(),
+            height: Height(height),
+            state_root: self.chain.root(height),
             generation_secrets: vec![Secret::new([33; 32])],
             epoch_secrets: epochs.iter().map(secret).collect(),
         };
         let who = (&KEY_MANAGER, &key(KM_NODE).public());
-        let rek: X25519PublicKey = enclave.claims.rek;
+        change(&mut secrets);
         let context = &self.chain.context;
-        SignedKeyReply::seal(who, &secrets, &rek, rak, context, [6; 32]).unwrap().encode()
+        SignedKeyReply::seal(who, &secrets, &request.reply_key, rak, context, [6; 32])
+            .unwrap()
+            .encode()
     }
 
     pub fn provide_keys(&self, enclave: &Enclave, epochs: &[u64]) -> Result<(), Failure> {

@@ -46,10 +46,10 @@ use paralith_runtime_api::tx::{Body, Call as UserCall};
 use paralith_runtime_worker::round::{Situation, config_of};
 use paralith_runtime_worker::{HostStore, Links as _};
 use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
-use paralith_tee_channel::{BoundaryError, Recorder, pb};
+use paralith_tee_channel::{BoundaryError, Recorder, Role, pb};
 use paralith_types::{Epoch, Hash, Height, PublicKey, Round};
-use pb::host_call::Kind as Call;
-use pb::host_reply::Kind as Reply;
+use pb::runtime_call::Kind as Call;
+use pb::runtime_reply::Kind as Reply;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -126,7 +126,9 @@ impl Host {
             platform: Some(&platform),
             byzantine: String::new(),
         };
-        let attested = tokio::task::block_in_place(|| attest_and_start(side.client(), input));
+        let height = chain.height().unwrap();
+        let start = || attest_and_start(side.client(), Role::Runtime, height, input);
+        let attested = tokio::task::block_in_place(start);
         // At its address nobody answers: this member says nothing to the others.
         let base = nodes.iter().find(|node| node.name == OURS).unwrap();
         let port: u16 = base.endpoint.rsplit(':').next().unwrap().parse().unwrap();
@@ -270,7 +272,8 @@ impl Host {
         let (told, client) = (|error: NodeError| error.to_string(), self.side.client());
         let height = self.chain.height().map_err(told)?;
         self.call(Call::Sync(pb::Sync { height })).await.map_err(|e| format!("{e:?}"))?;
-        prove_freshness(&self.chain, &self.node_id(), &self.runtime.id, client, height)
+        let role = Role::Runtime;
+        prove_freshness(&self.chain, &self.node_id(), role, &self.runtime.id, client, height)
             .await
             .map_err(told)?;
         let (chain, links, services) = (&*self.chain, &*self.links, &*self.services);

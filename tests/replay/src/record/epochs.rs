@@ -8,7 +8,7 @@ use paralith_consensus_api::registry::{
 };
 use paralith_consensus_api::tx::Body;
 use paralith_proto::Canonical;
-use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::pb::runtime_reply::Kind as Reply;
 use paralith_types::{Hash, RuntimeId};
 
 use super::{Recorder, genesis};
@@ -38,11 +38,14 @@ impl Recorder {
         let secrets = self.secrets(next);
         let height = self.block(secrets);
         self.block(vec![]);
+        // Each epoch has another REK.
+        let claims = self.key_manager_claims();
         self.load(&claims, height.0);
 
         self.next_epoch();
         self.key_manager_call(Call::Sync(self.proven()));
         let response = initialised(self.key_manager_call(Call::Init));
+        let claims = self.key_manager_claims();
         let registration = self.register_key_manager(&claims, response);
         self.block(vec![registration]);
         self.begin_epoch();
@@ -106,7 +109,9 @@ impl Recorder {
                 continue;
             }
             let mut txs = Vec::new();
+            let proven = self.proven();
             for node in nodes {
+                self.call(place, *node, Call::Sync(proven));
                 let blob = bytes(self.call(place, *node, Call::Blob));
                 txs.push(freshness(COMPUTE[*node], self.paratimes[place].id, &blob));
             }
@@ -228,7 +233,7 @@ fn start(reply: Reply) -> Claims {
 
 fn initialised(reply: Reply) -> Vec<u8> {
     match reply {
-        Reply::Initialised(done) => done.response,
+        Reply::Bytes(response) => response,
         other => panic!("{other:?}"),
     }
 }

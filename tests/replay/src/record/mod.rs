@@ -21,7 +21,7 @@ use paralith_consensus_app::query;
 use paralith_genesis::Document;
 use paralith_proto::Canonical;
 use paralith_storage::Snapshot;
-use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::pb::runtime_reply::Kind as Reply;
 use paralith_types::{Amount, ChainContext, Epoch, Height, RuntimeId, X25519PublicKey};
 
 use crate::keys::{COMPUTE, ENTITY, KEY_MANAGER_NODE, USERS, account, key};

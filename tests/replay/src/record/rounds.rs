@@ -13,7 +13,7 @@ use paralith_runtime_api::envelope::{Info, seal_call};
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::{self, Body, Envelope, Transaction, VERSION, hash_of};
-use paralith_tee_channel::pb::host_reply::Kind as Reply;
+use paralith_tee_channel::pb::runtime_reply::Kind as Reply;
 use paralith_types::{Amount, Epoch, Hash, Height, PublicKey, Signature, X25519PublicKey};
 
 use super::batches::{Form, Wanted, batch, closed_ballot, question};

@@ -25,7 +25,7 @@ const EFFECTS: &[&str] = &[
 /// Who may use them besides, by the beginning of the path, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("common/rt/", "is the seam"),
-    ("common/tee/channel/", "an enclave has no async runtime: a plain thread serves each call"),
+    ("common/tee/", "an enclave has no async runtime: plain threads, the system's randomness"),
     ("node/src/lib.rs", "starts the async runtime of the program"),
     (
         "consensus/engine/src/comet/",

@@ -29,6 +29,8 @@ pub(super) const KM: RuntimeId = RuntimeId([3; 32]);
 pub(super) const ENCLAVE: Hash = Hash([21; 32]);
 /// An enclave that the runtime's descriptor allows and the policy does not.
 pub(super) const OLD_ENCLAVE: Hash = Hash([22; 32]);
+/// What every state of this chain is said to have as its root.
+const ROOT: Hash = Hash([41; 32]);
 pub(super) const FIRST_SECRET: Hash = Hash([31; 32]);
 
 pub(super) fn node_key(node: u8) -> SigningKey {
@@ -135,6 +137,7 @@ impl Net {
         let base = Snapshot::new(self.tree.clone(), latest);
         self.height += 1;
         let mut ctx = Context::new(&base, CHAIN, Height(self.height), 0);
+        crate::roots::record(&mut ctx, ROOT);
         let result = step(&mut ctx);
         let events = ctx.take_events();
         let changes = ctx.into_changes();
@@ -240,6 +243,7 @@ impl Net {
             runtime: KM,
             code: None,
             height: Height(self.height),
+            state_root: ROOT,
         };
         let tee = CapabilityTee {
             rak: registration.rak,

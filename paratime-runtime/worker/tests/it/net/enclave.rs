@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use paralith_consensus_api::roothash::{ProposalHeader, ResultsHeader, SignedProposal, empty_hash};
-use paralith_proto::pb::host::v1::{self as pb, host_call, host_reply};
+use paralith_proto::pb::host::v1::{self as pb, runtime_call, runtime_reply};
 use paralith_proto::pb::paratime::v1 as paratime_pb;
 use paralith_proto::{Canonical, Message as _, Wire, required};
 use paralith_runtime_api::output::{IoLeaf, Output, commitment, io_root};
@@ -96,21 +96,23 @@ impl Enclave {
 }
 
 impl Trusted for Enclave {
-    fn call(&self, call: host_call::Kind) -> Result<host_reply::Kind, TrustedError> {
+    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError> {
         Ok(match call {
-            host_call::Kind::Sync(pb::Sync { height }) => host_reply::Kind::Synced(pb::Synced {
-                height,
-                epoch: 1,
-                has_keys: true,
-                sealed: Vec::new(),
-            }),
-            host_call::Kind::Check(check) => {
+            runtime_call::Kind::Sync(pb::Sync { height }) => {
+                runtime_reply::Kind::Synced(pb::Synced {
+                    height,
+                    epoch: 1,
+                    has_keys: true,
+                    sealed: Vec::new(),
+                })
+            }
+            runtime_call::Kind::Check(check) => {
                 let ok = Output::Ok(Vec::new()).to_pb();
                 let results = check.transactions.iter().map(|_| ok.clone()).collect();
-                host_reply::Kind::Bytes(pb::CheckResults { results }.encode_to_vec())
+                runtime_reply::Kind::Bytes(pb::CheckResults { results }.encode_to_vec())
             }
-            host_call::Kind::Execute(ask) => host_reply::Kind::Executed(self.execute(ask)?),
-            host_call::Kind::Release(ask) => host_reply::Kind::Released(self.release(ask)?),
+            runtime_call::Kind::Execute(ask) => runtime_reply::Kind::Executed(self.execute(ask)?),
+            runtime_call::Kind::Release(ask) => runtime_reply::Kind::Released(self.release(ask)?),
             _ => return Err(refused("not in these tests")),
         })
     }
