@@ -8,7 +8,7 @@ use std::time::Duration;
 use paralith_attest::SoftwarePlatform;
 use paralith_consensus_api::registry::{ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR};
 use paralith_crypto::SigningKey;
-use paralith_runtime_worker::{Byzantine, Chain as _, ChainBlock};
+use paralith_runtime_worker::{Chain as _, ChainBlock};
 use paralith_storage::Kv;
 use paralith_tee_channel::Recorder;
 use paralith_types::{PublicKey, RuntimeId};
@@ -21,7 +21,7 @@ use crate::config::Role;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::{LinkServer, Neighbours, NodeLinks};
-use crate::roles::compute::{ComputeConfig, ComputeHost};
+use crate::roles::compute::{ComputeConfig, ComputeHost, Connect};
 use crate::roles::keymanager::KeyManagerHost;
 use crate::roles::registration::{Identity, Registrar};
 use crate::roles::{BridgeServices, StartInput, attest_and_start};
@@ -55,8 +55,8 @@ pub struct Parts {
     pub placement: Placement,
     /// The key that vouches for software enclaves. Test chains only.
     pub platform: Option<SigningKey>,
-    /// How to misbehave. Test chains only.
-    pub byzantine: Option<String>,
+    /// Wraps the connections of every worker; see [`Connect`].
+    pub connect: Connect,
     /// Its store.
     pub kv: Kv,
     /// Where its files are; none for a chain in memory.
@@ -79,7 +79,6 @@ impl std::fmt::Debug for Parts {
 
 /// Puts a node together and starts what its roles ask for.
 pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeError> {
-    let byzantine = byzantine(&parts)?;
     let key = || parts.node_key.clone();
     let node_id = parts.node_key.public();
     let chain = ChainAccess::new(source, parts.genesis.context, key());
@@ -116,7 +115,6 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
         node_id,
         roles: parts.roles.clone(),
         engine_name: parts.engine_name,
-        byzantine: parts.byzantine.clone(),
         genesis: parts.genesis.clone(),
         chain: Arc::clone(&chain),
         links: Arc::clone(&links),
@@ -147,7 +145,7 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
             only: parts.runtimes.clone(),
             placement: parts.placement.clone(),
             platform: parts.platform.map(SoftwarePlatform::new),
-            byzantine,
+            connect: Arc::clone(&parts.connect),
             kv: parts.kv.clone(),
             home: parts.home.clone(),
             recorder,
@@ -156,17 +154,6 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
         tokio::spawn(run_compute(Arc::clone(&state), host));
     }
     Ok(state)
-}
-
-fn byzantine(parts: &Parts) -> Result<Option<Byzantine>, NodeError> {
-    let Some(how) = &parts.byzantine else { return Ok(None) };
-    if !parts.genesis.allows_byzantine() {
-        return Err(NodeError::usage(
-            "byzantine",
-            "this chain's genesis does not allow nodes that misbehave on purpose",
-        ));
-    }
-    how.parse().map(Some).map_err(|e| NodeError::usage("byzantine", e))
 }
 
 fn role_bits(roles: &[Role]) -> u32 {
@@ -287,7 +274,6 @@ impl KeyManagerRole {
                     code: Vec::new(),
                     sealed: sealed.clone(),
                     platform: Some(&platform),
-                    byzantine: String::new(),
                 },
             )
         })?;

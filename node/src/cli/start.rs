@@ -22,6 +22,7 @@ use crate::genesis_info::GenesisInfo;
 use crate::keystore::read_key;
 use crate::links::Neighbours;
 use crate::remote::RemoteChain;
+use crate::roles::compute::Connect;
 use crate::rpc;
 use crate::store;
 use crate::trusted::Placement;
@@ -32,12 +33,12 @@ pub(super) const PARENT_VARIABLE: &str = "PARALITH_PARENT";
 const NO_VALIDATOR: Domain = Domain::new("paralith/key-of-no-validator/v1");
 
 /// Runs one node until it is told to stop.
-pub async fn run(args: StartArgs) -> Result<(), NodeError> {
+pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     end_with_parent()?;
     let config = Config::load(&args.config)?;
     let stop = CancellationToken::new();
     let (source, engine, kv) = source(&config, &stop).await?;
-    let parts = parts(&config, kv, &source, stop.clone())?;
+    let parts = parts(&config, kv, &source, stop.clone(), connect)?;
     let key = parts.node_key.clone();
     let state = assemble(parts, source)?;
     if let Some(listen) = config.link_listen {
@@ -164,6 +165,7 @@ fn parts(
     kv: Kv,
     source: &Source,
     stop: CancellationToken,
+    connect: Connect,
 ) -> Result<Parts, NodeError> {
     let node_key = read_key(&config.node_key)?;
     let program = || -> Result<PathBuf, NodeError> {
@@ -183,7 +185,7 @@ fn parts(
             TrustedPlacement::Process => Placement::Process { program: program()? },
         },
         platform: config.software_platform_key.as_deref().map(read_key).transpose()?,
-        byzantine: config.byzantine.clone(),
+        connect,
         kv,
         home: Some(config.home.clone()),
         engine_name: match (source, &config.engine) {

@@ -11,7 +11,7 @@ use paralith_proto::pb::worker::v1::worker_service_server::{WorkerService, Worke
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_proto::{Canonical, Wire};
 use paralith_runtime_api::query::Query;
-use paralith_runtime_worker::{WorkerError, WorkerHandle};
+use paralith_runtime_worker::{Admitted, WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Epoch, Hash, PublicKey, RuntimeId};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -60,12 +60,11 @@ pub(crate) fn worker_status(error: &WorkerError) -> Status {
     let grpc = match error {
         WorkerError::NotFound => Code::NotFound,
         WorkerError::Invalid { .. } => Code::InvalidArgument,
-        WorkerError::Duplicate | WorkerError::AlreadyFinal { .. } => Code::AlreadyExists,
-        WorkerError::NotReady | WorkerError::Stopped => Code::Unavailable,
-        WorkerError::Full => Code::ResourceExhausted,
+        WorkerError::AlreadyFinal { .. } => Code::AlreadyExists,
+        other if other.retry().is_retryable() => Code::Unavailable,
         _ => Code::FailedPrecondition,
     };
-    refusal(grpc, "worker", error.code(), error)
+    paralith_proto::status::status_of(grpc, &error.refusal())
 }
 
 fn proposal_runtime(
@@ -88,7 +87,11 @@ impl WorkerService for LinkServer {
         let request = request.into_inner();
         let worker = self.worker(&request.runtime_id)?;
         let results = worker.submit_transactions(from, request.transactions).await;
-        Ok(Response::new(pb::TransactionsReply { results }))
+        let admission =
+            |admitted: Admitted| pb::Admission { refusal: admitted.err().map(|e| e.to_pb()) };
+        Ok(Response::new(pb::TransactionsReply {
+            results: results.into_iter().map(admission).collect(),
+        }))
     }
 
     async fn propose(&self, request: Request<Proposal>) -> Answered<pb::Ack> {

@@ -30,8 +30,6 @@ pub struct StartInput<'a> {
     pub sealed: Option<PathBuf>,
     /// The software platform that vouches for it. Test chains only.
     pub platform: Option<&'a SoftwarePlatform>,
-    /// How the software enclave itself misbehaves.
-    pub byzantine: String,
 }
 
 /// A started trusted side's keys and their attestation.
@@ -65,7 +63,7 @@ pub fn attest_and_start(client: &Client, input: StartInput<'_>) -> Result<Attest
         code: input.code,
         sealed,
         sealing_key: sealing_key.to_vec(),
-        byzantine: input.byzantine.into_bytes(),
+        byzantine: Vec::new(),
         entropy: Vec::new(),
     };
     let pb::host_reply::Kind::Started(started) = client.call(pb::host_call::Kind::Start(start))?

@@ -3,21 +3,21 @@
 //! Every refusal carries `paralith-module` and `paralith-code` in the status's metadata: the stable
 //! identity of the error, whatever its text.
 
-mod confirm;
 mod consensus;
 mod keymanager;
+mod members;
 mod node;
 mod paratime;
 mod reads;
-mod relay;
-mod rounds;
+mod waiters;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use paralith_proto::status::status_of;
 use paralith_proto::{DESCRIPTORS, pb};
-use tonic::metadata::MetadataValue;
+use paralith_types::{Error, Retry};
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
@@ -27,22 +27,15 @@ use crate::state::NodeState;
 /// Longest request: a module upload.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
-/// Where a refusal's code stands in the status's metadata.
-pub(crate) const CODE_KEY: &str = "paralith-code";
-
-/// A refusal with its stable identity.
+/// A refusal with its stable identity. One that is unavailable here may be had of another node.
 pub(crate) fn refusal(
     grpc: Code,
     module: &str,
     code: u32,
     message: impl std::fmt::Display,
 ) -> Status {
-    let mut status = Status::new(grpc, message.to_string());
-    if let Ok(module) = MetadataValue::try_from(module) {
-        status.metadata_mut().insert("paralith-module", module);
-    }
-    status.metadata_mut().insert(CODE_KEY, MetadataValue::from(code));
-    status
+    let retry = if grpc == Code::Unavailable { Retry::OtherPeer } else { Retry::Never };
+    status_of(grpc, &Error::new(module, code, message).with_retry(retry))
 }
 
 impl From<NodeError> for Status {

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["paralith-crypto", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
     &["paralith-consensus-api"],
-    &["paralith-keymanager-core", "paralith-runtime-api"],
+    &["paralith-keymanager-core", "paralith-runtime-api", "paralith-runtime-round"],
     &["paralith-genesis", "paralith-consensus-light"],
     &["paralith-consensus-app"],
     &["paralith-tee-channel", "paralith-rt"],
@@ -26,7 +26,9 @@ const LAYERS: &[&[&str]] = &[
         "paralith-keymanager-service",
         "paralith-consensus-engine",
     ],
+    &["paralith-runtime-gateway"],
     &["paralith"],
+    &["paralith-adversary"],
     &["tidy", "e2e", "replay", "bench"],
 ];
 
@@ -44,6 +46,7 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-consensus-light",
     "paralith-keymanager-core",
     "paralith-runtime-api",
+    "paralith-runtime-round",
     "paralith-genesis",
 ];
 
@@ -63,7 +66,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["paralith-consensus-engine"]),
     ("rustls", &["paralith"]),
     ("tokio-rustls", &["paralith"]),
-    ("clap", &["paralith"]),
+    ("clap", &["paralith", "paralith-adversary"]),
     ("hpke", &["paralith-crypto"]),
     ("aes-gcm-siv", &["paralith-crypto"]),
 ];
