@@ -28,7 +28,6 @@ use paralith_types::{CodeId, Epoch, Error, Hash, PublicKey, Retry, Round, Runtim
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
-pub(crate) use server::worker_status;
 pub use server::{LinkServer, serve};
 pub use stream::Recording;
 

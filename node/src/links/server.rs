@@ -56,7 +56,7 @@ fn runtime(bytes: &[u8]) -> Result<RuntimeId, Status> {
 }
 
 /// A worker's refusal as gRPC carries it.
-pub(crate) fn worker_status(error: &WorkerError) -> Status {
+fn worker_status(error: &WorkerError) -> Status {
     let grpc = match error {
         WorkerError::NotFound => Code::NotFound,
         WorkerError::Invalid { .. } => Code::InvalidArgument,

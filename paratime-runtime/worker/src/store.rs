@@ -216,14 +216,14 @@ impl Store {
         }
         let value = [one.tries.to_be_bytes().as_slice(), &one.at.to_be_bytes()].concat();
         batch.put(Column::Meta, self.key(UNOPENED, &[&round.to_be_bytes()]), value);
-        self.kv.write(batch, false)
+        self.kv.write(batch, Durability::Lazy)
     }
 
     /// A round was opened, or is not there any more.
     pub(crate) fn forget_unopened(&self, round: u64) -> Result<(), StorageError> {
         let mut batch = WriteBatch::new();
         batch.delete(Column::Meta, self.key(UNOPENED, &[&round.to_be_bytes()]));
-        self.kv.write(batch, false)
+        self.kv.write(batch, Durability::Lazy)
     }
 
     /// The rounds that are kept for another try, the oldest first.

@@ -341,6 +341,7 @@ fn runtime() -> Runtime {
             max_messages: 0,
             max_in_messages: 0,
             max_failed_rounds: 1,
+            liveness: Default::default(),
         },
         batching: Batching {
             max_batch_size: 10,
