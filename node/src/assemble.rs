@@ -9,7 +9,7 @@ use paralith_attest::SoftwarePlatform;
 use paralith_consensus_api::registry::{ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR};
 use paralith_crypto::SigningKey;
 use paralith_rt::TaskSet;
-use paralith_runtime_worker::{Byzantine, Chain as _, ChainBlock};
+use paralith_runtime_worker::{Chain as _, ChainBlock};
 use paralith_storage::Kv;
 use paralith_tee_channel::Recorder;
 use paralith_types::{PublicKey, RuntimeId};
@@ -23,7 +23,7 @@ use crate::config::Role;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::{LinkServer, Network, NodeLinks};
-use crate::roles::compute::{ComputeConfig, ComputeHost};
+use crate::roles::compute::{ComputeConfig, ComputeHost, Connect};
 use crate::roles::keymanager::{KeyManagerHost, KeyManagerStart};
 use crate::roles::registration::{Identity, Registrar};
 use crate::roles::{Alarms, BridgeServices};
@@ -57,8 +57,8 @@ pub struct NodeConfig {
     pub placement: Placement,
     /// The key that vouches for software enclaves. Test chains only.
     pub platform: Option<SigningKey>,
-    /// How to misbehave. Test chains only.
-    pub byzantine: Option<String>,
+    /// Wraps the connections of every worker; see [`Connect`].
+    pub connect: Connect,
     /// Its store.
     pub kv: Kv,
     /// Where its files are; none for a chain in memory.
@@ -104,7 +104,6 @@ impl Node {
 
 /// Puts a node together and starts what its roles ask for.
 pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
-    let byzantine = byzantine(&config)?;
     let key = || config.node_key.clone();
     let node_id = config.node_key.public();
     let chain = ChainAccess::new(source, config.genesis.context, key());
@@ -135,7 +134,6 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         node_id,
         roles: config.roles.clone(),
         engine_name: config.engine_name,
-        byzantine: config.byzantine.clone(),
         genesis: config.genesis.clone(),
         chain: Arc::clone(&chain),
         links: Arc::clone(&links),
@@ -171,7 +169,7 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
             only: config.runtimes.clone(),
             placement: config.placement.clone(),
             platform: config.platform.map(SoftwarePlatform::new),
-            byzantine,
+            connect: Arc::clone(&config.connect),
             kv: config.kv.clone(),
             home: config.home.clone(),
             recorder,
@@ -180,17 +178,6 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         roles.spawn(run_compute(Arc::clone(&state), host));
     }
     Ok(Node { state, network: config.network, _roles: roles })
-}
-
-fn byzantine(config: &NodeConfig) -> Result<Option<Byzantine>, NodeError> {
-    let Some(how) = &config.byzantine else { return Ok(None) };
-    if !config.genesis.allows_byzantine() {
-        return Err(NodeError::usage(
-            "byzantine",
-            "this chain's genesis does not allow nodes that misbehave on purpose",
-        ));
-    }
-    how.parse().map(Some).map_err(|e| NodeError::usage("byzantine", e))
 }
 
 fn role_bits(roles: &[Role]) -> u32 {

@@ -114,9 +114,6 @@ pub struct Config {
     /// The key that signs software attestations. Test chains only.
     #[serde(default)]
     pub software_platform_key: Option<PathBuf>,
-    /// How to misbehave. Refused unless genesis allows it.
-    #[serde(default)]
-    pub byzantine: Option<String>,
     /// Compress the database.
     #[serde(default = "yes")]
     pub compression: bool,

@@ -25,6 +25,7 @@ use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
 use crate::links::{Neighbours, ProcessNetwork};
 use crate::network::{Network, Shape};
+use crate::roles::compute::as_made;
 use crate::rpc;
 use crate::state::NodeState;
 use crate::store;
@@ -87,7 +88,6 @@ pub fn shape(seed: u64) -> Shape {
             propose_timeout_ms: 2000,
             max_batch_gas: 10_000_000_000,
         },
-        allow_byzantine: true,
         confidential: true,
     }
 }
@@ -107,7 +107,6 @@ impl DevChain {
         let mut gateway = None;
         let mut nodes = Vec::new();
         for member in &network.members {
-            let byzantine = byzantine_of(&args.byzantine, &member.name)?;
             let config = NodeConfig {
                 name: member.name.clone(),
                 genesis: network.genesis.clone(),
@@ -123,7 +122,7 @@ impl DevChain {
                 modules: network.modules.clone(),
                 placement: Placement::InProcess,
                 platform: Some(network.platform.clone()),
-                byzantine,
+                connect: as_made(),
                 // Each node keeps its own: what one has the others must fetch.
                 kv: member_store(home, &member.name)?,
                 home: home.map(|home| home.join(&member.name)),
@@ -251,22 +250,6 @@ fn network(args: &DevArgs, home: Option<&Path>) -> Result<Network, NodeError> {
 pub(crate) fn now() -> Result<GenesisTime, NodeError> {
     let seconds = (system_clock())().as_secs();
     GenesisTime::from_seconds(seconds).map_err(|e| NodeError::internal(&e))
-}
-
-/// `NODE=HOW` of the command line, for a node.
-pub(crate) fn byzantine_of(given: &[String], name: &str) -> Result<Option<String>, NodeError> {
-    for one in given {
-        let Some((node, how)) = one.split_once('=') else {
-            return Err(NodeError::usage(
-                "--byzantine",
-                format!("`{one}`: write NODE=HOW, e.g. compute-1=wrong-root"),
-            ));
-        };
-        if node == name {
-            return Ok(Some(how.to_string()));
-        }
-    }
-    Ok(None)
 }
 
 fn member_store(home: Option<&Path>, name: &str) -> Result<Kv, NodeError> {

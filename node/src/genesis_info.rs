@@ -39,9 +39,4 @@ impl GenesisInfo {
         })?;
         Self::new(document)
     }
-
-    /// Whether nodes of this chain may be told to misbehave.
-    pub fn allows_byzantine(&self) -> bool {
-        self.document.genesis.params.registry.allow_byzantine
-    }
 }

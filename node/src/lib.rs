@@ -34,6 +34,11 @@ use error::NodeError;
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Result<(), NodeError> {
+    run_with(cli, roles::compute::as_made())
+}
+
+/// As [`run`], with the connections of workers wrapped: for programs that test nodes.
+pub fn run_with(cli: Cli, connect: roles::compute::Connect) -> Result<(), NodeError> {
     match cli.command {
         // Trusted sides have no async runtime and write no logs of their own.
         Command::TrustedRuntime => return trusted::serve_standard_input(trusted::Kind::Runtime),
@@ -48,7 +53,7 @@ pub fn run(cli: Cli) -> Result<(), NodeError> {
         .enable_all()
         .build()
         .map_err(|e| NodeError::io("starting", &e))?;
-    let result = runtime.block_on(cli::run(cli.command));
+    let result = runtime.block_on(cli::run(cli.command, connect));
     // The store closes before the program ends, or its own clean-up finds it in use. Whatever waits
     // on a blocking thread for longer has nothing left to wait for.
     runtime.shutdown_timeout(CLOSING);

@@ -57,8 +57,6 @@ pub struct Shape {
     pub executor: Executor,
     /// Rules of their batches.
     pub batching: Batching,
-    /// Whether nodes may misbehave on purpose.
-    pub allow_byzantine: bool,
     /// Whether `tokens` and `ballot` are confidential.
     pub confidential: bool,
 }
@@ -183,7 +181,6 @@ impl Shape {
         params.beacon.epoch_blocks = self.epoch_blocks;
         (params.beacon.first_epochs, params.beacon.first_epoch_blocks) = self.first_epochs;
         params.registry.software_platforms = vec![platform.public()];
-        params.registry.allow_byzantine = self.allow_byzantine;
         params.registry.max_node_expiration_epochs = 2000;
         params.registry.gas_register_node = 100;
 

@@ -82,8 +82,6 @@ pub struct NodeState {
     pub roles: Vec<Role>,
     /// "solo", "cometbft" or "light".
     pub engine_name: &'static str,
-    /// How it was told to misbehave.
-    pub byzantine: Option<String>,
     /// The genesis document.
     pub genesis: GenesisInfo,
     /// The consensus layer.

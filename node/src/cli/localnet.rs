@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 
 use super::LocalnetArgs;
 use crate::config::{Config, EngineConfig, Role, TrustedPlacement};
-use crate::dev::{COMET_BLOCK_INTERVAL_MS, byzantine_of, now, shape};
+use crate::dev::{COMET_BLOCK_INTERVAL_MS, now, shape};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::{write_key, write_private};
@@ -63,6 +63,7 @@ pub fn local_shape(args: &LocalnetArgs) -> Shape {
 
 struct Running {
     name: String,
+    program: PathBuf,
     config: PathBuf,
     endpoint: String,
     log: PathBuf,
@@ -218,7 +219,6 @@ fn prepare_node(
         },
         trusted: TrustedPlacement::Process,
         software_platform_key: works.then(|| PathBuf::from("../platform.key")),
-        byzantine: byzantine_of(&args.byzantine, &member.name)?,
         compression: !args.record,
         record: args.record.then(|| PathBuf::from("frames")),
     };
@@ -229,8 +229,16 @@ fn prepare_node(
     if member.role == Role::Compute {
         write_modules(&folder, network)?;
     }
+    let other = args.program.iter().find(|(name, _)| *name == member.name);
+    let program = match other {
+        Some((_, file)) => file.clone(),
+        None => {
+            std::env::current_exe().map_err(|e| NodeError::io("this program's own file", &e))?
+        }
+    };
     Ok(Running {
         name: member.name.clone(),
+        program,
         endpoint: format!("http://{}", config.listen),
         log: folder.join("log"),
         config: file,
@@ -281,14 +289,12 @@ fn validators(
 }
 
 fn start(node: &mut Running) -> Result<(), NodeError> {
-    let program =
-        std::env::current_exe().map_err(|e| NodeError::io("this program's own file", &e))?;
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(&node.log)
         .map_err(|e| NodeError::io(node.log.display().to_string(), &e))?;
-    let child = Command::new(program)
+    let child = Command::new(&node.program)
         .arg("start")
         .arg("--config")
         .arg(&node.config)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::NodeError;
+use crate::roles::compute::Connect;
 
 pub mod completions;
 pub mod dev;
@@ -110,9 +111,6 @@ pub struct DevArgs {
     /// Where the public service listens.
     #[arg(long, default_value = "127.0.0.1:26600", value_name = "HOST:PORT")]
     pub listen: String,
-    /// Make a compute node misbehave, e.g. `compute-1=wrong-root`.
-    #[arg(long, value_name = "NODE=HOW")]
-    pub byzantine: Vec<String>,
     /// Print JSON, a line an object.
     #[arg(long)]
     pub json: bool,
@@ -136,9 +134,10 @@ pub struct LocalnetArgs {
     /// Derives every key of the network.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Make a node misbehave, e.g. `compute-1=wrong-root`. Only when the network is made.
-    #[arg(long, value_name = "NODE=HOW")]
-    pub byzantine: Vec<String>,
+    /// Run a node with another program than this one, e.g. of another version:
+    /// `compute-1=./paralith-next`.
+    #[arg(long, value_name = "NODE=FILE", value_parser = node_program)]
+    pub program: Vec<(String, PathBuf)>,
     /// Keep every frame that trusted sides and links between nodes carry, in the clear, and write
     /// databases uncompressed: for a search for secrets. Only when the network is made.
     #[arg(long)]
@@ -149,6 +148,12 @@ pub struct LocalnetArgs {
     /// Print JSON, a line an object, instead of the status screen.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `NODE=FILE`.
+fn node_program(text: &str) -> Result<(String, PathBuf), String> {
+    let (node, file) = text.split_once('=').ok_or("write NODE=FILE")?;
+    Ok((node.to_string(), PathBuf::from(file)))
 }
 
 /// Options of `start`.
@@ -455,12 +460,12 @@ pub struct ManArgs {
     pub folder: PathBuf,
 }
 
-/// Runs a command.
-pub async fn run(command: Command) -> Result<(), NodeError> {
+/// Runs a command. `connect` wraps the connections of the workers that `start` starts.
+pub async fn run(command: Command, connect: Connect) -> Result<(), NodeError> {
     match command {
         Command::Dev(args) => dev::run(args).await,
         Command::Localnet(args) => localnet::run(args).await,
-        Command::Start(args) => start::run(args).await,
+        Command::Start(args) => start::run(args, connect).await,
         Command::Keys(command) => keys::run(command),
         Command::Tx(command) => tx::run(command).await,
         Command::Query(command) => query::run(command).await,

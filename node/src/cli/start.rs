@@ -22,6 +22,7 @@ use crate::genesis_info::GenesisInfo;
 use crate::keystore::read_key;
 use crate::links::TlsNetwork;
 use crate::remote::RemoteChain;
+use crate::roles::compute::Connect;
 use crate::rpc;
 use crate::store;
 use crate::trusted::Placement;
@@ -32,12 +33,12 @@ pub(super) const PARENT_VARIABLE: &str = "PARALITH_PARENT";
 const NO_VALIDATOR: Domain = Domain::new("paralith/key-of-no-validator/v1");
 
 /// Runs one node until it is told to stop.
-pub async fn run(args: StartArgs) -> Result<(), NodeError> {
+pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     end_with_parent()?;
     let config = Config::load(&args.config)?;
     let stop = CancellationToken::new();
     let (source, engine, kv) = source(&config, &stop).await?;
-    let node = assemble(node_config(&config, kv, &source, stop.clone())?, source)?;
+    let node = assemble(node_config(&config, kv, &source, stop.clone(), connect)?, source)?;
     node.serve_links(config.link_listen).await?;
     let endpoint = rpc::serve(config.listen, config.tls.as_ref(), Arc::clone(&node.state)).await?;
     tracing::info!(name = %config.name, %endpoint, "running");
@@ -160,6 +161,7 @@ fn node_config(
     kv: Kv,
     source: &Source,
     stop: CancellationToken,
+    connect: Connect,
 ) -> Result<NodeConfig, NodeError> {
     let node_key = read_key(&config.node_key)?;
     let program = || -> Result<PathBuf, NodeError> {
@@ -179,7 +181,7 @@ fn node_config(
             TrustedPlacement::Process => Placement::Process { program: program()? },
         },
         platform: config.software_platform_key.as_deref().map(read_key).transpose()?,
-        byzantine: config.byzantine.clone(),
+        connect,
         kv,
         home: Some(config.home.clone()),
         engine_name: match (source, &config.engine) {

@@ -43,7 +43,7 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
     let shown = json!({
         "chain": info.chain_id, "node": hex::encode(&status.node_id), "roles": status.roles,
         "engine": status.engine, "height": status.height, "epoch": status.epoch,
-        "ready": status.ready, "byzantine": status.byzantine, "runtimes": runtimes,
+        "ready": status.ready, "runtimes": runtimes,
         "warnings": warnings, "alarms": status.alarms, "version": status.software_version,
     });
     output::print(&shown, args.json)

@@ -14,7 +14,6 @@ use tonic::transport::Channel;
 
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
-use crate::rpc::CODE_KEY;
 
 /// Longest value of state that is read.
 const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
@@ -331,18 +330,13 @@ pub(super) fn unverifiable(error: &dyn std::fmt::Display) -> NodeError {
     NodeError::Unverifiable { reason: error.to_string() }
 }
 
-/// A refusal as gRPC carries it: module and code travel in the status's metadata.
+/// A refusal as gRPC carries it.
 pub(crate) fn refused(status: &tonic::Status) -> NodeError {
-    let text = |name: &str| {
-        status.metadata().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_string()
-    };
-    match text(CODE_KEY).parse() {
-        Ok(code) => NodeError::Refused {
-            module: text("paralith-module"),
-            code,
-            message: status.message().to_string(),
-        },
-        Err(_) => NodeError::Refused {
+    match paralith_proto::status::error_of(status) {
+        Some(error) => {
+            NodeError::Refused { module: error.module, code: error.code, message: error.message }
+        }
+        None => NodeError::Refused {
             module: "grpc".to_string(),
             code: status.code() as u32,
             message: status.message().to_string(),

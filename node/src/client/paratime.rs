@@ -7,7 +7,6 @@ use paralith_runtime_api::envelope::{Info, open_reply, seal_call};
 use paralith_runtime_api::output::{IoLeaf, OpenedOutput, Output, SealedReply};
 use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::{self, Body, Call, Transaction, VERSION};
-use paralith_runtime_worker::WorkerError;
 use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, X25519PublicKey};
 use pb::paratime::v1 as ppb;
 use ppb::para_time_service_client::ParaTimeServiceClient;
@@ -338,8 +337,7 @@ impl ParaTimeClient {
 
 /// Whether a transaction was handed in before and is final.
 fn is_final_already(error: &NodeError) -> bool {
-    matches!(error, NodeError::Refused { module, code, message }
-        if module == "worker" && WorkerError::final_round(*code, message).is_some())
+    matches!(error, NodeError::Refused { module, code, .. } if module == "worker" && *code == 3)
 }
 
 fn read_output(bytes: &[u8]) -> Result<Output, NodeError> {

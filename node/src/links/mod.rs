@@ -22,22 +22,21 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use paralith_consensus_api::registry;
+use paralith_proto::Wire as _;
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::paratime::v1::Output;
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
-use paralith_runtime_worker::{LinkError, LinkFuture, Links};
-use paralith_types::{CodeId, Epoch, Hash, PublicKey, Round, RuntimeId};
+use paralith_proto::status::error_of;
+use paralith_runtime_worker::{Admitted, LinkError, LinkFuture, Links};
+use paralith_types::{CodeId, Epoch, Error, Hash, PublicKey, Retry, Round, RuntimeId};
 use tonic::{Code, Response, Status};
 
 pub(crate) use listen::{accept_users, bind, http_server};
 pub use network::{Neighbours, Network, ProcessNetwork, TlsNetwork, Wire};
 pub use server::LinkServer;
-pub(crate) use server::worker_status;
 pub use stream::Recording;
 
 use crate::chain::ChainAccess;
-use crate::rpc::CODE_KEY;
 
 /// How long a peer may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -102,17 +101,21 @@ impl NodeLinks {
 
     fn failed(&self, peer: &PublicKey, status: &Status) -> LinkError {
         // A refusal of the peer's own, not of the way to it.
-        let answered = status.metadata().contains_key(CODE_KEY);
+        let refusal = error_of(status);
         match status.code() {
             Code::NotFound => LinkError::NotFound,
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
-                if !answered =>
+                if refusal.is_none() =>
             {
                 // The next call connects anew, to the address that is registered then.
                 self.clients.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
                 LinkError::Unreachable(status.message().to_string())
             }
-            _ => LinkError::Refused(status.message().to_string()),
+            grpc => LinkError::Refused(refusal.unwrap_or_else(|| {
+                // Not one of Paralith's: a broken message, say.
+                let code = u32::try_from(i32::from(grpc)).unwrap_or(u32::MAX).max(1);
+                Error::new("grpc", code, status.message()).with_retry(Retry::OtherPeer)
+            })),
         }
     }
 
@@ -192,18 +195,28 @@ impl NodeLinks {
     }
 }
 
+/// A member's result for a transaction. One that cannot be read says nothing about the transaction.
+fn admitted(result: pb::Admission) -> Admitted {
+    match result.refusal.map(Error::from_pb) {
+        None => Ok(()),
+        Some(Ok(refusal)) => Err(refusal),
+        Some(Err(error)) => Err(Error::new("grpc", 13, error).with_retry(Retry::OtherPeer)),
+    }
+}
+
 impl Links for NodeLinks {
     fn submit_transactions(
         &self,
         peer: PublicKey,
         runtime: RuntimeId,
         raws: Vec<Vec<u8>>,
-    ) -> LinkFuture<'_, Vec<Output>> {
+    ) -> LinkFuture<'_, Vec<Admitted>> {
         async move {
             let runtime_id = runtime.as_bytes().to_vec();
             let request = pb::TransactionsRequest { runtime_id, transactions: raws };
-            call!(self, &peer, submit_transactions, request)
-                .map(|reply: pb::TransactionsReply| reply.results)
+            call!(self, &peer, submit_transactions, request).map(|reply: pb::TransactionsReply| {
+                reply.results.into_iter().map(admitted).collect()
+            })
         }
         .boxed()
     }

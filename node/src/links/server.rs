@@ -9,7 +9,7 @@ use paralith_proto::pb::worker::v1::worker_service_server::WorkerService;
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_proto::{Canonical, Wire};
 use paralith_runtime_api::query::Query;
-use paralith_runtime_worker::{WorkerError, WorkerHandle};
+use paralith_runtime_worker::{Admitted, WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Epoch, Hash, PublicKey, RuntimeId};
 use tonic::{Code, Request, Response, Status};
 
@@ -69,16 +69,15 @@ fn runtime(bytes: &[u8]) -> Result<RuntimeId, Status> {
 }
 
 /// A worker's refusal as gRPC carries it.
-pub(crate) fn worker_status(error: &WorkerError) -> Status {
+fn worker_status(error: &WorkerError) -> Status {
     let grpc = match error {
         WorkerError::NotFound => Code::NotFound,
         WorkerError::Invalid { .. } => Code::InvalidArgument,
-        WorkerError::Duplicate | WorkerError::AlreadyFinal { .. } => Code::AlreadyExists,
-        WorkerError::NotReady | WorkerError::Stopped => Code::Unavailable,
-        WorkerError::Full => Code::ResourceExhausted,
+        WorkerError::AlreadyFinal { .. } => Code::AlreadyExists,
+        other if other.retry().is_retryable() => Code::Unavailable,
         _ => Code::FailedPrecondition,
     };
-    refusal(grpc, "worker", error.code(), error)
+    paralith_proto::status::status_of(grpc, &error.refusal())
 }
 
 fn proposal_runtime(
@@ -101,7 +100,11 @@ impl WorkerService for LinkServer {
         let request = request.into_inner();
         let worker = self.worker(&request.runtime_id)?;
         let results = worker.submit_transactions(from, request.transactions).await;
-        Ok(Response::new(pb::TransactionsReply { results }))
+        let admission =
+            |admitted: Admitted| pb::Admission { refusal: admitted.err().map(|e| e.to_pb()) };
+        Ok(Response::new(pb::TransactionsReply {
+            results: results.into_iter().map(admission).collect(),
+        }))
     }
 
     async fn propose(&self, request: Request<Proposal>) -> Answered<pb::Ack> {

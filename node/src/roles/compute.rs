@@ -12,7 +12,7 @@ use paralith_consensus_api::scheduler;
 use paralith_crypto::SigningKey;
 use paralith_rt::TaskSet;
 use paralith_runtime_worker::{
-    Byzantine, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle,
+    Connections, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle,
 };
 use paralith_storage::Kv;
 use paralith_tee_channel::{BoundaryError, Recorder, Role, pb};
@@ -29,6 +29,15 @@ use crate::links::NodeLinks;
 use crate::state::Services;
 use crate::trusted::{Kind, Placement, TrustedSide};
 
+/// Gives the connections that a worker uses in place of those that the node made. A node gives them
+/// back as they are; test programs watch or change what goes over them.
+pub type Connect = Arc<dyn Fn(&WorkerConfig, Connections) -> Connections + Send + Sync>;
+
+/// Connections as the node made them.
+pub fn as_made() -> Connect {
+    Arc::new(|_: &WorkerConfig, connections| connections)
+}
+
 /// What a compute node runs with.
 pub struct ComputeConfig {
     /// The genesis document.
@@ -41,8 +50,8 @@ pub struct ComputeConfig {
     pub placement: Placement,
     /// The software platform that vouches for them. Test chains only.
     pub platform: Option<SoftwarePlatform>,
-    /// How to misbehave.
-    pub byzantine: Option<Byzantine>,
+    /// Wraps the connections of every worker, where a test program asks for it.
+    pub connect: Connect,
     /// The node's store.
     pub kv: Kv,
     /// Where sealed state is kept; none for a chain in memory.
@@ -165,7 +174,6 @@ impl ComputeHost {
         let client = trusted.client().clone();
         let sealed =
             self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
-        let enclave_lies = self.config.byzantine.map_or("", Byzantine::for_trusted).to_string();
         let height = self.chain.height()?;
         let attested = paralith_rt::in_place(|| {
             attest_and_start(
@@ -179,7 +187,6 @@ impl ComputeHost {
                     code: module,
                     sealed,
                     platform: self.config.platform.as_ref().filter(|_| runtime.confidential),
-                    byzantine: enclave_lies,
                 },
             )
         })?;
@@ -192,17 +199,17 @@ impl ComputeHost {
             runtime_id: runtime.id,
             node_key: self.config.node_key.clone(),
             chain_context: self.chain.chain_context(),
-            byzantine: self.config.byzantine,
             kv: self.config.kv.clone(),
             pool: PoolLimits::default(),
             peers: Vec::new(),
         };
-        let (worker, task) = Worker::start(
-            config,
-            Arc::clone(&self.chain) as Arc<dyn paralith_runtime_worker::Chain>,
-            Arc::clone(&self.links) as Arc<dyn paralith_runtime_worker::Links>,
-            Arc::new(WorkerSide(client)),
-        );
+        let connections = Connections {
+            chain: Arc::clone(&self.chain) as Arc<dyn paralith_runtime_worker::Chain>,
+            links: Arc::clone(&self.links) as Arc<dyn paralith_runtime_worker::Links>,
+            trusted: Arc::new(WorkerSide(client)),
+        };
+        let connections = (self.config.connect)(&config, connections);
+        let (worker, task) = Worker::start(config, connections);
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a worker's task failed");

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use paralith_rt::Handle;
 use paralith_runtime_worker::{HostStore, Trusted, TrustedError};
 use paralith_storage::Kv;
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
 use paralith_types::RuntimeId;
-use tokio::runtime::Handle;
 
 use crate::chain::ChainAccess;
 

@@ -30,8 +30,6 @@ pub struct StartInput<'a> {
     pub sealed: Option<PathBuf>,
     /// The software platform that vouches for it. Test chains only.
     pub platform: Option<&'a SoftwarePlatform>,
-    /// How the software enclave itself misbehaves.
-    pub byzantine: String,
 }
 
 /// A started trusted side's keys and their attestation.
@@ -72,7 +70,6 @@ pub fn attest_and_start(
         code: input.code,
         sealed,
         sealing_key: sealing_key.to_vec(),
-        byzantine: input.byzantine.into_bytes(),
         entropy: Vec::new(),
     };
     let mut started = client.start(role, start.clone())?;

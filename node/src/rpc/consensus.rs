@@ -1,8 +1,7 @@
 //! The consensus layer to its users.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::Stream;
 use paralith_consensus_abci::BlockEvent;
@@ -10,34 +9,37 @@ use paralith_consensus_api::beacon;
 use paralith_consensus_api::registry;
 use paralith_consensus_api::tx::hash_of;
 use paralith_consensus_app::TxOutcome;
+use paralith_proto::status::error_of;
 use paralith_proto::{Wire, pb};
 use paralith_types::{Hash, Height};
 use pb::consensus::v1 as cpb;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 use tonic::{Code, Request, Response, Status};
 
 use super::refusal;
+use super::waiters::Waiters;
 use crate::error::NodeError;
 use crate::state::NodeState;
 
 /// How long a transaction is waited for before its sender is told to ask again.
 const WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 
-type Waiting = Arc<Mutex<BTreeMap<Hash, Vec<oneshot::Sender<cpb::TransactionResult>>>>>;
+/// The code of a transaction that is known already.
+const KNOWN: u32 = 13;
 
 /// `ConsensusService`.
 #[derive(Debug)]
 pub(super) struct Consensus {
     state: Arc<NodeState>,
-    waiting: Waiting,
+    waiting: Waiters<cpb::TransactionResult>,
 }
 
 impl Consensus {
     pub(super) fn new(state: Arc<NodeState>) -> Self {
-        let waiting = Waiting::default();
+        let waiting = Waiters::default();
         let mut blocks = state.chain.subscribe_results();
-        let woken = Arc::clone(&waiting);
-        tokio::spawn(async move {
+        let woken = waiting.clone();
+        paralith_rt::spawn(async move {
             loop {
                 match blocks.recv().await {
                     Ok(block) => wake(&woken, &block),
@@ -88,13 +90,9 @@ fn results(block: &BlockEvent) -> Vec<cpb::TransactionResult> {
     block.txs.iter().map(|(hash, outcome)| result(block.height, *hash, outcome)).collect()
 }
 
-fn wake(waiting: &Waiting, block: &BlockEvent) {
-    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+fn wake(waiting: &Waiters<cpb::TransactionResult>, block: &BlockEvent) {
     for (hash, outcome) in block.txs.iter() {
-        for sender in waiting.remove(hash).unwrap_or_default() {
-            // Whoever waited may have gone.
-            let _ = sender.send(result(block.height, *hash, outcome));
-        }
+        waiting.wake(hash, || result(block.height, *hash, outcome));
     }
 }
 
@@ -118,22 +116,18 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
     ) -> Result<Response<cpb::TransactionResult>, Status> {
         let raw = request.into_inner().transaction;
         let hash = hash_of(&raw);
-        let (sender, receiver) = oneshot::channel();
-        // Before it is handed in: a block may be faster than this function.
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.entry(hash).or_default().push(sender);
-        }
-        if let Err(status) = self.admit(raw).await {
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
-            return Err(status);
+        let mut wait = self.waiting.wait_for(hash);
+        match self.admit(raw).await {
+            // It waits in the pool already, for an earlier caller.
+            Err(status) if error_of(&status).is_some_and(|error| error.is("consensus", KNOWN)) => {}
+            admitted => admitted?,
         }
         let late = || {
             let text = format!("transaction {hash} is admitted but in no block yet: ask again");
             refusal(Code::DeadlineExceeded, "node", 9, text)
         };
-        let result = tokio::time::timeout(WAIT, receiver).await.map_err(|_| late())?;
-        Ok(Response::new(result.map_err(|_| late())?))
+        let result = paralith_rt::timeout(WAIT, wait.result()).await.map_err(|_| late())?;
+        Ok(Response::new(result.ok_or_else(late)?))
     }
 
     async fn get_chain(

@@ -3,14 +3,13 @@
 //! Every refusal carries `paralith-module` and `paralith-code` in the status's metadata: the stable
 //! identity of the error, whatever its text.
 
-mod confirm;
 mod consensus;
 mod keymanager;
+mod members;
 mod node;
 mod paratime;
 mod reads;
-mod relay;
-mod rounds;
+mod waiters;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ const MAX_REQUEST_BYTES: usize = MAX_CODE_BYTES + 64 * 1024;
 /// Where a refusal's code stands in the status's metadata.
 pub(crate) const CODE_KEY: &str = "paralith-code";
 
-/// A refusal with its stable identity.
+/// A refusal with its stable identity. One that is unavailable here may be had of another node.
 pub(crate) fn refusal(
     grpc: Code,
     module: &str,

@@ -24,8 +24,8 @@ impl Node {
 /// Of the newest round that the worker has applied.
 fn state_root(worker: &WorkerHandle) -> Vec<u8> {
     worker
-        .situation()
-        .map(|situation| situation.state.last_block.state_root.as_bytes().to_vec())
+        .snapshot()
+        .map(|snapshot| snapshot.state.last_block.state_root.as_bytes().to_vec())
         .unwrap_or_default()
 }
 
@@ -74,7 +74,6 @@ impl npb::node_service_server::NodeService for Node {
             height: height.unwrap_or(0),
             epoch: state.chain.epoch().await.map_or(0, |epoch| epoch.0),
             runtimes,
-            byzantine: state.byzantine.clone().unwrap_or_default(),
             alarms: state.alarms.list(),
         }))
     }

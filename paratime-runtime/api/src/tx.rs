@@ -140,7 +140,7 @@ pub struct Verified {
     pub transaction: Transaction,
 }
 
-/// A transaction of the right form and place, whose signature is not looked at yet.
+/// A transaction of the right form, whose signature is not looked at yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unverified {
     hash: Hash,
@@ -162,6 +162,23 @@ impl Unverified {
     /// What was signed, if the signature is right.
     pub fn transaction(&self) -> &Transaction {
         &self.transaction
+    }
+
+    /// Whether it is for this chain and runtime.
+    pub fn check_place(
+        &self,
+        chain_context: &ChainContext,
+        runtime_id: &RuntimeId,
+    ) -> Result<(), TxError> {
+        if self.transaction.chain_context != *chain_context {
+            let got = self.transaction.chain_context.to_string();
+            return Err(TxError::WrongChain { expected: chain_context.to_string(), got });
+        }
+        if self.transaction.runtime_id != *runtime_id {
+            let got = self.transaction.runtime_id.to_string();
+            return Err(TxError::WrongRuntime { expected: runtime_id.to_string(), got });
+        }
+        Ok(())
     }
 
     /// Verifies the signature.
@@ -191,6 +208,13 @@ pub fn read(
     runtime_id: &RuntimeId,
     limit_bytes: usize,
 ) -> Result<Unverified, TxError> {
+    let read = decode(raw, limit_bytes)?;
+    read.check_place(chain_context, runtime_id)?;
+    Ok(read)
+}
+
+/// Reads a raw transaction, whichever chain and runtime it is for.
+pub fn decode(raw: &[u8], limit_bytes: usize) -> Result<Unverified, TxError> {
     if raw.len() > limit_bytes {
         return Err(TxError::Oversized { limit: limit_bytes, got: raw.len() });
     }
@@ -199,14 +223,6 @@ pub fn read(
         .map_err(|e| TxError::Malformed(e.within("transaction")))?;
     if transaction.version != VERSION {
         return Err(TxError::UnknownVersion { got: transaction.version });
-    }
-    if transaction.chain_context != *chain_context {
-        let (expected, got) = (chain_context.to_string(), transaction.chain_context.to_string());
-        return Err(TxError::WrongChain { expected, got });
-    }
-    if transaction.runtime_id != *runtime_id {
-        let (expected, got) = (runtime_id.to_string(), transaction.runtime_id.to_string());
-        return Err(TxError::WrongRuntime { expected, got });
     }
     Ok(Unverified { hash: hash_of(raw), signed, transaction })
 }

@@ -1,7 +1,7 @@
-//! How transactions come into the pool: read, asked about in the trusted side, added, passed on.
+//! How transactions come into the pool: read, checked by the enclave, added, forwarded.
 //!
-//! Many at once share one call of the trusted side and one message to each other worker. Whether a
-//! signature is right is for the trusted side to say: here a transaction is only read.
+//! Many at once share one call of the enclave and one message to each other worker. Whether a
+//! signature is valid is for the enclave to say: here a transaction is only read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,118 +9,155 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
-use paralith_proto::pb::paratime::v1::{Error, Output};
 use paralith_runtime_api::{TxError, tx};
+use paralith_types::Error;
 
 use crate::batcher::Batcher;
 use crate::error::WorkerError;
-use crate::pool::PoolTx;
+use crate::forwarding::Forward;
+use crate::links::Admitted;
+use crate::round::PoolTx;
 use crate::shared::Shared;
-use crate::{passing, trusted};
+use crate::trusted;
+
+/// A transaction on its way into a pool. One that was read on the way is not read again.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    raw: Vec<u8>,
+    read: Option<Arc<tx::Unverified>>,
+}
+
+impl Submission {
+    /// As it came over a link.
+    pub fn raw(raw: Vec<u8>) -> Self {
+        Self { raw, read: None }
+    }
+
+    /// With what was read of these very bytes.
+    pub fn read(raw: Vec<u8>, read: tx::Unverified) -> Self {
+        Self { raw, read: Some(Arc::new(read)) }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.raw
+    }
+
+    fn size(&self) -> usize {
+        self.raw.len()
+    }
+}
 
 /// The way into the pool.
 pub(crate) struct Admission {
-    /// What users hand in is passed on to the other workers.
-    users: Batcher<Output>,
-    /// What workers pass on has been passed to all of them.
-    workers: Batcher<Output>,
+    /// What users submit is forwarded to the other workers.
+    users: Batcher<Submission, Admitted>,
+    /// What workers forward has been sent to all of them.
+    workers: Batcher<Submission, Admitted>,
 }
 
 impl Admission {
     pub(crate) fn start(shared: &Arc<Shared>) -> Self {
-        let batcher = |pass: bool| {
+        let batcher = |forward: bool| {
             let shared = Arc::clone(shared);
-            Batcher::start(move |raws| admit(Arc::clone(&shared), raws, pass).boxed())
+            Batcher::start(Submission::size, move |submissions| {
+                admit(Arc::clone(&shared), submissions, forward).boxed()
+            })
         };
         Self { users: batcher(true), workers: batcher(false) }
     }
 
-    /// Takes transactions in: one result each, empty if it is in.
-    pub(crate) async fn take(&self, from_worker: bool, raws: Vec<Vec<u8>>) -> Vec<Output> {
+    /// Takes transactions in; one result each.
+    pub(crate) async fn take(
+        &self,
+        from_worker: bool,
+        submissions: Vec<Submission>,
+    ) -> Vec<Admitted> {
         let batcher = if from_worker { &self.workers } else { &self.users };
-        let outcomes = join_all(raws.into_iter().map(|raw| batcher.call(raw))).await;
-        let stopped = || refused(refusal(&WorkerError::Stopped));
+        let outcomes = join_all(submissions.into_iter().map(|one| batcher.call(one))).await;
+        let stopped = || Err(WorkerError::Stopped.refusal());
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(stopped)).collect()
     }
 }
 
-async fn admit(shared: Arc<Shared>, raws: Vec<Vec<u8>>, pass: bool) -> Vec<Output> {
-    let read: Vec<Result<PoolTx, Error>> = raws.into_iter().map(|raw| read(&shared, raw)).collect();
+async fn admit(shared: Arc<Shared>, submissions: Vec<Submission>, forward: bool) -> Vec<Admitted> {
+    let read: Vec<Result<PoolTx, Error>> =
+        submissions.into_iter().map(|one| read(&shared, one)).collect();
     let ask: Vec<Vec<u8>> = read.iter().flatten().map(|tx| tx.raw.clone()).collect();
     let checked = match ask.is_empty() {
         true => Ok(Vec::new()),
-        false => shared.trusted(move |side| trusted::check(side, ask)).await,
+        false => shared.trusted(move |enclave| trusted::check(enclave, ask)).await,
     };
     let mut checked = match checked {
         Ok(results) => results.into_iter(),
         Err(error) => {
-            let outcome =
-                |tx: Result<PoolTx, Error>| refused(tx.map_or_else(|own| own, |_| refusal(&error)));
-            return read.into_iter().map(outcome).collect();
+            return read.into_iter().map(|tx| tx.and_then(|_| Err(error.refusal()))).collect();
         }
     };
     let mut new = Vec::new();
     let outcomes = read
         .into_iter()
         .map(|tx| {
-            let tx = match tx {
-                Ok(tx) => tx,
-                Err(error) => return refused(error),
-            };
+            let tx = tx?;
             match checked.next().and_then(|output| output.result) {
                 Some(OutputResult::Ok(value)) => shared.pool().expect(tx.sender, &value),
-                Some(OutputResult::Error(error)) => return refused(error),
-                None => return refused(refusal(&WorkerError::NotReady)),
+                // The runtime's own word on its newest state: another member has the same.
+                Some(OutputResult::Error(e)) => {
+                    return Err(Error::new(&e.module, e.code, e.message));
+                }
+                None => return Err(WorkerError::NotReady.refusal()),
             }
-            let raw = if pass { tx.raw.clone() } else { Vec::new() };
-            match shared.pool().add(shared.now_ms(), tx) {
-                Ok(()) => new.push(raw),
-                Err(error) => return refused(refusal(&error)),
-            }
-            Output { result: Some(OutputResult::Ok(Vec::new())) }
+            let raw = if forward { tx.raw.clone() } else { Vec::new() };
+            let added = shared.pool().add(shared.now_ms(), tx);
+            added.map_err(|e| WorkerError::from(e).refusal())?;
+            new.push(raw);
+            Ok(())
         })
         .collect();
-    if pass && !new.is_empty() {
-        passing::pass_on(&shared, shared.workers(), &new);
+    if forward && !new.is_empty() {
+        // Closed: the worker stops.
+        let _ = shared.queues.forwards.send(Forward { to: shared.workers(), raws: new }).await;
     }
     outcomes
 }
 
-/// What can be said without the trusted side.
-fn read(shared: &Shared, raw: Vec<u8>) -> Result<PoolTx, Error> {
-    let situation = shared.current().ok_or_else(|| refusal(&WorkerError::NotReady))?;
+/// What can be said without the enclave.
+fn read(shared: &Shared, submission: Submission) -> Result<PoolTx, Error> {
+    let not_ready = || WorkerError::NotReady.refusal();
+    let snapshot = shared.current().ok_or_else(not_ready)?;
     // Old state would refuse what the newest takes.
     if !shared.status.borrow().has_newest_state() {
-        return Err(refusal(&WorkerError::NotReady));
+        return Err(not_ready());
     }
-    let (config, limits) = (&shared.config, &situation.batching);
+    let (config, limits) = (&shared.config, &snapshot.batching);
     let bytes_max = limits.max_batch_bytes as usize;
-    let paratime = |e: TxError| error("paratime", e.code(), &e);
-    let read =
-        tx::read(&raw, &config.chain_context, &config.runtime_id, bytes_max).map_err(paratime)?;
-    let (nonce, gas_limit) = (read.transaction().nonce, read.transaction().gas_limit);
-    if gas_limit > limits.max_batch_gas {
-        return Err(paratime(TxError::GasLimit { limit: limits.max_batch_gas, got: gas_limit }));
+    let Submission { raw, read } = submission;
+    if raw.len() > bytes_max {
+        return Err(paratime(TxError::Oversized { limit: bytes_max, got: raw.len() }));
+    }
+    let read = match read {
+        Some(read) => read,
+        None => Arc::new(tx::decode(&raw, bytes_max).map_err(paratime)?),
+    };
+    read.check_place(&config.chain_context, &config.runtime_id).map_err(paratime)?;
+    let transaction = read.transaction();
+    let (nonce, fee, gas_limit) = (transaction.nonce, transaction.fee, transaction.gas_limit);
+    let gas_max = snapshot.max_tx_gas.min(limits.max_batch_gas);
+    if gas_limit > gas_max {
+        return Err(paratime(TxError::GasLimit { limit: gas_max, got: gas_limit }));
     }
     let (hash, sender) = (*read.hash(), *read.signer());
     match shared.store.round_of_tx(hash.as_bytes()) {
         Ok(None) => {}
-        Ok(Some(round)) => return Err(refusal(&WorkerError::AlreadyFinal { round })),
-        Err(e) => return Err(refusal(&e.into())),
+        Ok(Some(round)) => return Err(WorkerError::AlreadyFinal { round }.refusal()),
+        Err(e) => return Err(WorkerError::from(e).refusal()),
     }
-    let tx = PoolTx { hash, sender, nonce, gas_limit, raw };
-    shared.pool().admits(&tx).map_err(|e| refusal(&e))?;
+    let tx = PoolTx { hash, sender, nonce, fee, gas_limit, raw };
+    shared.pool().admits(&tx).map_err(|e| WorkerError::from(e).refusal())?;
     Ok(tx)
 }
 
-fn refused(error: Error) -> Output {
-    Output { result: Some(OutputResult::Error(error)) }
-}
-
-fn refusal(refused: &WorkerError) -> Error {
-    error("worker", refused.code(), refused)
-}
-
-fn error(module: &str, code: u32, message: &dyn fmt::Display) -> Error {
-    Error { module: module.to_string(), code, message: message.to_string() }
+/// A transaction that no member takes.
+fn paratime(error: TxError) -> Error {
+    Error::new("paratime", error.code(), &error as &dyn fmt::Display)
 }

@@ -1,46 +1,48 @@
 //! Calls that come one by one and are made together.
 //!
 //! * What comes while [`CALLS_MAX`] calls are under way is collected and leaves as one call. So
-//!   somebody who is alone waits for nobody, and under load many share what one call costs.
+//!   a single caller never waits, and under load many share what one call costs.
 //! * Items leave in the order in which they came. A caller that goes away takes nothing back.
 //! * Bounded: callers wait while [`QUEUED_MAX`] items do.
 
 use futures::future::BoxFuture;
+use paralith_rt::TaskSet;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
 /// Makes calls of many items out of calls of one. Its task ends when it is dropped.
 #[derive(Debug)]
-pub struct Batcher<R> {
-    sender: mpsc::Sender<Item<R>>,
+pub struct Batcher<I, R> {
+    sender: mpsc::Sender<Item<I, R>>,
 }
 
-type Item<R> = (Vec<u8>, oneshot::Sender<R>);
+type Item<I, R> = (I, oneshot::Sender<R>);
 
-impl<R: Send + 'static> Batcher<R> {
+impl<I: Send + 'static, R: Send + 'static> Batcher<I, R> {
     /// Starts one on the async runtime. `call` takes items and gives one result each, in their
-    /// order.
+    /// order; `size` is how many bytes an item counts.
     pub fn start(
-        call: impl Fn(Vec<Vec<u8>>) -> BoxFuture<'static, Vec<R>> + Send + 'static,
+        size: fn(&I) -> usize,
+        call: impl Fn(Vec<I>) -> BoxFuture<'static, Vec<R>> + Send + 'static,
     ) -> Self {
         let (sender, queued) = mpsc::channel(QUEUED_MAX);
-        tokio::spawn(run(queued, call));
+        paralith_rt::spawn(run(queued, size, call));
         Self { sender }
     }
 
     /// Makes one item part of the next call and waits for its result; none if the call gave none.
-    pub async fn call(&self, item: Vec<u8>) -> Option<R> {
+    pub async fn call(&self, item: I) -> Option<R> {
         let (sender, result) = oneshot::channel();
         self.sender.send((item, sender)).await.ok()?;
         result.await.ok()
     }
 }
 
-async fn run<R: Send + 'static>(
-    mut queued: mpsc::Receiver<Item<R>>,
-    call: impl Fn(Vec<Vec<u8>>) -> BoxFuture<'static, Vec<R>> + Send,
+async fn run<I: Send + 'static, R: Send + 'static>(
+    mut queued: mpsc::Receiver<Item<I, R>>,
+    size: fn(&I) -> usize,
+    call: impl Fn(Vec<I>) -> BoxFuture<'static, Vec<R>> + Send,
 ) {
-    let mut under_way = JoinSet::new();
+    let mut under_way = TaskSet::new();
     let mut left_over = None;
     loop {
         while under_way.len() >= CALLS_MAX {
@@ -52,7 +54,7 @@ async fn run<R: Send + 'static>(
             None => queued.recv().await,
         };
         let Some(first) = first else { break };
-        let (items, callers) = collect(first, &mut queued, &mut left_over);
+        let (items, callers) = collect(first, size, &mut queued, &mut left_over);
         let calling = call(items);
         under_way.spawn(async move {
             for (caller, result) in callers.into_iter().zip(calling.await) {
@@ -65,17 +67,18 @@ async fn run<R: Send + 'static>(
 }
 
 /// Takes what is queued, up to the bounds of a call. What does not fit any more is left over.
-fn collect<R>(
-    first: Item<R>,
-    queued: &mut mpsc::Receiver<Item<R>>,
-    left_over: &mut Option<Item<R>>,
-) -> (Vec<Vec<u8>>, Vec<oneshot::Sender<R>>) {
-    let mut bytes = first.0.len();
+fn collect<I, R>(
+    first: Item<I, R>,
+    size: fn(&I) -> usize,
+    queued: &mut mpsc::Receiver<Item<I, R>>,
+    left_over: &mut Option<Item<I, R>>,
+) -> (Vec<I>, Vec<oneshot::Sender<R>>) {
+    let mut bytes = size(&first.0);
     let (mut items, mut callers) = (vec![first.0], vec![first.1]);
     while items.len() < ITEMS_MAX
         && let Ok((item, caller)) = queued.try_recv()
     {
-        bytes = bytes.saturating_add(item.len());
+        bytes = bytes.saturating_add(size(&item));
         if bytes > BYTES_MAX {
             *left_over = Some((item, caller));
             break;
@@ -88,7 +91,7 @@ fn collect<R>(
 
 /// So many calls run at once: the next one is on its way while the results of one come back.
 const CALLS_MAX: usize = 2;
-/// Most items of a call: some ten milliseconds of the trusted side's time.
+/// Most items of a call: some ten milliseconds of the enclave's time.
 const ITEMS_MAX: usize = 256;
 /// Most bytes of a call with more than one item.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -108,10 +111,10 @@ mod tests {
     type Sizes = Arc<Mutex<Vec<usize>>>;
 
     /// Echoes items; notes the sizes of its calls; each call needs a permit.
-    fn echo() -> (Batcher<Vec<u8>>, Sizes, Arc<Semaphore>) {
+    fn echo() -> (Batcher<Vec<u8>, Vec<u8>>, Sizes, Arc<Semaphore>) {
         let (sizes, permits) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
         let (noted, gate) = (Arc::clone(&sizes), Arc::clone(&permits));
-        let batcher = Batcher::start(move |items: Vec<Vec<u8>>| {
+        let batcher = Batcher::start(Vec::len, move |items: Vec<Vec<u8>>| {
             noted.lock().unwrap().push(items.len());
             let gate = Arc::clone(&gate);
             async move {
@@ -175,7 +178,7 @@ mod tests {
                 sender.try_send(item(bytes)).unwrap();
             }
             let mut left_over = None;
-            let (items, callers) = collect(item(bytes), &mut queued, &mut left_over);
+            let (items, callers) = collect(item(bytes), Vec::len, &mut queued, &mut left_over);
             assert_eq!((items.len(), callers.len()), (taken, taken), "{desc}");
             let rest = std::iter::from_fn(|| queued.try_recv().ok()).count();
             assert_eq!(taken + usize::from(left_over.is_some()) + rest, waiting, "{desc}");
@@ -184,7 +187,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_gives_too_few_results_leaves_its_callers_without() {
-        let batcher: Batcher<()> = Batcher::start(|_| async { Vec::new() }.boxed());
+        let batcher: Batcher<Vec<u8>, ()> =
+            Batcher::start(Vec::len, |_| async { Vec::new() }.boxed());
         assert_eq!(batcher.call(vec![1]).await, None);
     }
 }

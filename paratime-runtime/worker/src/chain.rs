@@ -36,7 +36,7 @@ pub trait Chain: Send + Sync {
         key: Vec<u8>,
     ) -> BoxFuture<'_, Result<HeightValue, ChainError>>;
 
-    /// A value of state with its proof, for the trusted side, which verifies it itself.
+    /// A value of state with its proof, for the enclave, which verifies it itself.
     fn proven(&self, height: u64, key: Vec<u8>) -> BoxFuture<'_, Result<ProvenValue, ChainError>>;
 
     /// An encoded light block; of height 0 the newest.

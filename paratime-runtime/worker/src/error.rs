@@ -1,8 +1,13 @@
 //! Why a worker refuses or cannot go on, with stable codes.
 
+use paralith_runtime_round::{IntakeError, PoolError};
 use paralith_storage::StorageError;
+use paralith_types::{Error, Retry};
 
 use crate::links::LinkError;
+
+/// The module of a worker's refusals.
+pub const MODULE: &str = "worker";
 
 /// A refusal or a fault of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,12 +21,9 @@ pub enum WorkerError {
     /// The chain cannot be read or does not take a transaction. Ours, or the full node's.
     #[error("consensus: {0}")]
     Chain(#[from] ChainError),
-    /// The pool has the transaction. Nobody's fault: hand it in once.
-    #[error("the transaction is in the pool already")]
-    Duplicate,
-    /// The pool takes no more. Nobody's fault: try again later.
-    #[error("the pool is full: try again when rounds have been made")]
-    Full,
+    /// The pool does not take the transaction.
+    #[error("{0}")]
+    Pool(#[from] PoolError),
     /// A peer sent what no honest peer sends.
     #[error("a peer's message is refused: {reason}")]
     Invalid {
@@ -31,23 +33,17 @@ pub enum WorkerError {
     /// A peer does not answer or has not what was asked for.
     #[error("peer: {0}")]
     Link(#[from] LinkError),
-    /// The sender has another transaction with this nonce in the pool. The sender's fault.
-    #[error("another transaction of this sender with nonce {nonce} is in the pool")]
-    NonceTaken {
-        /// The nonce.
-        nonce: u64,
-    },
     /// This node has not what was asked for.
     #[error("this node does not have it")]
     NotFound,
-    /// This node still catches up, or its trusted side has no keys yet. Nobody's fault: try again.
+    /// This node still catches up, or its enclave has no keys yet. Nobody's fault: try again.
     #[error("this node is not ready yet: try again, or ask another")]
     NotReady,
     /// The store failed. Ours.
     #[error("store: {0}")]
     Storage(#[from] StorageError),
-    /// The trusted side refused or is gone.
-    #[error("trusted side: {0}")]
+    /// The enclave refused or is gone.
+    #[error("enclave: {0}")]
     Trusted(#[from] TrustedError),
     /// The worker has stopped. Ours.
     #[error("the worker has stopped")]
@@ -55,28 +51,16 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// The codes that say that a worker cannot tell now: its pool is full, it is not ready, its
-    /// trusted side has no keys or not the newest state, it stops.
-    pub const NOT_YET: [u32; 4] = [1, 5, 11, 12];
-
-    /// The code of [`WorkerError::Duplicate`].
+    /// The code of [`PoolError::Duplicate`]: the transaction waits here already.
     pub const DUPLICATE: u32 = 2;
-
-    /// The round of an [`WorkerError::AlreadyFinal`] that another node's refusal is, by its code and
-    /// message.
-    pub fn final_round(code: u32, message: &str) -> Option<u64> {
-        let (_, rest) = message.split_once("in round ")?;
-        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-        (code == 3).then(|| digits.parse().ok())?
-    }
 
     /// Stable code within module "worker".
     pub fn code(&self) -> u32 {
         match self {
-            Self::Full => 1,
-            Self::Duplicate => Self::DUPLICATE,
+            Self::Pool(PoolError::Full) => 1,
+            Self::Pool(PoolError::Duplicate) => Self::DUPLICATE,
             Self::AlreadyFinal { .. } => 3,
-            Self::NonceTaken { .. } => 4,
+            Self::Pool(PoolError::NonceTaken { .. }) => 4,
             Self::NotReady => 5,
             Self::NotFound => 6,
             Self::Invalid { .. } => 7,
@@ -85,6 +69,40 @@ impl WorkerError {
             Self::Storage(_) => 10,
             Self::Trusted(_) => 11,
             Self::Stopped => 12,
+            Self::Pool(PoolError::SenderFull { .. }) => 13,
+        }
+    }
+
+    /// What the caller can do.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::AlreadyFinal { round } => Retry::AlreadyFinal { round: *round },
+            Self::Pool(PoolError::Full | PoolError::SenderFull { .. }) | Self::Chain(_) => {
+                Retry::Later
+            }
+            Self::Pool(PoolError::Duplicate | PoolError::NonceTaken { .. })
+            | Self::Invalid { .. } => Retry::Never,
+            // These are about this node, not about the request.
+            Self::Link(_)
+            | Self::NotFound
+            | Self::NotReady
+            | Self::Storage(_)
+            | Self::Trusted(_)
+            | Self::Stopped => Retry::OtherPeer,
+        }
+    }
+
+    /// As it travels.
+    pub fn refusal(&self) -> Error {
+        Error::new(MODULE, self.code(), self).with_retry(self.retry())
+    }
+}
+
+impl From<IntakeError> for WorkerError {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::NotYet => Self::NotReady,
+            other => Self::Invalid { reason: other.to_string() },
         }
     }
 }
@@ -119,13 +137,23 @@ impl ChainError {
             Self::Unavailable(_) => 3,
         }
     }
+
+    /// As it travels.
+    pub fn refusal(&self) -> Error {
+        let retry = match self {
+            Self::Invalid(_) => Retry::OtherPeer,
+            Self::Refused { .. } => Retry::Never,
+            Self::Unavailable(_) => Retry::Later,
+        };
+        Error::new("worker-chain", self.code(), self).with_retry(retry)
+    }
 }
 
-/// Why the trusted side did not do what it was asked: its module and stable code.
+/// Why the enclave did not do what it was asked: its module and stable code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{module} {code}: {message}")]
 pub struct TrustedError {
-    /// Who refused.
+    /// Which module refused.
     pub module: String,
     /// Its stable code, not 0.
     pub code: u32,
@@ -136,21 +164,97 @@ pub struct TrustedError {
 impl TrustedError {
     /// A reply of another kind than was asked for.
     pub(crate) fn wrong_reply() -> Self {
-        let message = "the trusted side answered with something else than was asked".to_string();
+        let message = "the enclave answered another question than was asked".to_string();
         Self { module: "boundary".to_string(), code: 3, message }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use paralith_proto::status::{error_of, status_of};
+    use proptest::prelude::*;
+    use tonic::Code;
+
     use super::*;
 
+    fn text() -> impl Strategy<Value = String> {
+        "[ -~äß]{0,40}"
+    }
+
+    fn wire_error() -> impl Strategy<Value = Error> {
+        let retry = prop_oneof![
+            Just(Retry::Never),
+            Just(Retry::Later),
+            Just(Retry::OtherPeer),
+            any::<u64>().prop_map(|round| Retry::AlreadyFinal { round }),
+            any::<u64>().prop_map(|nonce| Retry::NonceIs { nonce }),
+        ];
+        ("[a-z-]{1,12}", 1..u32::MAX, text(), retry)
+            .prop_map(|(module, code, message, retry)| Error { module, code, message, retry })
+    }
+
+    fn link_error() -> impl Strategy<Value = LinkError> {
+        prop_oneof![
+            Just(LinkError::NotFound),
+            wire_error().prop_map(LinkError::Refused),
+            text().prop_map(LinkError::Unreachable),
+        ]
+    }
+
+    fn chain_error() -> impl Strategy<Value = ChainError> {
+        prop_oneof![
+            text().prop_map(ChainError::Invalid),
+            ("[a-z]{1,9}", 1..u32::MAX, text())
+                .prop_map(|(module, code, message)| ChainError::Refused { module, code, message }),
+            text().prop_map(ChainError::Unavailable),
+        ]
+    }
+
+    fn worker_error() -> impl Strategy<Value = WorkerError> {
+        prop_oneof![
+            any::<u64>().prop_map(|round| WorkerError::AlreadyFinal { round }),
+            chain_error().prop_map(WorkerError::Chain),
+            Just(WorkerError::Pool(PoolError::Duplicate)),
+            Just(WorkerError::Pool(PoolError::Full)),
+            any::<u64>().prop_map(|nonce| WorkerError::Pool(PoolError::NonceTaken { nonce })),
+            any::<usize>().prop_map(|limit| WorkerError::Pool(PoolError::SenderFull { limit })),
+            text().prop_map(|reason| WorkerError::Invalid { reason }),
+            link_error().prop_map(WorkerError::Link),
+            Just(WorkerError::NotFound),
+            Just(WorkerError::NotReady),
+            text().prop_map(|what| WorkerError::Storage(StorageError::Corrupt { what })),
+            ("[a-z]{1,9}", 1..u32::MAX, text()).prop_map(|(module, code, message)| {
+                WorkerError::Trusted(TrustedError { module, code, message })
+            }),
+            Just(WorkerError::Stopped),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_refusal_keeps_module_code_and_retry_over_grpc(
+            worker in worker_error(), chain in chain_error(), link in link_error()
+        ) {
+            for refusal in [worker.refusal(), chain.refusal(), link.refusal()] {
+                let status = status_of(Code::Unavailable, &refusal);
+                prop_assert_eq!(error_of(&status), Some(refusal));
+            }
+        }
+    }
+
     #[test]
-    fn the_final_round_is_read_from_the_refusal_itself() {
-        let error = WorkerError::AlreadyFinal { round: 52 };
-        assert_eq!(WorkerError::final_round(error.code(), &error.to_string()), Some(52));
-        let other = WorkerError::NonceTaken { nonce: 52 };
-        assert_eq!(WorkerError::final_round(other.code(), &other.to_string()), None);
-        assert_eq!(WorkerError::final_round(3, "in round "), None);
+    fn a_refusal_says_whether_it_is_about_the_transaction_or_about_this_node() {
+        for (error, retryable) in [
+            (WorkerError::Pool(PoolError::Full), true),
+            (WorkerError::Pool(PoolError::NonceTaken { nonce: 1 }), false),
+            (WorkerError::NotReady, true),
+            (WorkerError::Stopped, true),
+            (WorkerError::Invalid { reason: String::new() }, false),
+            (WorkerError::AlreadyFinal { round: 5 }, false),
+        ] {
+            assert_eq!(error.retry().is_retryable(), retryable, "{error}");
+        }
+        let round = 52;
+        assert_eq!(WorkerError::AlreadyFinal { round }.retry(), Retry::AlreadyFinal { round });
     }
 }

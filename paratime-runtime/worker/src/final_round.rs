@@ -8,6 +8,8 @@ use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_types::Hash;
 
+use crate::finality::tx_hash;
+
 /// A final round with its outputs opened.
 #[derive(Debug)]
 pub struct FinalRound {
@@ -19,12 +21,20 @@ pub struct FinalRound {
 impl FinalRound {
     /// With every receipt at hand.
     pub fn new(data: RoundData) -> Self {
-        let place = |(index, leaf): (usize, &ppb::IoLeaf)| {
-            Hash::try_from(leaf.tx_hash.as_slice()).ok().map(|hash| (hash, index))
-        };
+        let place = |(index, leaf): (usize, &ppb::IoLeaf)| tx_hash(leaf).map(|hash| (hash, index));
         let places = data.leaves.iter().enumerate().filter_map(place).collect();
         let leaves: Vec<Vec<u8>> = data.leaves.iter().map(ppb::IoLeaf::encode_to_vec).collect();
         Self { places, tree: MerkleTree::new(&leaves), data }
+    }
+
+    /// Whether it has a transaction, opened or not.
+    pub fn contains(&self, hash: &Hash) -> bool {
+        self.places.contains_key(hash)
+    }
+
+    /// Whether its outputs are open.
+    pub fn is_open(&self) -> bool {
+        self.data.outputs.len() == self.data.leaves.len()
     }
 
     /// As users get it.
@@ -66,15 +76,15 @@ mod tests {
     fn a_round_gives_the_receipt_of_each_of_its_transactions_and_of_no_other() {
         let leaf = |number: u8| ppb::IoLeaf { tx_hash: vec![number; 32], ..Default::default() };
         let output = |number: u8| ppb::OpenedOutput { output: vec![number], ..Default::default() };
-        let leaves: Vec<_> = (0..5).map(leaf).collect();
+        let leaves: Vec<_> = (1..6).map(leaf).collect();
         let encoded: Vec<_> = leaves.iter().map(ppb::IoLeaf::encode_to_vec).collect();
         let round = FinalRound::new(RoundData {
             header: Some(Header { round: 7, ..Default::default() }),
             leaves: leaves.clone(),
-            outputs: (0..5).map(output).collect(),
+            outputs: (1..6).map(output).collect(),
             ..Default::default()
         });
-        for number in 0..5 {
+        for number in 1..6_u8 {
             let receipt = round.receipt(&Hash([number; 32])).unwrap();
             let proof = MerkleProof {
                 index: receipt.leaf_index,
@@ -85,11 +95,25 @@ mod tests {
                     .map(|hash| Hash::try_from(hash.as_slice()).unwrap())
                     .collect(),
             };
-            let number = usize::from(number);
-            assert!(proof.verify(&merkle_root(&encoded), &encoded[number]));
-            assert_eq!(receipt.leaf.as_ref(), Some(&leaves[number]));
-            assert_eq!((receipt.round, receipt.output.unwrap().output), (7, vec![number as u8]));
+            let place = usize::from(number - 1);
+            assert!(proof.verify(&merkle_root(&encoded), &encoded[place]));
+            assert_eq!(receipt.leaf.as_ref(), Some(&leaves[place]));
+            assert_eq!((receipt.round, receipt.output.unwrap().output), (7, vec![number]));
         }
-        assert_eq!(round.receipt(&Hash([5; 32])), None);
+        assert_eq!(round.receipt(&Hash([6; 32])), None);
+        assert!(round.is_open());
+    }
+
+    #[test]
+    fn the_blocks_own_leaf_is_no_transactions_and_an_unopened_round_gives_no_receipt() {
+        let leaf = |number: u8| ppb::IoLeaf { tx_hash: vec![number; 32], ..Default::default() };
+        let round = FinalRound::new(RoundData {
+            header: Some(Header::default()),
+            leaves: vec![leaf(0), leaf(1)],
+            ..Default::default()
+        });
+        assert!(round.contains(&Hash([1; 32])) && !round.contains(&Hash::ZERO));
+        assert!(!round.is_open());
+        assert_eq!(round.receipt(&Hash([1; 32])), None);
     }
 }

@@ -1,10 +1,10 @@
-//! Following final rounds: state forward, outputs opened, users told.
+//! Following final rounds: state goes forward, outputs are opened, receipts can be had.
 //!
 //! * A final round's write log is applied if the root that it makes is the header's; the log comes
 //!   from this node's own execution, or from any peer, and is checked the same way.
 //! * Rounds without results change nothing. Rounds are applied in order.
-//! * Outputs are opened by the trusted side, or taken opened from a peer; each must be what its leaf
-//!   commits to.
+//! * Outputs are opened by the enclave, or taken opened from a peer: one output a leaf, each what its
+//!   leaf commits to. A round that cannot be opened does not keep later ones closed.
 
 use std::sync::Arc;
 
@@ -17,10 +17,11 @@ use paralith_runtime_api::output::{IoLeaf, OpenedOutput, io_root};
 use paralith_storage::{Changes, Durability, EMPTY_ROOT, Prepared};
 use paralith_types::{Hash, PublicKey, Round};
 
-use crate::act::LINK_TIMEOUT;
+use crate::effects::LINK_TIMEOUT;
 use crate::error::WorkerError;
 use crate::links::LinkError;
 use crate::shared::{Confirmation, Shared};
+use crate::store::Unopened;
 use crate::wire::invalid;
 use crate::{trusted, view};
 
@@ -81,11 +82,7 @@ async fn apply(shared: &Shared, header: Header) -> Result<(), WorkerError> {
     shared.tree.commit(prepared, extra, Durability::Synced)?;
     tracing::debug!(round, transactions = data.leaves.len(), "has applied");
     let mut pool = shared.pool();
-    for leaf in &data.leaves {
-        if let Ok(hash) = Hash::try_from(leaf.tx_hash.as_slice()) {
-            pool.finalised(&hash);
-        }
-    }
+    data.leaves.iter().filter_map(tx_hash).for_each(|hash| pool.finalised(&hash));
     Ok(())
 }
 
@@ -107,7 +104,7 @@ async fn fetch(shared: &Shared, header: &Header) -> Result<(RoundData, Prepared)
 async fn round_of(shared: &Shared, peer: PublicKey, round: Round) -> Result<RoundData, LinkError> {
     let ask = shared.links.fetch_round(peer, shared.config.runtime_id, round);
     let late = |_| LinkError::Unreachable("no answer in time".to_string());
-    tokio::time::timeout(LINK_TIMEOUT, ask).await.map_err(late)?
+    paralith_rt::timeout(LINK_TIMEOUT, ask).await.map_err(late)?
 }
 
 fn sources(shared: &Shared) -> Vec<PublicKey> {
@@ -156,8 +153,14 @@ pub(crate) fn leaves_of(data: &RoundData) -> Result<Vec<IoLeaf>, WorkerError> {
     Wire::from_pb(data.leaves.clone()).map_err(|e| invalid(&e.to_string()))
 }
 
+/// The transaction that a leaf is of. The block's own leaf, of what its beginning and end did, is of
+/// none.
+pub(crate) fn tx_hash(leaf: &paratime_pb::IoLeaf) -> Option<Hash> {
+    Hash::try_from(leaf.tx_hash.as_slice()).ok().filter(|hash| *hash != Hash::ZERO)
+}
+
 /// Whether there is one output a leaf, and each is what its leaf commits to.
-fn opened_fit(outputs: &[paratime_pb::OpenedOutput], leaves: &[IoLeaf]) -> bool {
+pub(crate) fn opened_fit(outputs: &[paratime_pb::OpenedOutput], leaves: &[IoLeaf]) -> bool {
     let opened: Result<Vec<OpenedOutput>, _> = Wire::from_pb(outputs.to_vec());
     opened.is_ok_and(|opened| {
         opened.len() == leaves.len()
@@ -165,19 +168,69 @@ fn opened_fit(outputs: &[paratime_pb::OpenedOutput], leaves: &[IoLeaf]) -> bool 
     })
 }
 
-/// Opens the outputs of every applied round that is not open yet, and tells users.
-pub(crate) async fn release(shared: &Shared) -> Result<(), WorkerError> {
-    let applied = shared.store.applied_round()?;
+/// Opens the outputs of applied rounds and publishes them, in order.
+///
+/// A round whose outputs cannot be opened is waited for while no later one can be opened either: then
+/// this node has no keys yet, or its enclave is behind. If a later one opens, the fault is the round's
+/// own. It is passed over, and tried again ever more rarely.
+pub(crate) async fn release(shared: &Shared, height: u64) -> Result<(), WorkerError> {
     let mut released = shared.store.released_round()?;
-    while released < applied {
-        let round = released.saturating_add(1);
+    let mut round = released;
+    let mut failed: Vec<u64> = Vec::new();
+    let mut reason = None;
+    while round < shared.store.applied_round()? && failed.len() < LOOK_AHEAD {
+        round = round.saturating_add(1);
         if let Some(data) = shared.store.round(round)? {
-            let data = open(shared, round, data).await?;
-            publish(shared, round, data);
-            tracing::debug!(round, "has opened");
+            match open(shared, round, data).await {
+                Ok(data) => publish(shared, round, data),
+                Err(error) => {
+                    reason.get_or_insert(error);
+                    failed.push(round);
+                    continue;
+                }
+            }
+        } else if !failed.is_empty() {
+            // A round without results shows nothing of those before it.
+            continue;
         }
+        for bad in std::mem::take(&mut failed) {
+            tracing::warn!(
+                round = bad,
+                "cannot open a round whose successor opens: goes on without"
+            );
+            shared.store.keep_unopened(bad, Unopened { tries: 1, at: height.saturating_add(1) })?;
+        }
+        reason = None;
         shared.store.released_to(round)?;
         released = round;
+    }
+    shared.status.send_modify(|status| status.released_round = released);
+    try_again(shared, height).await?;
+    reason.map_or(Ok(()), Err)
+}
+
+/// Tries rounds again that were passed over.
+async fn try_again(shared: &Shared, height: u64) -> Result<(), WorkerError> {
+    for (round, Unopened { tries, at }) in shared.store.unopened()? {
+        if height < at {
+            continue;
+        }
+        let Some(data) = shared.store.round(round)? else {
+            shared.store.forget_unopened(round)?;
+            continue;
+        };
+        match open(shared, round, data).await {
+            Ok(data) => {
+                publish(shared, round, data);
+                shared.store.forget_unopened(round)?;
+            }
+            Err(_) => {
+                let pause = 1_u64 << tries.min(PAUSE_POWER_MAX);
+                let next =
+                    Unopened { tries: tries.saturating_add(1), at: height.saturating_add(pause) };
+                shared.store.keep_unopened(round, next)?;
+            }
+        }
     }
     Ok(())
 }
@@ -193,7 +246,7 @@ async fn open(shared: &Shared, round: u64, mut data: RoundData) -> Result<RoundD
         Ok(outputs) if opened_fit(&outputs, &leaves) => outputs,
         Ok(_) => fetch_opened(shared, round, &leaves)
             .await
-            .ok_or_else(|| invalid("the trusted side opened what the leaves do not commit to"))?,
+            .ok_or_else(|| invalid("the enclave opened what the leaves do not commit to"))?,
         Err(error) => fetch_opened(shared, round, &leaves).await.ok_or(error)?,
     };
     data.sealed.clear();
@@ -218,13 +271,15 @@ async fn fetch_opened(
 }
 
 fn publish(shared: &Shared, round: u64, data: RoundData) {
-    let tx_hashes = data
-        .leaves
-        .iter()
-        .filter_map(|leaf| Hash::try_from(leaf.tx_hash.as_slice()).ok())
-        .collect();
+    let tx_hashes = data.leaves.iter().filter_map(tx_hash).collect();
+    tracing::debug!(round, "has opened");
     // Nobody listening is no fault.
     let _ = shared.confirmations.send(Confirmation::Final { round, tx_hashes });
     let RoundData { header, leaves, outputs, .. } = data;
     let _ = shared.rounds.send(Arc::new(RoundPb { header, leaves, outputs }));
 }
+
+/// So many rounds that cannot be opened are looked past for one that can.
+const LOOK_AHEAD: usize = 16;
+/// A round that was passed over is tried again every 1,024 blocks in the end.
+const PAUSE_POWER_MAX: u32 = 10;

@@ -4,19 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::paratime::v1::{self as pb, Output, Receipt};
+use paralith_proto::pb::paratime::v1::{self as pb, Receipt};
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
 use paralith_types::{Hash, PublicKey};
 use tokio::sync::{broadcast, watch};
 
-use crate::admission::Admission;
-use crate::byzantine::Byzantine;
+use crate::admission::{Admission, Submission};
 use crate::error::WorkerError;
 use crate::final_round::FinalRound;
-use crate::round::{Input, Situation};
+use crate::links::Admitted;
+use crate::round::{ChainSnapshot, Input, Intake};
 use crate::shared::{Confirmation, Shared, Status};
 use crate::trusted;
-use crate::wire::{open_proposal, open_vote};
+use crate::wire::{open_proposal, open_vote, size_of};
 
 /// A handle on a running worker; clones share it.
 #[derive(Clone)]
@@ -45,15 +45,22 @@ impl WorkerHandle {
 
     // --- users ---
 
-    /// Takes transactions into the pool: one result each, empty if it is in. What is new is passed
-    /// on to the other workers, unless it came from one.
+    /// Takes transactions into the pool; one result each. New ones are forwarded to the other workers,
+    /// unless they came from one.
     pub async fn submit_transactions(
         &self,
         from: Option<PublicKey>,
         raws: Vec<Vec<u8>>,
-    ) -> Vec<Output> {
+    ) -> Vec<Admitted> {
         let from_worker = from.is_some_and(|from| self.shared.workers().contains(&from));
-        self.admission.take(from_worker, raws).await
+        let submissions = raws.into_iter().map(Submission::raw).collect();
+        self.admission.take(from_worker, submissions).await
+    }
+
+    /// Takes a user's transaction into the pool.
+    pub async fn submit(&self, submission: Submission) -> Admitted {
+        let mut results = self.admission.take(false, vec![submission]).await;
+        results.pop().unwrap_or_else(|| Err(WorkerError::Stopped.refusal()))
     }
 
     /// The receipt of a transaction whose round is final and open.
@@ -71,9 +78,7 @@ impl WorkerHandle {
     /// A final round whose outputs are open.
     pub fn round(&self, round: u64) -> Result<Option<pb::Round>, WorkerError> {
         let data = self.shared.store.round(round)?;
-        Ok(data
-            .filter(|data| data.outputs.len() == data.leaves.len())
-            .map(|RoundData { header, leaves, outputs, .. }| pb::Round { header, leaves, outputs }))
+        Ok(data.map(FinalRound::new).filter(FinalRound::is_open).map(|round| round.public()))
     }
 
     /// Soft and final confirmations as they come.
@@ -102,35 +107,31 @@ impl WorkerHandle {
 
     // --- peers ---
 
-    /// A scheduler's proposal came.
+    /// A scheduler's proposal came. Its header is accepted before its batch is written.
     pub async fn on_proposal(&self, message: Proposal) -> Result<(), WorkerError> {
+        let snapshot = self.shared.current().ok_or(WorkerError::NotReady)?;
         let (proposal, fits) = open_proposal(&message, &self.shared.config.chain_context)?;
-        self.of_this_round(proposal.header.round.0)?;
-        let batch = fits && self.is_scheduler(&proposal.signed.scheduler);
-        if batch {
+        let size = fits.then(|| size_of(&message.transactions));
+        let id = self.shared.config.runtime_id;
+        let keep = self.shared.intake().proposal(&snapshot, &id, &proposal, size)?;
+        if keep {
             self.shared.store.keep_batch(proposal.header.round.0, &proposal.id(), &message)?;
         }
+        let batch = keep || self.shared.store.has_batch(&proposal.id())?;
         self.send(Input::Proposal { proposal: Box::new(proposal), batch }).await
     }
 
     /// A member's vote came.
     pub async fn on_vote(&self, message: VoteMessage) -> Result<(), WorkerError> {
+        let snapshot = self.shared.current().ok_or(WorkerError::NotReady)?;
         let vote = open_vote(&message, &self.shared.config.chain_context)?;
-        self.of_this_round(vote.proposal.header.round.0)?;
+        Intake::vote(&snapshot, &self.shared.config.runtime_id, &vote)?;
         self.send(Input::Vote(Box::new(vote))).await
     }
 
     /// The batch of a proposal that this node has.
     pub fn fetch_proposal(&self, proposal_id: &Hash) -> Result<Proposal, WorkerError> {
-        let found = self.shared.store.batch(proposal_id)?.ok_or(WorkerError::NotFound)?;
-        let own = || {
-            let opened = open_proposal(&found, &self.shared.config.chain_context);
-            opened.is_ok_and(|(proposal, _)| proposal.signed.scheduler == self.shared.me)
-        };
-        if self.shared.is(Byzantine::WithholdBatch) && own() {
-            return Err(WorkerError::NotFound);
-        }
-        Ok(found)
+        self.shared.store.batch(proposal_id)?.ok_or(WorkerError::NotFound)
     }
 
     /// A final round that this node has applied.
@@ -151,11 +152,11 @@ impl WorkerHandle {
     }
 
     /// The state of the chain that the worker acts on; none before the runtime has any.
-    pub fn situation(&self) -> Option<Arc<Situation>> {
+    pub fn snapshot(&self) -> Option<Arc<ChainSnapshot>> {
         self.shared.current()
     }
 
-    /// What the trusted side gave to keep sealed, for its next start.
+    /// What the enclave gave to keep sealed, for its next start.
     pub fn sealed(&self) -> Result<Option<Vec<u8>>, WorkerError> {
         Ok(self.shared.store.sealed()?)
     }
@@ -166,25 +167,6 @@ impl WorkerHandle {
     }
 
     async fn send(&self, input: Input) -> Result<(), WorkerError> {
-        self.shared.inputs.send(input).await.map_err(|_| WorkerError::Stopped)
-    }
-
-    fn is_scheduler(&self, key: &PublicKey) -> bool {
-        let situation = self.shared.current();
-        let committee = situation.as_ref().and_then(|situation| situation.committee.as_ref());
-        committee.is_none_or(|committee| committee.workers.contains(key))
-    }
-
-    /// Old rounds are over, and far ones are nobody's yet: neither is worth a place in the queue.
-    fn of_this_round(&self, round: u64) -> Result<(), WorkerError> {
-        let Some(situation) = self.shared.current() else { return Ok(()) };
-        let last = situation.state.last_block.round.0;
-        if round <= last || round > last.saturating_add(ROUNDS_AHEAD) {
-            return Err(WorkerError::NotReady);
-        }
-        Ok(())
+        self.shared.queues.inputs.send(input).await.map_err(|_| WorkerError::Stopped)
     }
 }
-
-/// As far as the machine keeps what is early.
-const ROUNDS_AHEAD: u64 = 3;

@@ -1,17 +1,17 @@
-//! What a node's host gives its trusted side to work on: consensus state with proofs, light blocks,
-//! and nodes of the ParaTime's state tree. The trusted side verifies all of it.
+//! What a node's host gives its enclave to work on: consensus state with proofs, light blocks,
+//! and nodes of the ParaTime's state tree. The enclave verifies all of it.
 
 use std::fmt;
 use std::sync::Arc;
 
+use paralith_rt::Handle;
 use paralith_storage::{Kv, NodeSource, StorageError, Tree};
 use paralith_types::RuntimeId;
-use tokio::runtime::Handle;
 
 use crate::chain::{Chain, ProvenValue};
 use crate::error::{ChainError, TrustedError};
 
-/// Serves one trusted side from the chain and from this node's copy of the state.
+/// Serves one enclave from the chain and from this node's copy of the state.
 ///
 /// Its functions block: they are called on the thread that reads the boundary's stream, which is
 /// none of the async runtime's.
@@ -29,7 +29,7 @@ impl fmt::Debug for HostStore {
 }
 
 impl HostStore {
-    /// Serves a ParaTime's trusted side; `runtime` drives the calls to the chain.
+    /// Serves a ParaTime's enclave; `runtime` drives the calls to the chain.
     pub fn new(chain: Arc<dyn Chain>, kv: Kv, runtime_id: &RuntimeId, runtime: Handle) -> Self {
         Self { chain, tree: Tree::new(kv, runtime_id.as_bytes()), runtime }
     }
@@ -37,12 +37,12 @@ impl HostStore {
     /// A value of consensus state at a height, with its proof.
     pub fn consensus_get(&self, height: u64, key: &[u8]) -> Result<ProvenValue, TrustedError> {
         let ask = self.chain.proven(height, key.to_vec());
-        self.runtime.block_on(ask).map_err(|e| of_chain(&e))
+        self.runtime.wait(ask).map_err(|e| of_chain(&e))
     }
 
     /// An encoded light block; of height 0 the newest.
     pub fn light_block(&self, height: u64) -> Result<Vec<u8>, TrustedError> {
-        self.runtime.block_on(self.chain.light_block(height)).map_err(|e| of_chain(&e))
+        self.runtime.wait(self.chain.light_block(height)).map_err(|e| of_chain(&e))
     }
 
     /// A node of the state tree as of a final round.

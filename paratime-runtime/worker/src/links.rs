@@ -1,9 +1,8 @@
 //! The links to other nodes. Nothing that comes over them is believed without signature or proof.
 
 use futures::future::BoxFuture;
-use paralith_proto::pb::paratime::v1::Output;
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
-use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
+use paralith_types::{CodeId, Error, Hash, PublicKey, Retry, Round, RuntimeId};
 
 /// Why a peer gave no answer. Never a reason to stop: another peer may.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,9 +10,9 @@ pub enum LinkError {
     /// It has not what was asked for.
     #[error("the peer does not have it")]
     NotFound,
-    /// It refused.
+    /// It refused; the refusal says what can be done.
     #[error("the peer refused: {0}")]
-    Refused(String),
+    Refused(Error),
     /// It cannot be reached or does not answer in time.
     #[error("the peer cannot be reached: {0}")]
     Unreachable(String),
@@ -28,7 +27,18 @@ impl LinkError {
             Self::Unreachable(_) => 3,
         }
     }
+
+    /// As it travels: a peer's refusal as the peer made it.
+    pub fn refusal(&self) -> Error {
+        match self {
+            Self::Refused(error) => error.clone(),
+            other => Error::new("worker-link", other.code(), other).with_retry(Retry::OtherPeer),
+        }
+    }
 }
+
+/// Whether a member has taken a transaction into its pool.
+pub type Admitted = Result<(), Error>;
 
 /// What a call over a link gives.
 pub type LinkFuture<'a, T> = BoxFuture<'a, Result<T, LinkError>>;
@@ -41,7 +51,7 @@ pub trait Links: Send + Sync {
         peer: PublicKey,
         runtime: RuntimeId,
         raws: Vec<Vec<u8>>,
-    ) -> LinkFuture<'_, Vec<Output>>;
+    ) -> LinkFuture<'_, Vec<Admitted>>;
 
     /// A scheduler's proposal with its batch.
     fn propose(&self, peer: PublicKey, proposal: Proposal) -> LinkFuture<'_, ()>;

@@ -1,13 +1,13 @@
-//! Transactions that wait long are checked again: state has moved on under them. So are all when an
-//! epoch begins: the keys of some are over.
+//! Transactions that wait long are checked again, as state has changed since. When an epoch begins all
+//! are: the keys of some are over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
 
-use crate::act::Tasks;
-use crate::round::Situation;
+use crate::effects::Tasks;
+use crate::round::ChainSnapshot;
 use crate::shared::Shared;
 use crate::trusted;
 
@@ -20,10 +20,10 @@ pub(crate) struct Rechecked {
 
 /// Checks the oldest of those that have waited since they were last checked, once a round; all of
 /// them in the first round of an epoch.
-pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, situation: &Situation) {
-    let (round, epoch) = (situation.state.last_block.round.0, situation.epoch.epoch.0);
+pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, snapshot: &ChainSnapshot) {
+    let (round, epoch) = (snapshot.state.last_block.round.0, snapshot.epoch.epoch.0);
     let is_new = |newest: &AtomicU64, now| newest.fetch_max(now, Ordering::Relaxed) < now;
-    if !situation.ready || !is_new(&shared.rechecked.round, round) {
+    if !snapshot.ready || !is_new(&shared.rechecked.round, round) {
         return;
     }
     let all = is_new(&shared.rechecked.epoch, epoch);
@@ -35,7 +35,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, situation: &Situati
         let waiting = shared.pool().to_recheck(now_ms, before_ms, count_max);
         for part in waiting.chunks(PART) {
             let raws = part.iter().map(|tx| tx.raw.clone()).collect();
-            // A trusted side that cannot answer now answers after the next round.
+            // An enclave that cannot answer now answers after the next round.
             let Ok(results) = shared.trusted(move |side| trusted::check(side, raws)).await else {
                 return;
             };

@@ -1,24 +1,24 @@
 //! What the worker's tasks and its handle share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::pb::paratime::v1::Round;
 use paralith_proto::pb::roothash::v1 as roothash_pb;
+use paralith_rt::Instant;
 use paralith_storage::{Kv, Prepared, Tree};
 use paralith_types::{ChainContext, Hash, PublicKey, RuntimeId};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::byzantine::Byzantine;
 use crate::chain::Chain;
 use crate::error::{TrustedError, WorkerError};
+use crate::forwarding::Forward;
 use crate::links::Links;
-use crate::pool::{PoolLimits, TxPool};
 use crate::recheck::Rechecked;
-use crate::round::{Input, Situation};
+use crate::round::{ChainSnapshot, Input, Intake, PoolLimits, TxPool};
 use crate::store::Store;
 use crate::trusted::Trusted;
+use crate::worker::Connections;
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -29,8 +29,6 @@ pub struct WorkerConfig {
     pub node_key: SigningKey,
     /// The chain.
     pub chain_context: ChainContext,
-    /// How to misbehave, in tests.
-    pub byzantine: Option<Byzantine>,
     /// The node's store; the worker keeps to its own part of it.
     pub kv: Kv,
     /// How much the pool holds.
@@ -39,7 +37,7 @@ pub struct WorkerConfig {
     pub peers: Vec<PublicKey>,
 }
 
-/// What users are told of a round.
+/// What becomes of a round.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Confirmation {
     /// All workers have signed it.
@@ -79,9 +77,9 @@ pub struct Status {
     pub is_backup: bool,
     /// Whether it can execute.
     pub is_ready: bool,
-    /// Whether the trusted side has this epoch's keys.
+    /// Whether the enclave has this epoch's keys.
     pub has_keys: bool,
-    /// The height that the trusted side has proven.
+    /// The height that the enclave has proven.
     pub synced_height: u64,
     /// What keeps it from going on, if anything does.
     pub trouble: String,
@@ -94,6 +92,12 @@ impl Status {
     }
 }
 
+/// The ways to the worker's loop.
+pub(crate) struct Queues {
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) forwards: mpsc::Sender<Forward>,
+}
+
 pub(crate) struct Shared {
     pub(crate) config: WorkerConfig,
     pub(crate) me: PublicKey,
@@ -102,12 +106,15 @@ pub(crate) struct Shared {
     pub(crate) trusted: Arc<dyn Trusted>,
     pub(crate) store: Store,
     pub(crate) tree: Tree,
-    pub(crate) situation: watch::Sender<Option<Arc<Situation>>>,
+    pub(crate) snapshot: watch::Sender<Option<Arc<ChainSnapshot>>>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) confirmations: broadcast::Sender<Confirmation>,
     pub(crate) rounds: broadcast::Sender<Arc<Round>>,
-    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) queues: Queues,
     pub(crate) rechecked: Rechecked,
+    /// Held by the one task that opens rounds.
+    pub(crate) releasing: Arc<tokio::sync::Mutex<()>>,
+    intake: Mutex<Intake>,
     /// The version of the tree that the last execution led to.
     prepared: Mutex<Option<Prepared>>,
     pool: Mutex<TxPool>,
@@ -117,39 +124,44 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         config: WorkerConfig,
-        chain: Arc<dyn Chain>,
-        links: Arc<dyn Links>,
-        trusted: Arc<dyn Trusted>,
-        inputs: mpsc::Sender<Input>,
+        Connections { chain, links, trusted }: Connections,
+        queues: Queues,
     ) -> Self {
         Self {
             me: config.node_key.public(),
             store: Store::new(config.kv.clone(), &config.runtime_id),
             tree: Tree::new(config.kv.clone(), config.runtime_id.as_bytes()),
             pool: Mutex::new(TxPool::new(config.pool)),
-            situation: watch::Sender::new(None),
+            snapshot: watch::Sender::new(None),
             status: watch::Sender::new(Status::default()),
             confirmations: broadcast::Sender::new(BROADCAST_MAX),
             rounds: broadcast::Sender::new(BROADCAST_MAX),
             rechecked: Rechecked::default(),
+            releasing: Arc::default(),
+            intake: Mutex::default(),
             prepared: Mutex::new(None),
             began: Instant::now(),
             config,
             chain,
             links,
             trusted,
-            inputs,
+            queues,
         }
     }
 
     /// Milliseconds since the start: the machine's only clock.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+        self.began.elapsed_ms()
     }
 
     /// The pool. A panic of another thread leaves it whole enough: at worst a transaction is lost.
     pub(crate) fn pool(&self) -> MutexGuard<'_, TxPool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What decides which messages of peers are taken.
+    pub(crate) fn intake(&self) -> MutexGuard<'_, Intake> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a version that will be needed if its round becomes final.
@@ -168,18 +180,14 @@ impl Shared {
         kept.filter(|kept| (kept.base(), kept.version(), kept.root()) == (base, version, *root))
     }
 
-    pub(crate) fn is(&self, byzantine: Byzantine) -> bool {
-        self.config.byzantine == Some(byzantine)
-    }
-
-    pub(crate) fn current(&self) -> Option<Arc<Situation>> {
-        self.situation.borrow().clone()
+    pub(crate) fn current(&self) -> Option<Arc<ChainSnapshot>> {
+        self.snapshot.borrow().clone()
     }
 
     /// The committee without this node, each once.
     pub(crate) fn members(&self) -> Vec<PublicKey> {
-        let Some(situation) = self.current() else { return Vec::new() };
-        let Some(committee) = &situation.committee else { return Vec::new() };
+        let Some(snapshot) = self.current() else { return Vec::new() };
+        let Some(committee) = &snapshot.committee else { return Vec::new() };
         let mut members: Vec<PublicKey> = committee.workers.clone();
         for backup in &committee.backups {
             if !members.contains(backup) {
@@ -192,19 +200,19 @@ impl Shared {
 
     /// The workers without this node.
     pub(crate) fn workers(&self) -> Vec<PublicKey> {
-        let situation = self.current();
-        let committee = situation.as_ref().and_then(|situation| situation.committee.as_ref());
+        let snapshot = self.current();
+        let committee = snapshot.as_ref().and_then(|snapshot| snapshot.committee.as_ref());
         let workers = committee.map(|committee| committee.workers.clone()).unwrap_or_default();
         workers.into_iter().filter(|worker| *worker != self.me).collect()
     }
 
-    /// Runs a call of the trusted side where it may block.
+    /// Runs a call of the enclave where it may block.
     pub(crate) async fn trusted<T: Send + 'static>(
         &self,
         call: impl FnOnce(&dyn Trusted) -> Result<T, TrustedError> + Send + 'static,
     ) -> Result<T, WorkerError> {
         let trusted = Arc::clone(&self.trusted);
-        let done = tokio::task::spawn_blocking(move || call(trusted.as_ref())).await;
+        let done = paralith_rt::blocking(move || call(trusted.as_ref())).await;
         Ok(done.map_err(|_| WorkerError::Stopped)??)
     }
 }

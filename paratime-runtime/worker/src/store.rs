@@ -4,7 +4,7 @@
 //!   restarted node sends those very bytes, and signs nothing else in their place.
 //! * **Outcomes** of executions by (round, state root, I/O root), synced before the vote is signed:
 //!   whatever of them becomes final can be applied after a crash.
-//! * **Batches** by proposal, for members that ask.
+//! * **Batches** by proposal, for members that ask: at most two a rank, see [`crate::round::Intake`].
 //! * **Final rounds**: header, write log, leaves, outputs; and which round each transaction is in.
 
 use paralith_proto::Message;
@@ -12,11 +12,22 @@ use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
 use paralith_storage::{Column, Durability, Kv, StorageError, WriteBatch};
 use paralith_types::{Hash, RuntimeId};
 
+use crate::finality::tx_hash;
+
 /// A worker's part of the node's store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     kv: Kv,
     prefix: Vec<u8>,
+}
+
+/// A round whose outputs could not be opened when its successors' could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unopened {
+    /// How often that was tried.
+    pub(crate) tries: u32,
+    /// The consensus height from which on it is tried again.
+    pub(crate) at: u64,
 }
 
 /// What a node signs once for a round and rank.
@@ -132,6 +143,11 @@ impl Store {
         self.kv.write(batch, Durability::Lazy)
     }
 
+    /// Whether a batch is kept.
+    pub(crate) fn has_batch(&self, id: &Hash) -> Result<bool, StorageError> {
+        Ok(self.kv.get(Column::Blocks, &self.key(BATCH, &[id.as_bytes()]))?.is_some())
+    }
+
     /// A proposal with its batch.
     pub(crate) fn batch(&self, id: &Hash) -> Result<Option<Proposal>, StorageError> {
         self.read(&self.key(BATCH, &[id.as_bytes()]))
@@ -149,8 +165,8 @@ impl Store {
         let mut batch = WriteBatch::new();
         let number = round.to_be_bytes();
         batch.put(Column::Blocks, self.key(ROUND, &[&number]), data.encode_to_vec());
-        for leaf in &data.leaves {
-            let key = self.key(TX, &[&leaf.tx_hash]);
+        for hash in data.leaves.iter().filter_map(tx_hash) {
+            let key = self.key(TX, &[hash.as_bytes()]);
             // The first is the one that had the effect.
             if self.kv.get(Column::Blocks, &key)?.is_none() {
                 batch.put(Column::Blocks, key, number);
@@ -188,13 +204,49 @@ impl Store {
         self.put_number(RELEASED, round)
     }
 
+    /// Keeps a round for another try, and of too many drops the oldest.
+    pub(crate) fn keep_unopened(&self, round: u64, one: Unopened) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        let kept = self.unopened()?;
+        if kept.len() >= UNOPENED_MAX
+            && kept.iter().all(|(other, _)| *other != round)
+            && let Some((oldest, _)) = kept.first()
+        {
+            batch.delete(Column::Meta, self.key(UNOPENED, &[&oldest.to_be_bytes()]));
+        }
+        let value = [one.tries.to_be_bytes().as_slice(), &one.at.to_be_bytes()].concat();
+        batch.put(Column::Meta, self.key(UNOPENED, &[&round.to_be_bytes()]), value);
+        self.kv.write(batch, Durability::Lazy)
+    }
+
+    /// A round was opened, or is not there any more.
+    pub(crate) fn forget_unopened(&self, round: u64) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        batch.delete(Column::Meta, self.key(UNOPENED, &[&round.to_be_bytes()]));
+        self.kv.write(batch, Durability::Lazy)
+    }
+
+    /// The rounds that are kept for another try, the oldest first.
+    pub(crate) fn unopened(&self) -> Result<Vec<(u64, Unopened)>, StorageError> {
+        let (from, to) = (self.key(UNOPENED, &[]), self.key(UNOPENED + 1, &[]));
+        let found =
+            self.kv.range(Column::Meta, &from, Some(&to), UNOPENED_MAX.saturating_add(1))?;
+        let one = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let round = number_from(key.get(from.len()..).unwrap_or_default())?;
+            let (tries, at) =
+                value.split_first_chunk::<4>().ok_or_else(|| damaged("an unopened round"))?;
+            Ok((round, Unopened { tries: u32::from_be_bytes(*tries), at: number_from(at)? }))
+        };
+        found.into_iter().map(one).collect()
+    }
+
     /// The round in which a transaction is final.
     pub(crate) fn round_of_tx(&self, hash: &[u8]) -> Result<Option<u64>, StorageError> {
         let found = self.kv.get(Column::Blocks, &self.key(TX, &[hash]))?;
         found.map(|bytes| number_from(&bytes)).transpose()
     }
 
-    /// What the trusted side gave to keep sealed.
+    /// What the enclave gave to keep sealed.
     pub(crate) fn keep_sealed(&self, sealed: Vec<u8>) -> Result<(), StorageError> {
         let mut batch = WriteBatch::new();
         batch.put(Column::Meta, self.key(SEALED, &[]), sealed);
@@ -252,8 +304,11 @@ const TX: u8 = b't';
 const APPLIED: u8 = b'a';
 const RELEASED: u8 = b'l';
 const SEALED: u8 = b'S';
+const UNOPENED: u8 = b'u';
 
 /// A member that missed more than this asks for final rounds, not for batches.
 const ROUNDS_KEPT: u64 = 64;
 /// A round leaves few of each; the bound only keeps one batch small after a long pause.
 const FORGET_MAX: usize = 256;
+/// More rounds that cannot be opened, at once, are one fault, and not each its own.
+const UNOPENED_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! The trusted side as a worker calls it: one function a call of the boundary.
+//! The enclave as a worker calls it: one function a call of the boundary.
 
 use paralith_proto::Message as _;
 use paralith_proto::pb::host::v1::{self as pb, runtime_call, runtime_reply};
@@ -7,9 +7,9 @@ use paralith_proto::pb::worker::v1::Proposal;
 
 use crate::error::TrustedError;
 
-/// The stream to the trusted side. Calls block; several may run at once.
+/// The stream to the enclave. Calls block; several may run at once.
 pub trait Trusted: Send + Sync {
-    /// Calls the trusted side and waits for its reply.
+    /// Calls the enclave and waits for its reply.
     fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError>;
 }
 

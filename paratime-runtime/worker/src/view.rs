@@ -2,7 +2,9 @@
 
 use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::registry::{self, Runtime};
-use paralith_consensus_api::roothash::{self, Header, IncomingQueue, ResultQueue, RuntimeState};
+use paralith_consensus_api::roothash::{
+    self, Header, HeaderType, IncomingQueue, ResultQueue, RuntimeState,
+};
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
 use paralith_types::{PublicKey, Round, RuntimeId};
@@ -39,10 +41,51 @@ pub(crate) async fn read(chain: &dyn Chain, id: &RuntimeId) -> Result<Option<Vie
     let (Some(runtime), Some(epoch)) = (runtime, epoch) else { return Ok(None) };
 
     let never_initialised = state.last_normal_round == Round(0);
-    let queued = queue.is_some_and(|queue| queue.size > 0);
-    let undelivered = results.is_some_and(|queue| !queue.results.is_empty());
+    let refused = Offer { chain, height, state: &state };
+    let queued = match queue.filter(|queue| queue.size > 0) {
+        Some(queue) => {
+            let same = |then: &IncomingQueue| then.size > 0 && then.first_id() == queue.first_id();
+            !refused.lately(roothash::keys::incoming_queue(id), same).await
+        }
+        None => false,
+    };
+    let undelivered = match results.filter(|queue| !queue.results.is_empty()) {
+        Some(queue) => {
+            let same = |then: &ResultQueue| {
+                !then.results.is_empty() && then.results.first() == queue.results.first()
+            };
+            !refused.lately(roothash::keys::result_queue(id), same).await
+        }
+        None => false,
+    };
     let forced = never_initialised || queued || undelivered;
     Ok(Some(View { height, epoch, state, committee, runtime, forced }))
+}
+
+/// What rounds were offered, by state of earlier heights.
+struct Offer<'a> {
+    chain: &'a dyn Chain,
+    height: u64,
+    state: &'a RuntimeState,
+}
+
+impl Offer<'_> {
+    /// Whether the last round was offered what waits now and took nothing of it, and that is not long
+    /// ago. A runtime whose `begin_block` always fails must not make rounds without pause. `same` says
+    /// whether a queue of an earlier height has the same front as now.
+    async fn lately<T: Canonical>(&self, key: Vec<u8>, same: impl Fn(&T) -> bool) -> bool {
+        let last = &self.state.last_block;
+        let again = self.state.last_normal_height.0.saturating_add(OFFERED_AGAIN_BLOCKS);
+        if last.header_type != HeaderType::Normal || self.height >= again {
+            return false;
+        }
+        // Of the height that the round had pinned: what it was offered. Where that state is not kept
+        // any more, the round is long ago.
+        match get::<T>(self.chain, last.consensus_height.0, key).await {
+            Ok(Some(offered)) => same(&offered),
+            Ok(None) | Err(_) => false,
+        }
+    }
 }
 
 /// The schedulers that were barred when the running round began. Those who were barred since lose
@@ -81,3 +124,5 @@ fn decode<T: Canonical>(bytes: &[u8]) -> Result<T, ChainError> {
 
 /// Longest value of consensus state that is read.
 const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+/// How long messages wait that a round was offered and did not take.
+const OFFERED_AGAIN_BLOCKS: u64 = 20;

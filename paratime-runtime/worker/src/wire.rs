@@ -9,7 +9,7 @@ use paralith_runtime_api::tx;
 use paralith_types::{ChainContext, Hash};
 
 use crate::error::WorkerError;
-use crate::round::{CheckedProposal, CheckedVote};
+use crate::round::{BatchSize, CheckedProposal, CheckedVote};
 
 /// Reads a proposal that came with its batch. Whether the batch fits is the second value.
 pub(crate) fn open_proposal(
@@ -53,6 +53,12 @@ pub(crate) fn check_proposal(
 /// Hashes of raw transactions, in their order.
 pub(crate) fn hashes(raws: &[Vec<u8>]) -> Vec<Hash> {
     raws.iter().map(|raw| tx::hash_of(raw)).collect()
+}
+
+/// How large a batch is.
+pub(crate) fn size_of(raws: &[Vec<u8>]) -> BatchSize {
+    let bytes = raws.iter().map(Vec::len).fold(0, usize::saturating_add);
+    BatchSize { count: raws.len(), bytes }
 }
 
 fn malformed(error: DecodeError) -> WorkerError {

@@ -10,24 +10,39 @@ use std::time::Duration;
 use paralith_consensus_api::roothash::SignedProposal;
 use paralith_consensus_api::tx::Body;
 use paralith_proto::Wire;
-use paralith_proto::pb::worker::v1::VoteMessage;
+use paralith_rt::{Interval, JoinHandle};
 use paralith_types::PublicKey;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
-use crate::act::{self, Tasks};
-use crate::byzantine::Byzantine;
 use crate::chain::{Chain, ChainBlock};
+use crate::effects::{self, Tasks};
 use crate::error::WorkerError;
+use crate::forwarding::Forward;
 use crate::handle::WorkerHandle;
 use crate::links::{LinkError, Links};
-use crate::round::{Input, Machine, Output, Situation};
-use crate::shared::{Confirmation, Shared, Status, WorkerConfig};
+use crate::round::{ChainSnapshot, Input, Machine, Output};
+use crate::shared::{Confirmation, Queues, Shared, Status, WorkerConfig};
 use crate::trusted::{self, Trusted};
 use crate::view::{self, View};
 use crate::wire::hashes;
-use crate::{finality, passing, recheck};
+use crate::{finality, forwarding, recheck};
+
+/// What a worker reaches outside of itself.
+#[derive(Clone)]
+pub struct Connections {
+    /// Consensus.
+    pub chain: Arc<dyn Chain>,
+    /// Other nodes.
+    pub links: Arc<dyn Links>,
+    /// This node's enclave.
+    pub trusted: Arc<dyn Trusted>,
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
 
 /// A compute node's part in one ParaTime.
 #[derive(Debug)]
@@ -36,17 +51,14 @@ pub struct Worker;
 impl Worker {
     /// Starts a worker. It runs until the last handle is dropped or [`WorkerHandle::stop`] is
     /// called; the task's end, also by a panic, shows in the returned join handle.
-    pub fn start(
-        config: WorkerConfig,
-        chain: Arc<dyn Chain>,
-        links: Arc<dyn Links>,
-        trusted: Arc<dyn Trusted>,
-    ) -> (WorkerHandle, JoinHandle<()>) {
+    pub fn start(config: WorkerConfig, connections: Connections) -> (WorkerHandle, JoinHandle<()>) {
         // A committee's messages of a round or two. When it is full peers wait, which slows them,
         // not us.
         let (sender, inputs) = mpsc::channel(INPUTS_MAX);
+        let (forwards, forwarded) = mpsc::channel(FORWARDS_MAX);
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared::new(config, chain, links, trusted, sender));
+        let shared =
+            Arc::new(Shared::new(config, connections, Queues { inputs: sender, forwards }));
         let blocks = shared.chain.subscribe();
         let machine = Machine::new(shared.me, shared.config.runtime_id);
         let handle = WorkerHandle::new(Arc::clone(&shared), stop);
@@ -54,13 +66,12 @@ impl Worker {
             shared,
             machine,
             tasks: Tasks::new(),
-            late: Vec::new(),
             resumed: None,
             skipped: None,
             workers: Vec::new(),
             in_step: None,
         };
-        (handle, tokio::spawn(worker.run(blocks, inputs, stopped)))
+        (handle, paralith_rt::spawn(worker.run(blocks, inputs, forwarded, stopped)))
     }
 }
 
@@ -68,15 +79,13 @@ struct Loop {
     shared: Arc<Shared>,
     machine: Machine,
     tasks: Tasks,
-    /// Votes that a late node keeps back.
-    late: Vec<VoteMessage>,
     /// The round whose own signatures of an earlier start were looked for.
     resumed: Option<u64>,
     /// The schedulers barred in a round, which do not change in it.
     skipped: Option<(u64, Vec<PublicKey>)>,
     /// The workers, as far as this node knew last.
     workers: Vec<PublicKey>,
-    /// What the trusted side, which has its keys, has seen.
+    /// What the enclave, which has its keys, has seen.
     in_step: Option<View>,
 }
 
@@ -85,15 +94,15 @@ impl Loop {
         mut self,
         mut blocks: broadcast::Receiver<ChainBlock>,
         mut inputs: mpsc::Receiver<Input>,
+        mut forwards: mpsc::Receiver<Forward>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = Interval::new(TICK);
         self.refresh().await;
         loop {
             tokio::select! {
                 biased;
-                // Told to stop, or nobody holds a handle any more.
+                // Stopped, or every handle is gone.
                 _ = stopped.changed() => break,
                 block = blocks.recv() => {
                     if matches!(block, Err(broadcast::error::RecvError::Closed)) {
@@ -101,7 +110,7 @@ impl Loop {
                     }
                     // Only the newest state matters.
                     while blocks.try_recv().is_ok() {}
-                    // Like a kill at this moment: what was begun is whole or is begun anew.
+                    // Cancellation-safe: each step is atomic on disk.
                     tokio::select! {
                         biased;
                         _ = stopped.changed() => break,
@@ -109,6 +118,7 @@ impl Loop {
                     }
                 }
                 Some(input) = inputs.recv() => self.step(input),
+                Some(forward) = forwards.recv() => forwarding::spawn(&self.shared, &mut self.tasks, forward),
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = done {
                         tracing::error!(%error, "a worker's task ended badly");
@@ -141,7 +151,7 @@ impl Loop {
         let Some(view) = view::read(self.shared.chain.as_ref(), &id).await? else {
             return Ok(());
         };
-        // Whom to ask for rounds is known before any is asked for.
+        // The members to ask for rounds are known before any is asked for.
         self.know(&view, false).await;
         let followed = finality::catch_up(&self.shared, view.height, &view.state).await;
         // After that: what it reads of a newer state is here then.
@@ -153,18 +163,30 @@ impl Loop {
         let has_state = followed.is_ok() && root == view.state.last_block.state_root;
         let ready = has_state
             && synced.as_ref().is_ok_and(|has_keys| *has_keys || !view.runtime.confidential);
-        let situation = self.know(&view, ready).await;
+        let snapshot = self.know(&view, ready).await;
 
-        let released = finality::release(&self.shared).await;
-        self.report(&situation, &synced);
-        self.step(Input::Chain(Box::new(situation.as_ref().clone())));
+        self.release(view.height);
+        self.report(&snapshot, &synced);
+        self.step(Input::Chain(Box::new(snapshot.as_ref().clone())));
         self.resume()?;
-        self.late_votes(&situation);
-        recheck::spawn(&self.shared, &mut self.tasks, &situation);
-        followed.and(synced.map(|_| ())).and(released)
+        recheck::spawn(&self.shared, &mut self.tasks, &snapshot);
+        followed.and(synced.map(|_| ()))
     }
 
-    /// Whether the trusted side would see nothing new here. What it needs later it follows by
+    /// Opens what can be opened, in a task: peers that do not answer must not hold up rounds.
+    fn release(&mut self, height: u64) {
+        let shared = Arc::clone(&self.shared);
+        let Ok(turn) = Arc::clone(&shared.releasing).try_lock_owned() else { return };
+        self.tasks.spawn(async move {
+            let _turn = turn;
+            if let Err(error) = finality::release(&shared, height).await {
+                tracing::warn!(%error, "cannot open the last round yet");
+                shared.status.send_modify(|status| status.trouble = error.to_string());
+            }
+        });
+    }
+
+    /// Whether the enclave would see nothing new here. What it needs later it follows by
     /// itself, but it must not fall far behind.
     fn is_in_step(&self, view: &View) -> bool {
         self.in_step.as_ref().is_some_and(|seen| {
@@ -174,7 +196,7 @@ impl Loop {
         })
     }
 
-    /// Lets the trusted side follow; whether it has this epoch's keys.
+    /// Lets the enclave follow; whether it has this epoch's keys.
     async fn sync(&self, height: u64) -> Result<bool, WorkerError> {
         let synced = self.shared.trusted(move |side| trusted::sync(side, height)).await?;
         if !synced.sealed.is_empty() {
@@ -187,15 +209,15 @@ impl Loop {
         Ok(synced.has_keys)
     }
 
-    /// Publishes the situation to the worker's other tasks.
-    async fn know(&mut self, view: &View, ready: bool) -> Arc<Situation> {
+    /// Publishes the snapshot to the worker's other tasks.
+    async fn know(&mut self, view: &View, ready: bool) -> Arc<ChainSnapshot> {
         let last = view.state.last_block.round.0;
         let skipped = match &self.skipped {
             Some((round, skipped)) if *round == last => skipped.clone(),
             _ => view::skipped(self.shared.chain.as_ref(), view).await,
         };
         self.skipped = Some((last, skipped.clone()));
-        let situation = Arc::new(Situation {
+        let snapshot = Arc::new(ChainSnapshot {
             height: view.height,
             epoch: view.epoch.clone(),
             state: view.state.clone(),
@@ -203,34 +225,35 @@ impl Loop {
             committee: view.committee.clone(),
             executor: view.runtime.executor.clone(),
             batching: view.runtime.batching.clone(),
+            max_tx_gas: view.runtime.max_tx_gas,
             forced: view.forced,
             ready,
         });
-        self.shared.situation.send_replace(Some(Arc::clone(&situation)));
+        self.shared.snapshot.send_replace(Some(Arc::clone(&snapshot)));
         if let Some(committee) = &view.committee
             && committee.workers != self.workers
         {
             let before = std::mem::replace(&mut self.workers, committee.workers.clone());
-            passing::hand_over(&self.shared, &before);
+            forwarding::hand_over(&self.shared, &mut self.tasks, &before);
         }
-        situation
+        snapshot
     }
 
-    fn report(&self, situation: &Situation, synced: &Result<bool, WorkerError>) {
+    fn report(&self, snapshot: &ChainSnapshot, synced: &Result<bool, WorkerError>) {
         let seat = |seats: fn(&paralith_consensus_api::scheduler::Committee) -> &Vec<_>| {
-            situation.committee.as_ref().is_some_and(|c| seats(c).contains(&self.shared.me))
+            snapshot.committee.as_ref().is_some_and(|c| seats(c).contains(&self.shared.me))
         };
         let (applied, released) =
             (self.shared.store.applied_round(), self.shared.store.released_round());
         self.shared.status.send_modify(|status| {
             *status = Status {
-                height: situation.height,
-                last_round: situation.state.last_block.round.0,
+                height: snapshot.height,
+                last_round: snapshot.state.last_block.round.0,
                 applied_round: applied.unwrap_or_default(),
                 released_round: released.unwrap_or_default(),
                 is_worker: seat(|committee| &committee.workers),
                 is_backup: seat(|committee| &committee.backups),
-                is_ready: situation.ready,
+                is_ready: snapshot.ready,
                 has_keys: matches!(synced, Ok(true)),
                 synced_height: status.synced_height,
                 trouble: String::new(),
@@ -247,21 +270,11 @@ impl Loop {
         let round = self.machine.round();
         if round.is_some() && round != self.resumed {
             self.resumed = round;
-            for input in act::resume(&self.shared, &mut self.tasks)? {
+            for input in effects::resume(&self.shared, &mut self.tasks)? {
                 self.step(input);
             }
         }
         Ok(())
-    }
-
-    fn late_votes(&mut self, situation: &Situation) {
-        let timeout = situation.state.pool.as_ref().and_then(|pool| pool.timeout);
-        let passed = timeout.is_some_and(|timeout| situation.height >= timeout);
-        if passed || situation.state.pool.as_ref().is_some_and(|pool| pool.disputed) {
-            for message in std::mem::take(&mut self.late) {
-                act::send_vote(&self.shared, &mut self.tasks, &message);
-            }
-        }
     }
 
     fn step(&mut self, input: Input) {
@@ -282,37 +295,25 @@ impl Loop {
     }
 
     fn pool_input(&self) -> Option<Input> {
-        let situation = self.shared.current()?;
-        Some(Input::Pool(self.shared.pool().view(&situation.batching)))
+        let snapshot = self.shared.current()?;
+        Some(Input::Pool(self.shared.pool().view(&snapshot.batching)))
     }
 
     /// Does what the machine says; what comes of it at once is its next input.
     fn act(&mut self, output: Output) -> Result<Option<Input>, WorkerError> {
         let (shared, tasks) = (&self.shared, &mut self.tasks);
         match output {
-            Output::Propose(header) => return act::propose(shared, tasks, header),
-            Output::FetchBatch { id, scheduler } => act::fetch(shared, tasks, id, scheduler),
-            Output::Execute(proposal) => act::execute(shared, tasks, &proposal),
+            Output::Propose(header) => return effects::propose(shared, tasks, header),
+            Output::FetchBatch { id, scheduler } => effects::fetch(shared, tasks, id, scheduler),
+            Output::Execute(proposal) => effects::execute(shared, tasks, &proposal),
             Output::Vote { proposal, ballot } => {
-                let Some((input, message)) = act::vote(shared, tasks, &proposal, ballot)? else {
-                    return Ok(None);
-                };
-                if shared.is(Byzantine::Late) {
-                    self.late.push(message);
-                    return Ok(None);
-                }
-                return Ok(Some(input));
+                return effects::vote(shared, tasks, &proposal, ballot).map(Some);
             }
-            Output::Commit(mut commit) => {
+            Output::Commit(commit) => {
                 tracing::debug!(votes = commit.votes.len(), "commits");
-                if shared.is(Byzantine::WithholdVote)
-                    && let Some(place) = commit.votes.iter().rposition(|v| v.node != shared.me)
-                {
-                    commit.votes.remove(place);
-                }
-                act::submit(shared, tasks, Body::ExecutorCommit(*commit));
+                effects::submit(shared, tasks, Body::ExecutorCommit(*commit));
             }
-            Output::Accuse(evidence) => act::submit(shared, tasks, Body::Evidence(*evidence)),
+            Output::Accuse(evidence) => effects::submit(shared, tasks, Body::Evidence(*evidence)),
             Output::SoftConfirmed { proposal, votes } => {
                 self.confirm(&proposal.signed, proposal.id(), proposal.header.round.0, votes);
             }
@@ -343,5 +344,7 @@ impl Loop {
 /// A batch closes, and ranks follow one another, to this precision.
 const TICK: Duration = Duration::from_millis(20);
 const INPUTS_MAX: usize = 1024;
-/// The trusted side follows at least this often; a new generation of keys is seen by then.
+/// More queued messages than this, of 256 transactions each, wait at their sources.
+const FORWARDS_MAX: usize = 64;
+/// The enclave follows at least this often; a new generation of keys is seen by then.
 const SYNC_BLOCKS: u64 = 16;

@@ -224,7 +224,7 @@ fn passes(error: &NodeError) -> bool {
             // epoch that is over; the node is down (gRPC: cancelled, unknown, unavailable).
             ("roothash", 5)
                 | ("node", 9)
-                | ("worker", 1 | 3 | 5 | 11 | 12)
+                | ("worker", 1 | 3 | 5 | 11..=13)
                 | ("worker-link", _)
                 | ("keymanager", 30)
                 | ("envelope", 1)

@@ -10,8 +10,6 @@ use crate::scratch;
 pub struct DevOptions<'a> {
     /// Where it is kept; in memory without.
     pub home: Option<&'a Path>,
-    /// `NODE=HOW` for those that misbehave.
-    pub byzantine: &'a [&'a str],
     /// Further arguments.
     pub more: &'a [&'a str],
 }
@@ -51,9 +49,6 @@ impl Dev {
             ["dev", "--json", "--listen", "127.0.0.1:0"].map(String::from).to_vec();
         if let Some(home) = options.home {
             args.extend(["--home".to_string(), home.display().to_string()]);
-        }
-        for one in options.byzantine {
-            args.extend(["--byzantine".to_string(), (*one).to_string()]);
         }
         args.extend(options.more.iter().map(|arg| (*arg).to_string()));
         let process = Process::start(&args, &folder.path().join("log"), Some(folder.path()));

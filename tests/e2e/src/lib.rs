@@ -16,7 +16,7 @@ mod process;
 mod watch;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,22 +58,49 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 
 /// The program under test: it lies beside the tests' folder, and is built if it is not there yet.
 pub fn binary() -> PathBuf {
+    built("paralith", &["--package", "paralith", "--bin", "paralith"])
+}
+
+/// The program whose nodes misbehave. It is no part of the product, so it is brought up to date here.
+pub fn adversary() -> PathBuf {
+    static FRESH: Mutex<bool> = Mutex::new(false);
+    let mut fresh = FRESH.lock().unwrap_or_else(PoisonError::into_inner);
+    let args = ["--package", "paralith-adversary", "--features", "node"];
+    let program = if *fresh {
+        folder().join("paralith-adversary")
+    } else {
+        build("paralith-adversary", &args)
+    };
+    *fresh = true;
+    program
+}
+
+/// Where cargo puts programs: beside the tests' folder.
+fn folder() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let binary = folder.join("paralith");
+    test.parent().and_then(Path::parent).unwrap().to_path_buf()
+}
+
+fn built(name: &str, args: &[&str]) -> PathBuf {
     static BUILT: Mutex<()> = Mutex::new(());
     let _one = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if !binary.is_file() {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
-        let status = Command::new(cargo)
-            .args(["build", "--package", "paralith", "--bin", "paralith", "--target-dir"])
-            .arg(folder.parent().unwrap())
-            .current_dir(root())
-            .status()
-            .unwrap();
-        assert!(status.success(), "the program does not build");
-    }
-    binary
+    let binary = folder().join(name);
+    if binary.is_file() { binary } else { build(name, args) }
+}
+
+fn build(name: &str, args: &[&str]) -> PathBuf {
+    let folder = folder();
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
+    let status = Command::new(cargo)
+        .arg("build")
+        .args(args)
+        .arg("--target-dir")
+        .arg(folder.parent().unwrap())
+        .current_dir(root())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} does not build");
+    folder.join(name)
 }
 
 /// The root of the checkout that is tested, which need not be the one in which this was compiled:

@@ -1,10 +1,12 @@
-//! A table of faults, each row a network of processes: what the chain tells, who pays, who is paid.
+//! A table of faults, each row a network of processes in which some run `paralith-adversary`: what
+//! the chain reports, who pays, who is paid.
 //!
 //! What each row expects of money follows from the chain's own events by the rules of SlashEscrow
 //! and of its division, recomputed here, and must be in state to the unit.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use e2e::{Client, Localnet, Seen, Watch, address, claim, in_step, until};
 use paralith::cli::localnet::ROUND_TIMEOUT_BLOCKS;
@@ -81,7 +83,10 @@ fn rounds(id: &RuntimeId, events: &[Seen]) -> Vec<Round> {
 /// A network with liars.
 struct Row {
     /// `NODE=HOW`.
-    byzantine: &'static [&'static str],
+    faults: &'static [&'static str],
+    /// The ParaTime that shows the fault. A host alone cannot lie about a confidential one: its
+    /// enclave's signature does not cover the lie.
+    runtime: &'static str,
     /// Whether the rounds until now show the fault.
     shows: fn(&[Round], &[PublicKey]) -> bool,
     /// What a liar loses each time; none if its fault costs nothing.
@@ -104,8 +109,8 @@ impl Members {
         Self(members.iter().map(own).collect())
     }
 
-    fn ids(&self, byzantine: &[&str]) -> Vec<PublicKey> {
-        let liars = byzantine.iter().map(|one| one.split_once('=').unwrap().0);
+    fn ids(&self, faults: &[&str]) -> Vec<PublicKey> {
+        let liars = faults.iter().map(|one| one.split_once('=').unwrap().0);
         liars.map(|liar| self.0.iter().find(|(name, ..)| name == liar).unwrap().1).collect()
     }
 
@@ -171,27 +176,46 @@ fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> Expected {
     Expected { stakes, runtime, told }
 }
 
+/// `NODE=FILE` for localnet: a script that runs the adversary as `NODE=HOW` says.
+fn program(folder: &Path, fault: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (node, how) = fault.split_once('=').unwrap();
+    let file = folder.join(how);
+    let script = format!("#!/bin/sh\nexec '{}' {how} \"$@\"\n", e2e::adversary().display());
+    std::fs::write(&file, script).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{node}={}", file.display())
+}
+
 /// Runs the row's network until its fault has shown, and checks everything that the table says.
 fn run(test: &str, row: &Row) {
     if e2e::skipped_without_cometbft(test) {
         return;
     }
     claim(async {
+        let scripts = e2e::scratch();
+        let programs: Vec<String> =
+            row.faults.iter().map(|one| program(scripts.path(), one)).collect();
         let mut args = SHAPE.to_vec();
-        row.byzantine.iter().for_each(|one| args.extend(["--byzantine", one]));
+        programs.iter().for_each(|one| args.extend(["--program", one]));
         let net = Localnet::start(&args);
         let watch = Watch::begin(&net.node("validator-0").endpoint).await;
         let mut client = Client::connect(&net.gateway()).await;
         let members = Members::of(&client);
-        let liars = members.ids(row.byzantine);
-        let id = client.chain.runtime("tokens").await.unwrap().id;
-
-        let mint = json!({ "to": address("alice"), "amount": "1000" });
-        client.call_patiently("tokens", "alice", "mint", &mint).await;
+        let liars = members.ids(row.faults);
+        let id = client.chain.runtime(row.runtime).await.unwrap().id;
         let mut sent = 0;
+        if row.runtime == "tokens" {
+            let mint = json!({ "to": address("alice"), "amount": "1000" });
+            client.call_patiently("tokens", "alice", "mint", &mint).await;
+        }
         loop {
-            let transfer = json!({ "to": address("bob"), "amount": "1" });
-            client.call_patiently("tokens", "alice", "transfer", &transfer).await;
+            if row.runtime == "tokens" {
+                let transfer = json!({ "to": address("bob"), "amount": "1" });
+                client.call_patiently("tokens", "alice", "transfer", &transfer).await;
+            } else {
+                client.call_patiently("counter", "alice", "add", &json!({ "amount": 1 })).await;
+            }
             sent += 1;
             if (row.shows)(&rounds(&id, &watch.events()), &liars) {
                 break;
@@ -200,7 +224,13 @@ fn run(test: &str, row: &Row) {
             assert!(sent < TRANSFERS_MAX, "{test}: the fault does not show: {seen:#?}");
         }
         // Each took effect once.
-        assert_eq!((client.tokens("bob").await, client.tokens("alice").await), (sent, 1000 - sent));
+        if row.runtime == "tokens" {
+            let balances = (client.tokens("bob").await, client.tokens("alice").await);
+            assert_eq!(balances, (sent, 1000 - sent));
+        } else {
+            let counted = client.query_patiently("counter", None, "get", &json!({})).await;
+            assert_eq!(counted, json!(sent));
+        }
         money(test, row, &mut client, &watch, &members, &id, &liars).await;
         same_root(&net, &mut client, row).await;
     });
@@ -261,12 +291,12 @@ async fn money(
 /// All honest compute nodes come to the state that the chain has.
 async fn same_root(net: &Localnet, client: &mut Client, row: &Row) {
     let honest = net.nodes().into_iter().filter(|node| {
-        let lies = row.byzantine.iter().any(|one| one.starts_with(&format!("{}=", node.name)));
+        let lies = row.faults.iter().any(|one| one.starts_with(&format!("{}=", node.name)));
         node.name.starts_with("compute") && !lies
     });
     for node in honest {
         until(&format!("{} has the chain's state", node.name), async || {
-            in_step(client, &node.endpoint, "tokens").await
+            in_step(client, &node.endpoint, row.runtime).await
         })
         .await;
     }
@@ -281,7 +311,8 @@ fn a_lie_is_outvoted_as_a_workers_and_as_the_proposers() {
     run(
         "a_lie_is_outvoted_as_a_workers_and_as_the_proposers",
         &Row {
-            byzantine: &["compute-1=wrong-root"],
+            faults: &["compute-1=wrong-root"],
+            runtime: "counter",
             shows: |rounds, liars| {
                 let bad = |round: &&Round| round.disputed && round.verdict.bad == liars;
                 // 1: the scheduler lied.
@@ -299,7 +330,8 @@ fn a_silent_worker_costs_a_timeout_and_nobody_stake() {
     run(
         "a_silent_worker_costs_a_timeout_and_nobody_stake",
         &Row {
-            byzantine: &["compute-1=silent"],
+            faults: &["compute-1=silent"],
+            runtime: "tokens",
             shows: |rounds, _| rounds.iter().filter(|round| normal(round)).count() >= 6,
             slash: None,
             may_fail: false,
@@ -312,7 +344,8 @@ fn late_votes_cost_nobody_stake() {
     run(
         "late_votes_cost_nobody_stake",
         &Row {
-            byzantine: &["compute-1=late"],
+            faults: &["compute-1=late"],
+            runtime: "tokens",
             shows: |rounds, _| rounds.iter().filter(|round| normal(round)).count() >= 6,
             slash: None,
             may_fail: false,
@@ -325,7 +358,8 @@ fn a_vote_of_failure_is_outvoted_and_costs_nothing() {
     run(
         "a_vote_of_failure_is_outvoted_and_costs_nothing",
         &Row {
-            byzantine: &["compute-1=failure"],
+            faults: &["compute-1=failure"],
+            runtime: "tokens",
             shows: |rounds, liars| {
                 rounds
                     .iter()
@@ -342,7 +376,8 @@ fn two_votes_of_one_member_are_slashed() {
     run(
         "two_votes_of_one_member_are_slashed",
         &Row {
-            byzantine: &["compute-1=equivocate"],
+            faults: &["compute-1=equivocate"],
+            runtime: "tokens",
             shows: |rounds, liars| rounds.iter().any(|round| round.evidence == liars),
             slash: Some(SLASH_EQUIVOCATION),
             may_fail: false,
@@ -355,7 +390,8 @@ fn two_batches_of_one_scheduler_are_slashed() {
     run(
         "two_batches_of_one_scheduler_are_slashed",
         &Row {
-            byzantine: &["compute-1=two-batches"],
+            faults: &["compute-1=two-batches"],
+            runtime: "tokens",
             shows: |rounds, liars| rounds.iter().any(|round| round.evidence == liars),
             slash: Some(SLASH_EQUIVOCATION),
             may_fail: false,
@@ -368,7 +404,8 @@ fn a_batch_that_nobody_gets_is_replaced_by_the_next_schedulers() {
     run(
         "a_batch_that_nobody_gets_is_replaced_by_the_next_schedulers",
         &Row {
-            byzantine: &["compute-1=withhold-batch"],
+            faults: &["compute-1=withhold-batch"],
+            runtime: "counter",
             shows: |rounds, _| rounds.iter().filter(|round| normal(round)).count() >= 8,
             slash: None,
             may_fail: false,
@@ -381,7 +418,8 @@ fn a_vote_that_was_left_out_is_committed_by_its_owner() {
     run(
         "a_vote_that_was_left_out_is_committed_by_its_owner",
         &Row {
-            byzantine: &["compute-1=withhold-vote"],
+            faults: &["compute-1=withhold-vote"],
+            runtime: "tokens",
             shows: |rounds, _| {
                 rounds.iter().filter(|round| normal(round) && !round.late).count() >= 6
             },
@@ -396,7 +434,8 @@ fn two_liars_cannot_make_a_wrong_root_final_nor_cost_the_others_anything() {
     run(
         "two_liars_cannot_make_a_wrong_root_final_nor_cost_the_others_anything",
         &Row {
-            byzantine: &["compute-1=wrong-root", "compute-2=wrong-root"],
+            faults: &["compute-1=wrong-root", "compute-2=wrong-root"],
+            runtime: "counter",
             shows: |rounds, _| {
                 rounds.iter().any(|round| round.disputed && !round.verdict.bad.is_empty())
             },

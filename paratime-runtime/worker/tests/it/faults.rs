@@ -1,7 +1,7 @@
 //! Rounds with one member that misbehaves, each in its own way.
 
 use discrepancy::{FailReason, Signer, Verdict};
-use paralith_runtime_worker::Byzantine;
+use paralith_adversary::Misbehaviour;
 
 use crate::net::{Cluster, FakeChain, Setup, id, transfer};
 
@@ -24,7 +24,7 @@ fn only_culprit(chain: &FakeChain, culprit: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_liar_is_outvoted_by_the_backups_and_pays_as_worker_and_as_scheduler() {
-    let cluster = Cluster::start(&Setup::three().with(1, Byzantine::WrongRoot));
+    let cluster = Cluster::start(&Setup::three().with(1, Misbehaviour::WrongRoot));
     cluster
         .rounds_until(0, |chain| {
             let ended = chain.ended();
@@ -43,7 +43,7 @@ async fn a_liar_is_outvoted_by_the_backups_and_pays_as_worker_and_as_scheduler()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_straggler_delays_rounds_but_stops_none() {
-    let setup = Setup::three().stragglers(1).with(2, Byzantine::Silent);
+    let setup = Setup::three().stragglers(1).with(2, Misbehaviour::Silent);
     let cluster = Cluster::start(&setup);
     cluster.rounds_until(0, |chain| chain.ended().len() >= 4).await;
     let ended = cluster.chain.ended();
@@ -55,7 +55,7 @@ async fn a_straggler_delays_rounds_but_stops_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_that_is_not_allowed_is_resolved_by_the_backups() {
-    let cluster = Cluster::start(&Setup::three().with(2, Byzantine::Silent));
+    let cluster = Cluster::start(&Setup::three().with(2, Misbehaviour::Silent));
     cluster.rounds_until(0, |chain| chain.ended().len() >= 2).await;
     let ended = cluster.chain.ended();
     assert!(ended.iter().any(|e| e.disputed && matches!(e.verdict, Verdict::Finalise { .. })));
@@ -64,7 +64,7 @@ async fn silence_that_is_not_allowed_is_resolved_by_the_backups() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_vote_finds_the_round_in_dispute_and_harms_nobody() {
-    let cluster = Cluster::start(&Setup::three().with(1, Byzantine::Late));
+    let cluster = Cluster::start(&Setup::three().with(1, Misbehaviour::Late));
     cluster.rounds_until(0, |chain| chain.ended().len() >= 2).await;
     assert!(cluster.chain.ended().iter().any(|ended| ended.disputed));
     assert!(!cluster.chain.anybody_bad());
@@ -72,7 +72,7 @@ async fn a_late_vote_finds_the_round_in_dispute_and_harms_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_always_fails_is_resolved_by_the_backups() {
-    let cluster = Cluster::start(&Setup::three().with(0, Byzantine::Failure));
+    let cluster = Cluster::start(&Setup::three().with(0, Misbehaviour::Failure));
     cluster.rounds_until(1, |chain| chain.ended().len() >= 3).await;
     let ended = cluster.chain.ended();
     assert!(ended.iter().any(|e| e.disputed && matches!(e.verdict, Verdict::Finalise { .. })));
@@ -81,7 +81,7 @@ async fn a_worker_that_always_fails_is_resolved_by_the_backups() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scheduler_that_withholds_its_batch_loses_the_round_and_nobody_stake() {
-    let cluster = Cluster::start(&Setup::three().with(1, Byzantine::WithholdBatch));
+    let cluster = Cluster::start(&Setup::three().with(1, Misbehaviour::WithholdBatch));
     cluster
         .rounds_until(0, |chain| {
             let ended = chain.ended();
@@ -99,7 +99,7 @@ async fn a_scheduler_that_withholds_its_batch_loses_the_round_and_nobody_stake()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scheduler_with_two_batches_is_convicted_and_the_round_goes_on() {
-    let cluster = Cluster::start(&Setup::three().with(1, Byzantine::TwoBatches));
+    let cluster = Cluster::start(&Setup::three().with(1, Misbehaviour::TwoBatches));
     cluster.rounds_until(0, |chain| chain.evidence_against(&id(1))).await;
     let raw = transfer(1, 0);
     cluster.submit(0, &raw).await;
@@ -109,7 +109,7 @@ async fn a_scheduler_with_two_batches_is_convicted_and_the_round_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_tells_each_peer_another_vote_is_convicted() {
-    let cluster = Cluster::start(&Setup::three().with(2, Byzantine::Equivocate));
+    let cluster = Cluster::start(&Setup::three().with(2, Misbehaviour::Equivocate));
     cluster.rounds_until(0, |chain| chain.evidence_against(&id(2))).await;
     let raw = transfer(1, 0);
     cluster.submit(0, &raw).await;

@@ -1,4 +1,4 @@
-//! What a trusted side reads through its host.
+//! What an enclave reads through its host.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ async fn state_can_be_read_at_any_final_round_also_at_those_that_changed_nothing
         tree.commit(prepared, WriteBatch::new(), Durability::Synced).unwrap();
     }
     let chain = Arc::new(FakeChain::new(&Setup::three()));
-    let host = HostStore::new(chain, kv, &RUNTIME, tokio::runtime::Handle::current());
+    let host = HostStore::new(chain, kv, &RUNTIME, paralith_rt::Handle::current());
     for (round, root, value) in
         [(2, roots[0], b"old"), (4, roots[0], b"old"), (5, roots[1], b"new"), (9, roots[1], b"new")]
     {

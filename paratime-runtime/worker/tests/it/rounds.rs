@@ -147,7 +147,7 @@ async fn a_restarted_node_sends_the_very_bytes_that_it_signed_before() {
         until(|| format!("a vote of {node}"), || (votes() > 0).then_some(())).await;
         let kv = cluster.kill(node).await;
         let (before, count) = (net.sent_by(&id(node)), votes());
-        // The new start's trusted side would give another result: it must not be asked.
+        // The new start's enclave would give another result: it must not be asked.
         cluster.start_with(node, None, kv, 1);
         until(|| format!("the vote of {node} again"), || (votes() > count).then_some(())).await;
         for sent in of_round(&net.sent_by(&id(node)), round) {

@@ -39,11 +39,12 @@ use paralith_crypto::SigningKey;
 use paralith_proto::pb::keymanager::v1 as kpb;
 use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::{Canonical, Wire};
+use paralith_rt::Handle;
 use paralith_runtime_api::envelope::{Info, open_reply, seal_call};
 use paralith_runtime_api::output::{Output, SealedReply};
 use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::{Body, Call as UserCall};
-use paralith_runtime_worker::round::{Situation, config_of};
+use paralith_runtime_worker::round::{ChainSnapshot, config_of};
 use paralith_runtime_worker::{HostStore, Links as _};
 use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Recorder, Role, pb};
@@ -51,7 +52,6 @@ use paralith_types::{Epoch, Hash, Height, PublicKey, Round};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
 use serde_json::Value;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use fork::{Fork, Stand};
@@ -124,7 +124,6 @@ impl Host {
             code: module,
             sealed: None,
             platform: Some(&platform),
-            byzantine: String::new(),
         };
         let height = chain.height().unwrap();
         let start = || attest_and_start(side.client(), Role::Runtime, height, input);
@@ -247,7 +246,7 @@ impl Host {
         committee: Committee,
         state: &RuntimeState,
     ) -> Result<u64, String> {
-        let situation = Situation {
+        let snapshot = ChainSnapshot {
             height,
             epoch,
             state: state.clone(),
@@ -255,10 +254,11 @@ impl Host {
             committee: Some(committee),
             executor: self.runtime.executor.clone(),
             batching: self.runtime.batching.clone(),
+            max_tx_gas: self.runtime.max_tx_gas,
             forced: false,
             ready: true,
         };
-        let order = config_of(&situation).ok_or("the committee is not complete")?;
+        let order = config_of(&snapshot).ok_or("the committee is not complete")?;
         let order = order.scheduler_order();
         let rank = order.iter().position(|signer| signer.0 == self.node_id().0);
         Ok(u64::try_from(rank.ok_or("it is barred from proposing")?).unwrap())

@@ -65,7 +65,7 @@ pub(crate) fn prepare(home: &Path, base: u16) {
         runtimes: Vec::new(),
         trusted: TrustedPlacement::Process,
         software_platform_key: None,
-        byzantine: None,
+        connect: paralith::roles::compute::as_made(),
         compression: true,
         record: None,
     };

@@ -14,7 +14,12 @@ const LAYERS: &[&[&str]] = &[
     &["paralith-crypto", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
     &["paralith-consensus-api"],
-    &["paralith-keymanager-core", "paralith-keymanager-host", "paralith-runtime-api"],
+    &[
+        "paralith-keymanager-core",
+        "paralith-keymanager-host",
+        "paralith-runtime-api",
+        "paralith-runtime-round",
+    ],
     &["paralith-genesis", "paralith-consensus-light"],
     &["paralith-consensus-app", "paralith-tee-enclave"],
     &["paralith-tee-channel", "paralith-rt"],
@@ -26,7 +31,9 @@ const LAYERS: &[&[&str]] = &[
         "paralith-keymanager-service",
         "paralith-consensus-engine",
     ],
+    &["paralith-runtime-gateway"],
     &["paralith"],
+    &["paralith-adversary"],
     &["tidy", "e2e", "replay", "bench"],
 ];
 
@@ -45,6 +52,7 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-keymanager-core",
     "paralith-keymanager-host",
     "paralith-runtime-api",
+    "paralith-runtime-round",
     "paralith-genesis",
 ];
 
@@ -64,7 +72,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["paralith-consensus-engine"]),
     ("rustls", &["paralith"]),
     ("tokio-rustls", &["paralith"]),
-    ("clap", &["paralith"]),
+    ("clap", &["paralith", "paralith-adversary"]),
     ("hpke", &["paralith-crypto"]),
     ("aes-gcm-siv", &["paralith-crypto"]),
 ];

@@ -38,6 +38,9 @@ pub(crate) struct Ended {
 pub(crate) struct FakeChain {
     inner: Mutex<Inner>,
     blocks: broadcast::Sender<ChainBlock>,
+    /// Rounds whose outputs no enclave opens.
+    closed: Mutex<BTreeSet<u64>>,
+    all_closed: std::sync::atomic::AtomicBool,
 }
 
 struct Inner {
@@ -102,7 +105,12 @@ impl FakeChain {
             log: Vec::new(),
         };
         inner.write(0);
-        Self { inner: Mutex::new(inner), blocks: broadcast::Sender::new(64) }
+        Self {
+            inner: Mutex::new(inner),
+            blocks: broadcast::Sender::new(64),
+            closed: Mutex::default(),
+            all_closed: false.into(),
+        }
     }
 
     /// Makes a block of everything that was handed in.
@@ -122,6 +130,26 @@ impl FakeChain {
 
     pub(crate) fn last_round(&self) -> u64 {
         self.inner.lock().unwrap().headers.len() as u64 - 1
+    }
+
+    /// From now on no round's outputs are opened, or all are but those that are broken.
+    pub(crate) fn break_openings(&self, broken: bool) {
+        self.all_closed.store(broken, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// A round's outputs are not opened.
+    pub(crate) fn break_round(&self, round: u64) {
+        self.closed.lock().unwrap().insert(round);
+    }
+
+    /// Every round's outputs are opened again.
+    pub(crate) fn mend_rounds(&self) {
+        self.closed.lock().unwrap().clear();
+    }
+
+    pub(crate) fn opens(&self, round: u64) -> bool {
+        !self.all_closed.load(std::sync::atomic::Ordering::SeqCst)
+            && !self.closed.lock().unwrap().contains(&round)
     }
 
     /// Who schedules the running round at a rank.

@@ -1,4 +1,4 @@
-//! A trusted side that executes deterministically and computes real roots.
+//! An enclave that executes deterministically and computes real roots.
 
 use std::sync::Arc;
 
@@ -18,12 +18,11 @@ pub(crate) struct Enclave {
     chain: Arc<FakeChain>,
     tree: Tree,
     salt: u8,
-    lies: bool,
 }
 
 impl Enclave {
-    pub(crate) fn new(chain: Arc<FakeChain>, kv: Kv, salt: u8, lies: bool) -> Self {
-        Self { chain, tree: Tree::new(kv, RUNTIME.as_bytes()), salt, lies }
+    pub(crate) fn new(chain: Arc<FakeChain>, kv: Kv, salt: u8) -> Self {
+        Self { chain, tree: Tree::new(kv, RUNTIME.as_bytes()), salt }
     }
 
     fn execute(&self, ask: pb::Execute) -> Result<pb::Executed, TrustedError> {
@@ -53,12 +52,11 @@ impl Enclave {
             .tree
             .prepare(base, header.round.0, &changes)
             .map_err(|e| refused(&e.to_string()))?;
-        let state_root = if self.lies { Hash([0xbb; 32]) } else { prepared.root() };
         let results = ResultsHeader {
             round: header.round,
             previous_hash: header.previous_hash,
             io_root: io_root(&leaves),
-            state_root,
+            state_root: prepared.root(),
             messages_hash: empty_hash(),
             in_messages_hash: empty_hash(),
             in_messages_count: 0,
@@ -91,7 +89,11 @@ impl Enclave {
             blinding: Hash::ZERO.as_bytes().to_vec(),
             output: sealed.sealed,
         };
-        Ok(pb::Released { outputs: ask.outputs.into_iter().map(open).collect() })
+        let mut outputs: Vec<_> = ask.outputs.into_iter().map(open).collect();
+        if !self.chain.opens(ask.round) {
+            outputs.pop();
+        }
+        Ok(pb::Released { outputs })
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
-use paralith_proto::pb::paratime::v1::Output;
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
-use paralith_runtime_worker::{LinkError, LinkFuture, Links, WorkerError, WorkerHandle};
+use paralith_runtime_worker::{Admitted, LinkError, LinkFuture, Links, WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
 
 /// Something that left a node.
@@ -61,7 +60,7 @@ impl Ends {
 fn refused(error: WorkerError) -> LinkError {
     match error {
         WorkerError::NotFound => LinkError::NotFound,
-        other => LinkError::Refused(other.to_string()),
+        other => LinkError::Refused(other.refusal()),
     }
 }
 
@@ -71,7 +70,7 @@ impl Links for Ends {
         peer: PublicKey,
         _runtime: RuntimeId,
         raws: Vec<Vec<u8>>,
-    ) -> LinkFuture<'_, Vec<Output>> {
+    ) -> LinkFuture<'_, Vec<Admitted>> {
         async move { Ok(self.peer(&peer)?.submit_transactions(Some(self.me), raws).await) }.boxed()
     }
 

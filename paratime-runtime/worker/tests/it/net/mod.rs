@@ -1,5 +1,5 @@
 //! Workers in one process: real workers, stores and signatures; links in memory; a chain that follows
-//! the discrepancy rules; a trusted side that computes real roots.
+//! the discrepancy rules; an enclave that computes real roots.
 
 mod chain;
 mod enclave;
@@ -9,14 +9,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use paralith_adversary::{Misbehaviour, misbehave};
 use paralith_crypto::ed25519::SigningKey;
 use paralith_proto::Canonical;
 use paralith_proto::pb::paratime::v1::Receipt;
+use paralith_rt::JoinHandle;
 use paralith_runtime_api::tx::{self, Body, Call, Transaction};
-use paralith_runtime_worker::{Byzantine, PoolLimits, Trusted, Worker, WorkerConfig, WorkerHandle};
+use paralith_runtime_worker::{
+    Admitted, Connections, PoolLimits, Worker, WorkerConfig, WorkerHandle,
+};
 use paralith_storage::Kv;
 use paralith_types::{Amount, Hash, PublicKey};
-use tokio::task::JoinHandle;
 
 pub(crate) use chain::{CHAIN, FakeChain, RUNTIME};
 pub(crate) use enclave::Enclave;
@@ -50,7 +53,7 @@ pub(crate) struct Setup {
     pub(crate) workers: Vec<usize>,
     pub(crate) backups: Vec<usize>,
     pub(crate) stragglers: u32,
-    pub(crate) faults: Vec<(usize, Byzantine)>,
+    pub(crate) faults: Vec<(usize, Misbehaviour)>,
     pub(crate) propose_timeout_ms: u32,
 }
 
@@ -65,7 +68,7 @@ impl Setup {
         }
     }
 
-    pub(crate) fn with(mut self, node: usize, fault: Byzantine) -> Self {
+    pub(crate) fn with(mut self, node: usize, fault: Misbehaviour) -> Self {
         self.faults.push((node, fault));
         self
     }
@@ -99,7 +102,7 @@ impl Cluster {
     /// Lets the chain make blocks.
     pub(crate) fn run(&mut self) {
         let chain = Arc::clone(&self.chain);
-        self.ticker = Some(tokio::spawn(async move {
+        self.ticker = Some(paralith_rt::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(25)).await;
                 chain.advance();
@@ -114,33 +117,31 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn start_node(&mut self, index: usize, byzantine: Option<Byzantine>) {
-        self.start_with(index, byzantine, Kv::memory(), 0);
+    pub(crate) fn start_node(&mut self, index: usize, how: Option<Misbehaviour>) {
+        self.start_with(index, how, Kv::memory(), 0);
     }
 
-    /// Starts a node on a store; `salt` changes what its trusted side computes.
-    pub(crate) fn start_with(
-        &mut self,
-        index: usize,
-        byzantine: Option<Byzantine>,
-        kv: Kv,
-        salt: u8,
-    ) {
+    /// Starts a node on a store; `salt` changes what its enclave computes.
+    pub(crate) fn start_with(&mut self, index: usize, how: Option<Misbehaviour>, kv: Kv, salt: u8) {
         let key = key(index);
         let config = WorkerConfig {
             runtime_id: RUNTIME,
             node_key: key.clone(),
             chain_context: CHAIN,
-            byzantine,
             kv: kv.clone(),
             pool: PoolLimits::default(),
             peers: Vec::new(),
         };
-        let lies = byzantine.is_some_and(|byzantine| byzantine.for_trusted() == "wrong-root");
-        let enclave = Enclave::new(Arc::clone(&self.chain), kv.clone(), salt, lies);
-        let trusted: Arc<dyn Trusted> = Arc::new(enclave);
-        let links = self.net.links_of(key.public());
-        let (handle, task) = Worker::start(config, self.chain.clone(), links, trusted);
+        let honest = Connections {
+            chain: self.chain.clone(),
+            links: self.net.links_of(key.public()),
+            trusted: Arc::new(Enclave::new(Arc::clone(&self.chain), kv.clone(), salt)),
+        };
+        let connections = match how {
+            Some(how) => misbehave(how, &config, honest),
+            None => honest,
+        };
+        let (handle, task) = Worker::start(config, connections);
         self.net.join(key.public(), handle.clone());
         self.nodes.insert(index, Node { key, kv, handle, task });
     }
@@ -227,12 +228,8 @@ pub(crate) fn transfer(user: u8, nonce: u64) -> Vec<u8> {
 }
 
 /// The code of a refusal.
-pub(crate) fn code_of(output: &paralith_proto::pb::paratime::v1::Output) -> Option<u32> {
-    use paralith_proto::pb::paratime::v1::output::Result;
-    match &output.result {
-        Some(Result::Error(error)) => Some(error.code),
-        _ => None,
-    }
+pub(crate) fn code_of(result: &Admitted) -> Option<u32> {
+    result.as_ref().err().map(|error| error.code)
 }
 
 pub(crate) fn hash_of(raw: &[u8]) -> Hash {

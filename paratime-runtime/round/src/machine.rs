@@ -20,13 +20,7 @@
 //!   lacks and could still use is sent again: a rank that was voided took the votes of other ranks
 //!   with it.
 //! * **Accusing.** Two proposals of one rank, or two votes of one member for one rank, are evidence.
-//! * **Confirming.** When all workers have voted for one result, users are told before the chain is.
-
-mod commit;
-mod decide;
-mod run;
-
-use std::collections::BTreeMap;
+//! * **Confirming.** When all workers have voted for one result, users get a soft confirmation.
 
 use discrepancy::{Config, Signer};
 use paralith_consensus_api::beacon::EpochState;
@@ -38,11 +32,12 @@ use paralith_consensus_api::roothash::{
 use paralith_consensus_api::scheduler::Committee;
 use paralith_types::{Hash, PublicKey, RuntimeId, Signature};
 
-use run::Run;
+use crate::early::Early;
+use crate::run::Run;
 
 /// What the chain's state says after a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Situation {
+pub struct ChainSnapshot {
     /// Whose state it is: the newest proven height.
     pub height: u64,
     /// The epoch that runs.
@@ -57,6 +52,8 @@ pub struct Situation {
     pub executor: Executor,
     /// Rules of its batches.
     pub batching: Batching,
+    /// Most gas of one transaction.
+    pub max_tx_gas: u64,
     /// Whether something other than a transaction asks for a round: queued messages, results of
     /// messages to be delivered, or the first round ever.
     pub forced: bool,
@@ -106,7 +103,7 @@ pub struct PoolView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A consensus block was made; this is the state after it.
-    Chain(Box<Situation>),
+    Chain(Box<ChainSnapshot>),
     /// A proposal came, or this node made it; `batch`: the caller has its transactions.
     Proposal {
         /// The proposal.
@@ -204,13 +201,13 @@ pub struct Machine {
     pool: PoolView,
     run: Option<Run>,
     /// Messages for a round that this node's view of the chain has not reached.
-    early: Vec<Input>,
+    early: Early,
 }
 
 impl Machine {
     /// The machine of this node for this runtime, before it knows any state.
     pub fn new(me: PublicKey, runtime: RuntimeId) -> Self {
-        Self { me, runtime, pool: PoolView::default(), run: None, early: Vec::new() }
+        Self { me, runtime, pool: PoolView::default(), run: None, early: Early::default() }
     }
 
     /// Takes one input at this time and says what is to be done now.
@@ -230,15 +227,19 @@ impl Machine {
 
     fn take(&mut self, now_ms: u64, input: Input, outputs: &mut Vec<Output>) {
         match input {
-            Input::Chain(situation) => self.take_situation(now_ms, *situation, outputs),
+            Input::Chain(snapshot) => self.take_snapshot(now_ms, *snapshot, outputs),
             Input::Pool(view) => self.pool = view,
             Input::Tick => {}
             input @ (Input::Proposal { .. } | Input::Vote(_)) if self.is_early(&input) => {
-                if self.early.len() < EARLY_MAX {
-                    self.early.push(input);
+                if let Some(run) = &self.run {
+                    self.early.keep(input, |node| run.is_member(node));
                 }
             }
-            input => {
+            input @ (Input::Proposal { .. }
+            | Input::BatchMissing { .. }
+            | Input::Vote(_)
+            | Input::Executed { .. }
+            | Input::ExecutionFailed { .. }) => {
                 if let Some(run) = &mut self.run {
                     run.take(now_ms, input, outputs);
                 }
@@ -246,49 +247,59 @@ impl Machine {
         }
     }
 
-    fn take_situation(&mut self, now_ms: u64, situation: Situation, outputs: &mut Vec<Output>) {
-        match &mut self.run {
-            Some(run) if run.continues(&situation) => return run.update(now_ms, situation),
-            _ => self.run = Run::begin(self.me, self.runtime, now_ms, situation),
+    fn take_snapshot(&mut self, now_ms: u64, snapshot: ChainSnapshot, outputs: &mut Vec<Output>) {
+        if let Some(run) = &mut self.run
+            && run.continues(&snapshot)
+        {
+            return run.update(now_ms, snapshot);
         }
-        // What is still early goes back; what is late by now is dropped where it is taken.
-        for input in std::mem::take(&mut self.early) {
+        self.run = Run::begin(self.me, self.runtime, now_ms, snapshot);
+        // What is still early is kept again; what is late by now is dropped where it is taken.
+        for input in self.early.take() {
             self.take(now_ms, input, outputs);
         }
     }
 
-    /// Peers that saw the last block sooner are ahead by a round, or two after an epoch began.
+    /// Peers that saw the last block sooner are ahead by a round.
     fn is_early(&self, input: &Input) -> bool {
-        let round = match input {
-            Input::Proposal { proposal, .. } => proposal.header.round.0,
-            Input::Vote(vote) => vote.proposal.header.round.0,
-            _ => return false,
-        };
+        let Some(round) = input.round() else { return false };
         let current = self.run.as_ref().map_or(0, Run::number);
-        round > current && (self.run.is_none() || round - current <= EARLY_ROUNDS)
+        round > current && round <= current.saturating_add(EARLY_ROUNDS)
+    }
+}
+
+impl Input {
+    /// The round of a message from a peer.
+    fn round(&self) -> Option<u64> {
+        match self {
+            Self::Proposal { proposal, .. } => Some(proposal.header.round.0),
+            Self::Vote(vote) => Some(vote.proposal.header.round.0),
+            Self::Chain(_)
+            | Self::BatchMissing { .. }
+            | Self::Executed { .. }
+            | Self::ExecutionFailed { .. }
+            | Self::Pool(_)
+            | Self::Tick => None,
+        }
     }
 }
 
 /// What the discrepancy rules take as the round's committee.
-pub fn config_of(situation: &Situation) -> Option<Config> {
-    let committee = situation.committee.as_ref()?;
+pub fn config_of(snapshot: &ChainSnapshot) -> Option<Config> {
+    let committee = snapshot.committee.as_ref()?;
     let signers = |keys: &[PublicKey]| keys.iter().map(|key| Signer(key.0)).collect();
-    let skipped: Vec<Signer> = signers(&situation.skipped);
+    let skipped: Vec<Signer> = signers(&snapshot.skipped);
     let config = Config {
         workers: signers(&committee.workers),
         backups: signers(&committee.backups),
-        allowed_stragglers: situation.executor.allowed_stragglers,
-        round_timeout: situation.executor.round_timeout_blocks,
-        round: situation.state.last_block.round.next().0,
+        allowed_stragglers: snapshot.executor.allowed_stragglers,
+        round_timeout: snapshot.executor.round_timeout_blocks,
+        round: snapshot.state.last_block.round.next().0,
         skipped: skipped.into_iter().collect(),
     };
     config.validate().ok().map(|()| config)
 }
 
-/// Votes of one rank by member.
-type Votes = BTreeMap<PublicKey, run::Held>;
-
-/// A committee's proposals and votes of the next round, with room to spare.
-const EARLY_MAX: usize = 512;
-/// An epoch's transition block may lie between what we and our peers have seen.
-const EARLY_ROUNDS: u64 = 2;
+/// How far ahead of this node a peer's message may be: a block with a round, and one that begins an
+/// epoch.
+pub(crate) const EARLY_ROUNDS: u64 = 2;

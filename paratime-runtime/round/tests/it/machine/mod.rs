@@ -7,14 +7,17 @@ use paralith_consensus_api::roothash::{
     ProposalHeader, ResultsHeader, RuntimeState, Vote, empty_hash,
 };
 use paralith_consensus_api::scheduler::Committee;
-use paralith_runtime_worker::round::{
-    Ballot, CheckedProposal, CheckedVote, Execution, Input, Machine, Output, PoolView, Situation,
+use paralith_runtime_round::{
+    Ballot, ChainSnapshot, CheckedProposal, CheckedVote, Execution, Input, Machine, Output,
+    PoolView,
 };
 use paralith_types::{Epoch, Hash, Height, PublicKey, Round, Signature};
 
-use crate::net::{CHAIN, RUNTIME, id, key};
+use crate::keys::{CHAIN, RUNTIME, id, key};
 
 mod commit;
+mod early;
+mod intake;
 mod propose;
 
 const FLUSH: u64 = 20;
@@ -42,9 +45,9 @@ fn last_block(round: u64) -> Header {
 }
 
 /// Round 3 of workers 0, 1, 2 (in this order of rank) and backups 3, 4, 5, at height 100.
-fn situation() -> Situation {
+fn snapshot() -> ChainSnapshot {
     let ids = |nodes: [usize; 3]| nodes.map(id).to_vec();
-    Situation {
+    ChainSnapshot {
         height: 100,
         epoch: EpochState {
             epoch: Epoch(1),
@@ -91,20 +94,23 @@ fn situation() -> Situation {
             propose_timeout_ms: PROPOSE as u32,
             max_batch_gas: 1000,
         },
+        max_tx_gas: 1000,
         forced: false,
         ready: true,
     }
 }
 
-fn with(change: impl FnOnce(&mut Situation)) -> Situation {
-    let mut situation = situation();
-    change(&mut situation);
-    situation
+fn with(change: impl FnOnce(&mut ChainSnapshot)) -> ChainSnapshot {
+    let mut snapshot = snapshot();
+    change(&mut snapshot);
+    snapshot
 }
 
 fn with_pool(height: u64, change: impl FnOnce(&mut Pool)) -> Input {
     let mut pool = Pool::default();
     change(&mut pool);
+    // A lead has a clock.
+    pool.timeout = pool.timeout.or(pool.lead.map(|_| height + 10));
     Input::Chain(Box::new(with(|s| {
         s.height = height;
         s.state.pool = Some(pool);
@@ -181,10 +187,10 @@ fn rank_pool(proposal: &CheckedProposal, at: u64, votes: &[(usize, u8)]) -> Pool
     }
 }
 
-/// The machine of a node that has seen the situation at time 0.
+/// The machine of a node that has seen the snapshot at time 0.
 fn machine(node: usize) -> Machine {
     let mut machine = Machine::new(id(node), RUNTIME);
-    machine.step(0, Input::Chain(Box::new(situation())));
+    machine.step(0, Input::Chain(Box::new(snapshot())));
     machine
 }
 

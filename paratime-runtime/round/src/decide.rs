@@ -3,12 +3,12 @@
 use paralith_consensus_api::roothash::ProposalHeader;
 use paralith_types::{Hash, Height, Round};
 
-use super::run::{Batch, Known, Run, Work};
-use super::{Ballot, Output, PoolView};
+use crate::machine::{Ballot, Output, PoolView};
+use crate::run::{Batch, Known, Run, Work};
 
 impl Run {
     /// Gives out everything that is due and was not given out before.
-    pub(super) fn decide(&mut self, now_ms: u64, pool: &PoolView, outputs: &mut Vec<Output>) {
+    pub(crate) fn decide(&mut self, now_ms: u64, pool: &PoolView, outputs: &mut Vec<Output>) {
         if self.base_ms.is_none() && (self.wanted(now_ms, pool) || !self.proposals.is_empty()) {
             self.base_ms = Some(now_ms);
         }
@@ -21,15 +21,15 @@ impl Run {
 
     /// Whether there is a reason for a round.
     fn wanted(&self, now_ms: u64, pool: &PoolView) -> bool {
-        let flush_ms = u64::from(self.situation.batching.flush_timeout_ms);
+        let flush_ms = u64::from(self.snapshot.batching.flush_timeout_ms);
         let waited = |since: u64| now_ms >= since.saturating_add(flush_ms);
-        self.situation.forced
+        self.snapshot.forced
             || (pool.waiting > 0 && (pool.full || pool.oldest_ms.is_some_and(waited)))
     }
 
     fn propose(&mut self, now_ms: u64, pool: &PoolView, outputs: &mut Vec<Output>) {
         let Some(rank) = self.my_rank() else { return };
-        if self.proposed || !self.situation.ready || !self.wanted(now_ms, pool) {
+        if self.proposed || !self.snapshot.ready || !self.wanted(now_ms, pool) {
             return;
         }
         let Some(height) = self.pinned_height() else { return };
@@ -57,10 +57,10 @@ impl Run {
 
     fn situated(&self) -> Situated {
         Situated {
-            height: self.situation.height,
-            epoch_began: self.situation.epoch.height.0,
-            epoch_ends: self.situation.epoch.next_height.0,
-            last: self.situation.state.last_block.consensus_height.0,
+            height: self.snapshot.height,
+            epoch_began: self.snapshot.epoch.height.0,
+            epoch_ends: self.snapshot.epoch.next_height.0,
+            last: self.snapshot.state.last_block.consensus_height.0,
         }
     }
 
@@ -135,7 +135,7 @@ impl Run {
                 let ballot = ballot.clone();
                 self.vote(&id, ballot, outputs);
             }
-            (Work::None, Batch::Here) if self.situation.ready => {
+            (Work::None, Batch::Here) if self.snapshot.ready => {
                 known.work = Work::Executing;
                 outputs.push(Output::Execute(Box::new(known.proposal.clone())));
             }
@@ -204,7 +204,7 @@ impl Run {
     fn is_due(&self, rank: u64, now_ms: u64) -> bool {
         let on_chain_a_while = || {
             let voted_at = self.on_chain(rank).and_then(|pool| pool.scheduler_voted_at);
-            voted_at.is_some_and(|height| self.situation.height > height)
+            voted_at.is_some_and(|height| self.snapshot.height > height)
         };
         let mine = self.my_rank() == Some(rank);
         let turn_came = || self.base_ms.is_some_and(|base| now_ms >= self.turn_ms(rank, base));

@@ -9,48 +9,51 @@ use paralith_consensus_api::roothash::{
 };
 use paralith_types::{Hash, PublicKey, RuntimeId};
 
-use super::{
-    Ballot, CheckedProposal, CheckedVote, Execution, Input, Output, Situation, Votes, config_of,
+use crate::machine::{
+    Ballot, ChainSnapshot, CheckedProposal, CheckedVote, Execution, Input, Output, config_of,
 };
+
+/// Votes of one rank by member.
+pub(crate) type Votes = BTreeMap<PublicKey, Held>;
 
 /// One round and this node's part in it.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) me: PublicKey,
-    pub(super) runtime: RuntimeId,
-    pub(super) previous: Hash,
-    pub(super) config: Config,
+pub(crate) struct Run {
+    pub(crate) me: PublicKey,
+    pub(crate) runtime: RuntimeId,
+    pub(crate) previous: Hash,
+    pub(crate) config: Config,
     /// The schedulers from the best rank to the worst.
-    pub(super) order: Vec<PublicKey>,
-    pub(super) situation: Situation,
+    pub(crate) order: Vec<PublicKey>,
+    pub(crate) snapshot: ChainSnapshot,
     /// Since when the round has a reason to be: ranks count from here.
-    pub(super) base_ms: Option<u64>,
-    pub(super) disputed_ms: Option<u64>,
+    pub(crate) base_ms: Option<u64>,
+    pub(crate) disputed_ms: Option<u64>,
     /// Proposals by id, and the first that came of each rank.
-    pub(super) proposals: BTreeMap<Hash, Known>,
-    pub(super) first: BTreeMap<u64, Hash>,
-    pub(super) proposed: bool,
-    pub(super) votes: BTreeMap<u64, Votes>,
-    pub(super) fetching: BTreeSet<Hash>,
-    pub(super) accused: BTreeSet<PublicKey>,
-    pub(super) sent: BTreeMap<u64, super::commit::Sent>,
-    pub(super) soft: bool,
+    pub(crate) proposals: BTreeMap<Hash, Known>,
+    pub(crate) first: BTreeMap<u64, Hash>,
+    pub(crate) proposed: bool,
+    pub(crate) votes: BTreeMap<u64, Votes>,
+    pub(crate) fetching: BTreeSet<Hash>,
+    pub(crate) accused: BTreeSet<PublicKey>,
+    pub(crate) sent: BTreeMap<u64, crate::commit::Sent>,
+    pub(crate) soft: bool,
 }
 
 /// A proposal of this round.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) proposal: CheckedProposal,
-    pub(super) seen_ms: u64,
+pub(crate) struct Known {
+    pub(crate) proposal: CheckedProposal,
+    pub(crate) seen_ms: u64,
     /// Since when this node wants to execute it.
-    pub(super) wanted_ms: Option<u64>,
-    pub(super) batch: Batch,
-    pub(super) work: Work,
+    pub(crate) wanted_ms: Option<u64>,
+    pub(crate) batch: Batch,
+    pub(crate) work: Work,
 }
 
 /// Where a proposal's batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Batch {
+pub(crate) enum Batch {
     Here,
     Unknown,
     /// Nobody had it at this time.
@@ -61,7 +64,7 @@ pub(super) enum Batch {
 
 /// How far this node is with a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Work {
+pub(crate) enum Work {
     None,
     Executing,
     Ready(Ballot),
@@ -70,42 +73,52 @@ pub(super) enum Work {
 
 /// A vote that this node holds.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) vote: Vote,
-    pub(super) messages: Option<Vec<Message>>,
-    pub(super) since_ms: u64,
+pub(crate) struct Held {
+    pub(crate) vote: Vote,
+    pub(crate) messages: Option<Vec<Message>>,
+    pub(crate) since_ms: u64,
     /// The chain's height when it came.
-    pub(super) since_height: u64,
+    pub(crate) since_height: u64,
     /// How often it went to the chain: a vote that the chain never counts must not cost for ever.
-    pub(super) commits: u32,
+    pub(crate) commits: u32,
 }
 
 impl Held {
     /// What the pool compares: the hash of the results, or none for a failure.
-    pub(super) fn result(&self) -> Option<Hash> {
+    pub(crate) fn result(&self) -> Option<Hash> {
         self.vote.results.as_ref().map(|results| results.hash())
+    }
+
+    /// As the discrepancy rules take it.
+    pub(crate) fn as_cast(&self, rank: u64) -> discrepancy::Vote {
+        discrepancy::Vote {
+            signer: discrepancy::Signer(self.vote.node.0),
+            rank,
+            proposal: discrepancy::ProposalId(self.vote.proposal_id.0),
+            result: self.result().map(|hash| discrepancy::ResultHash(hash.0)),
+        }
     }
 }
 
 impl Run {
-    /// The round after this situation's last block; none without a committee.
-    pub(super) fn begin(
+    /// The round after this snapshot's last block; none without a committee.
+    pub(crate) fn begin(
         me: PublicKey,
         runtime: RuntimeId,
         now_ms: u64,
-        situation: Situation,
+        snapshot: ChainSnapshot,
     ) -> Option<Self> {
-        situation.state.pool.as_ref()?;
-        let config = config_of(&situation)?;
+        snapshot.state.pool.as_ref()?;
+        let config = config_of(&snapshot)?;
         let order = config.scheduler_order().into_iter().map(|s| PublicKey(s.0)).collect();
-        let previous = situation.state.last_block.hash();
+        let previous = snapshot.state.last_block.hash();
         let mut run = Self {
             me,
             runtime,
             previous,
             config,
             order,
-            situation: situation.clone(),
+            snapshot: snapshot.clone(),
             base_ms: None,
             disputed_ms: None,
             proposals: BTreeMap::new(),
@@ -117,30 +130,30 @@ impl Run {
             sent: BTreeMap::new(),
             soft: false,
         };
-        run.update(now_ms, situation);
+        run.update(now_ms, snapshot);
         Some(run)
     }
 
-    /// Whether this is the round that a situation is about.
-    pub(super) fn continues(&self, situation: &Situation) -> bool {
-        situation.state.pool.is_some() && situation.state.last_block.hash() == self.previous
+    /// Whether this is the round that a snapshot is about.
+    pub(crate) fn continues(&self, snapshot: &ChainSnapshot) -> bool {
+        snapshot.state.pool.is_some() && snapshot.state.last_block.hash() == self.previous
     }
 
-    pub(super) fn update(&mut self, now_ms: u64, situation: Situation) {
+    pub(crate) fn update(&mut self, now_ms: u64, snapshot: ChainSnapshot) {
         // An answer that was late must not take us back.
-        if situation.height >= self.situation.height {
-            self.situation = situation;
+        if snapshot.height >= self.snapshot.height {
+            self.snapshot = snapshot;
         }
         if self.chain_pool().is_some_and(|pool| pool.disputed) {
             self.disputed_ms.get_or_insert(now_ms);
         }
     }
 
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.config.round
     }
 
-    pub(super) fn take(&mut self, now_ms: u64, input: Input, outputs: &mut Vec<Output>) {
+    pub(crate) fn take(&mut self, now_ms: u64, input: Input, outputs: &mut Vec<Output>) {
         match input {
             Input::Proposal { proposal, batch } => {
                 if self.learn(now_ms, *proposal.clone(), outputs) && batch {
@@ -189,9 +202,11 @@ impl Run {
             Some(first) => {
                 let first = self.proposals.get(first).map(|known| known.proposal.signed.clone());
                 self.accuse_of_proposals(first, &proposal.signed, outputs);
-                // Two convict: a flood of more must not fill the memory.
+                // Two convict: a flood of more must not fill the memory. The one that the chain names
+                // may be in dispute, and is needed whenever it comes.
                 let of_rank = self.proposals.values().filter(|k| k.proposal.header.rank == rank);
-                if of_rank.count() >= PROPOSALS_OF_RANK_MAX {
+                let named = self.on_chain(rank).is_some_and(|pool| pool.proposal_id == id);
+                if of_rank.count() >= PROPOSALS_OF_RANK_MAX && !named {
                     return false;
                 }
             }
@@ -225,7 +240,7 @@ impl Run {
         if !named || !self.learn(now_ms, proposal, outputs) {
             return;
         }
-        let since_height = self.situation.height;
+        let since_height = self.snapshot.height;
         let held = Held { vote, messages, since_ms: now_ms, since_height, commits: 0 };
         let votes = self.votes.entry(rank).or_default();
         match votes.get_mut(&held.vote.node) {
@@ -280,77 +295,77 @@ impl Run {
         }
     }
 
-    pub(super) fn scheduler(&self, rank: u64) -> Option<PublicKey> {
+    pub(crate) fn scheduler(&self, rank: u64) -> Option<PublicKey> {
         self.order.get(usize::try_from(rank).ok()?).copied()
     }
 
-    pub(super) fn my_rank(&self) -> Option<u64> {
+    pub(crate) fn my_rank(&self) -> Option<u64> {
         self.order.iter().position(|key| *key == self.me).and_then(|rank| rank.try_into().ok())
     }
 
     /// This node's place among the workers.
-    pub(super) fn worker_index(&self) -> Option<u64> {
+    pub(crate) fn worker_index(&self) -> Option<u64> {
         index_in(&self.config.workers, &self.me)
     }
 
     /// This node's place among the backups.
-    pub(super) fn backup_index(&self) -> Option<u64> {
+    pub(crate) fn backup_index(&self) -> Option<u64> {
         index_in(&self.config.backups, &self.me)
     }
 
-    pub(super) fn is_backup(&self, node: &PublicKey) -> bool {
+    pub(crate) fn is_backup(&self, node: &PublicKey) -> bool {
         index_in(&self.config.backups, node).is_some()
     }
 
-    pub(super) fn is_worker(&self, node: &PublicKey) -> bool {
+    pub(crate) fn is_worker(&self, node: &PublicKey) -> bool {
         index_in(&self.config.workers, node).is_some()
     }
 
-    fn is_member(&self, node: &PublicKey) -> bool {
+    pub(crate) fn is_member(&self, node: &PublicKey) -> bool {
         self.is_worker(node) || self.is_backup(node)
     }
 
     /// The pool in the chain's state.
-    pub(super) fn chain_pool(&self) -> Option<&Pool> {
-        self.situation.state.pool.as_ref()
+    pub(crate) fn chain_pool(&self) -> Option<&Pool> {
+        self.snapshot.state.pool.as_ref()
     }
 
     /// What the chain's pool has of a rank.
-    pub(super) fn on_chain(&self, rank: u64) -> Option<&PoolRank> {
+    pub(crate) fn on_chain(&self, rank: u64) -> Option<&PoolRank> {
         self.chain_pool()?.ranks.iter().find(|pool| pool.rank == rank)
     }
 
-    pub(super) fn is_void(&self, rank: u64) -> bool {
+    pub(crate) fn is_void(&self, rank: u64) -> bool {
         self.chain_pool().is_some_and(|pool| pool.void_ranks.contains(&rank))
     }
 
     /// Whether this node has seen the rank's scheduler contradict itself.
-    pub(super) fn has_two_proposals(&self, rank: u64) -> bool {
+    pub(crate) fn has_two_proposals(&self, rank: u64) -> bool {
         self.proposals.values().filter(|known| known.proposal.header.rank == rank).count() > 1
     }
 
-    pub(super) fn propose_timeout_ms(&self) -> u64 {
-        u64::from(self.situation.batching.propose_timeout_ms)
+    pub(crate) fn propose_timeout_ms(&self) -> u64 {
+        u64::from(self.snapshot.batching.propose_timeout_ms)
     }
 
     /// How long votes are waited for before those that are there are committed.
-    pub(super) fn collect_ms(&self) -> u64 {
+    pub(crate) fn collect_ms(&self) -> u64 {
         self.propose_timeout_ms() / 2
     }
 
-    pub(super) fn my_vote(&self, rank: u64) -> Option<&Held> {
+    pub(crate) fn my_vote(&self, rank: u64) -> Option<&Held> {
         self.votes.get(&rank)?.get(&self.me)
     }
 }
 
 impl Ballot {
     /// A failure for want of something.
-    pub(super) fn unavailable() -> Self {
+    pub(crate) fn unavailable() -> Self {
         Self::Failure(Failure::Unavailable)
     }
 
     /// What was executed, if it was.
-    pub(super) fn execution(&self) -> Option<&Execution> {
+    pub(crate) fn execution(&self) -> Option<&Execution> {
         match self {
             Self::Results(execution) => Some(execution),
             Self::Failure(_) => None,
@@ -362,5 +377,5 @@ fn index_in(keys: &[discrepancy::Signer], key: &PublicKey) -> Option<u64> {
     keys.iter().position(|signer| signer.0 == key.0).and_then(|index| index.try_into().ok())
 }
 
-/// One may be in dispute on the chain that came third here; more is flooding.
-const PROPOSALS_OF_RANK_MAX: usize = 4;
+/// The first, and the one that contradicts it.
+const PROPOSALS_OF_RANK_MAX: usize = 2;

@@ -1,4 +1,4 @@
-//! What the machine's outputs are turned into: signatures, writes, messages, transactions.
+//! What the machine's outputs lead to: signatures, writes, messages, transactions.
 //!
 //! What this node signs is synced before it leaves, and a signature that an earlier start left
 //! behind leaves in its place.
@@ -12,18 +12,17 @@ use paralith_proto::pb::host::v1::Executed;
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
 use paralith_proto::{Wire, required};
 use paralith_types::{Hash, PublicKey, Signature};
-use tokio::task::JoinSet;
 
-use crate::byzantine::Byzantine;
 use crate::error::WorkerError;
 use crate::finality::changes_of;
+use crate::links::LinkError;
 use crate::round::{Ballot, CheckedProposal, Execution, Input};
 use crate::shared::Shared;
-use crate::wire::{check_proposal, hashes, invalid, open_proposal, open_vote};
+use crate::wire::{hashes, invalid, open_proposal, open_vote, size_of};
 use crate::{finality, trusted};
 
 /// Sends and calls under way. Their owner is the worker's loop.
-pub(crate) type Tasks = JoinSet<()>;
+pub(crate) type Tasks = paralith_rt::TaskSet;
 
 /// Closes a batch and proposes it. Gives the input that the machine gets back.
 pub(crate) fn propose(
@@ -31,25 +30,18 @@ pub(crate) fn propose(
     tasks: &mut Tasks,
     mut header: ProposalHeader,
 ) -> Result<Option<Input>, WorkerError> {
-    if shared.is(Byzantine::Silent) {
-        return Ok(None);
-    }
     let (round, rank) = (header.round.0, header.rank);
     if let Some(kept) = shared.store.own_proposal(round, rank)? {
         return send_proposal(shared, tasks, &kept).map(Some);
     }
-    let Some(situation) = shared.current() else { return Ok(None) };
-    let batch = shared.pool().batch(&situation.batching);
+    let Some(snapshot) = shared.current() else { return Ok(None) };
+    let batch = shared.pool().batch(&snapshot.batching);
     let transactions: Vec<Vec<u8>> = batch.into_iter().map(|tx| tx.raw).collect();
     header.batch_hash = batch_hash(&hashes(&transactions));
     tracing::debug!(round, rank, transactions = transactions.len(), "proposes");
     let proposal = signed(shared, &header, transactions);
     shared.store.keep_own_proposal(round, rank, &proposal)?;
-    let input = send_proposal(shared, tasks, &proposal)?;
-    if shared.config.byzantine.is_some_and(Byzantine::proposes_twice) {
-        propose_twice(shared, tasks, header, &proposal)?;
-    }
-    Ok(Some(input))
+    send_proposal(shared, tasks, &proposal).map(Some)
 }
 
 fn signed(shared: &Shared, header: &ProposalHeader, transactions: Vec<Vec<u8>>) -> Proposal {
@@ -65,33 +57,10 @@ pub(crate) fn send_proposal(
 ) -> Result<Input, WorkerError> {
     let (checked, _) = open_proposal(proposal, &shared.config.chain_context)?;
     shared.store.keep_batch(checked.header.round.0, &checked.id(), proposal)?;
-    let twice = shared.config.byzantine.is_some_and(Byzantine::proposes_twice);
-    for (index, peer) in shared.members().into_iter().enumerate() {
-        let skipped = shared.is(Byzantine::WithholdBatch) || (twice && index % 2 == 1);
-        if !skipped {
-            send(shared, tasks, peer, Message::Proposal(proposal.clone()));
-        }
+    for peer in shared.members() {
+        send(shared, tasks, peer, Message::Proposal(proposal.clone()));
     }
     Ok(Input::Proposal { proposal: Box::new(checked), batch: true })
-}
-
-/// The other half of the members gets another batch.
-fn propose_twice(
-    shared: &Arc<Shared>,
-    tasks: &mut Tasks,
-    mut header: ProposalHeader,
-    first: &Proposal,
-) -> Result<(), WorkerError> {
-    let mut transactions = first.transactions.clone();
-    // A batch of one is contradicted by the empty one.
-    transactions.pop();
-    header.batch_hash = batch_hash(&hashes(&transactions));
-    let second = signed(shared, &header, transactions);
-    shared.store.keep_batch(header.round.0, &header.id(), &second)?;
-    for peer in shared.members().into_iter().skip(1).step_by(2) {
-        send(shared, tasks, peer, Message::Proposal(second.clone()));
-    }
-    Ok(())
 }
 
 /// Signs a vote, syncs it and sends it. Gives the input that the machine gets back.
@@ -100,19 +69,8 @@ pub(crate) fn vote(
     tasks: &mut Tasks,
     proposal: &CheckedProposal,
     ballot: Ballot,
-) -> Result<Option<(Input, VoteMessage)>, WorkerError> {
-    if shared.is(Byzantine::Silent) {
-        return Ok(None);
-    }
+) -> Result<Input, WorkerError> {
     let (round, rank) = (proposal.header.round.0, proposal.header.rank);
-    let own = proposal.signed.scheduler == shared.me;
-    let ballot = match ballot {
-        Ballot::Results(_) if shared.is(Byzantine::Failure) && !own => {
-            Ballot::Failure(Failure::Unknown)
-        }
-        Ballot::Results(_) if shared.is(Byzantine::Failure) => return Ok(None),
-        other => other,
-    };
     let message = match shared.store.own_vote(round, rank)? {
         Some(kept) => kept,
         None => {
@@ -122,11 +80,9 @@ pub(crate) fn vote(
             message
         }
     };
-    if !shared.is(Byzantine::Late) {
-        send_vote(shared, tasks, &message);
-    }
+    send_vote(shared, tasks, &message);
     let checked = open_vote(&message, &shared.config.chain_context)?;
-    Ok(Some((Input::Vote(Box::new(checked)), message)))
+    Ok(Input::Vote(Box::new(checked)))
 }
 
 fn sign_vote(shared: &Shared, proposal: &CheckedProposal, ballot: Ballot) -> VoteMessage {
@@ -146,30 +102,18 @@ fn sign_vote(shared: &Shared, proposal: &CheckedProposal, ballot: Ballot) -> Vot
 
 /// Sends a vote that is synced to all members.
 pub(crate) fn send_vote(shared: &Arc<Shared>, tasks: &mut Tasks, message: &VoteMessage) {
-    let contradiction = shared.is(Byzantine::Equivocate).then(|| contradict(shared, message));
-    for (index, peer) in shared.members().into_iter().enumerate() {
-        let message = match &contradiction {
-            Some(Some(other)) if index % 2 == 1 => other,
-            _ => message,
-        };
+    for peer in shared.members() {
         send(shared, tasks, peer, Message::Vote(Box::new(message.clone())));
     }
 }
 
-/// The same vote, but a failure.
-fn contradict(shared: &Shared, message: &VoteMessage) -> Option<VoteMessage> {
-    let checked = open_vote(message, &shared.config.chain_context).ok()?;
-    (checked.proposal.signed.scheduler != shared.me)
-        .then(|| sign_vote(shared, &checked.proposal, Ballot::Failure(Failure::Unknown)))
-}
-
-/// Executes a proposal on the trusted side, keeps the outcome, and tells the machine.
+/// Has the enclave execute a proposal, keeps the outcome, and reports it to the machine.
 pub(crate) fn execute(shared: &Arc<Shared>, tasks: &mut Tasks, proposal: &CheckedProposal) {
     let (shared, proposal) = (Arc::clone(shared), proposal.clone());
     tasks.spawn(async move {
         let id = proposal.id();
         let limit = execution_limit(&shared);
-        let input = match tokio::time::timeout(limit, executed(&shared, &proposal)).await {
+        let input = match paralith_rt::timeout(limit, executed(&shared, &proposal)).await {
             Ok(Ok(execution)) => Input::Executed { id, results: Box::new(execution) },
             Ok(Err(error)) => {
                 tracing::warn!(%error, round = proposal.header.round.0, "cannot execute");
@@ -178,7 +122,7 @@ pub(crate) fn execute(shared: &Arc<Shared>, tasks: &mut Tasks, proposal: &Checke
             Err(_) => Input::ExecutionFailed { id, failure: Failure::Unavailable },
         };
         // Closed: the worker stops.
-        let _ = shared.inputs.send(input).await;
+        let _ = shared.queues.inputs.send(input).await;
     });
 }
 
@@ -199,23 +143,18 @@ async fn executed(
     proposal: &CheckedProposal,
 ) -> Result<Execution, WorkerError> {
     let batch = shared.store.batch(&proposal.id())?.ok_or(WorkerError::NotFound)?;
-    let situation = shared.current().ok_or(WorkerError::NotReady)?;
-    let size = batch.transactions.len() as u64;
-    let bytes =
-        batch.transactions.iter().fold(0_u64, |sum, raw| sum.saturating_add(raw.len() as u64));
-    if size > u64::from(situation.batching.max_batch_size)
-        || bytes > u64::from(situation.batching.max_batch_bytes)
-    {
+    let snapshot = shared.current().ok_or(WorkerError::NotReady)?;
+    if !size_of(&batch.transactions).fits(&snapshot.batching) {
         return Err(invalid("the batch is larger than the runtime allows"));
     }
     let round = proposal.header.round.0;
-    tracing::debug!(round, transactions = size, "executes");
+    tracing::debug!(round, transactions = batch.transactions.len(), "executes");
     let executed = shared.trusted(move |side| trusted::execute(side, batch)).await?;
     tracing::debug!(round, "has executed");
     keep(shared, proposal, executed)
 }
 
-/// Checks what the trusted side gave, and syncs it before anybody hears of it.
+/// Checks what the enclave gave, and syncs it before anything of it leaves.
 fn keep(
     shared: &Shared,
     proposal: &CheckedProposal,
@@ -225,17 +164,15 @@ fn keep(
     let results: ResultsHeader = required(executed.results, "results").map_err(malformed)?;
     let header = &proposal.header;
     if results.round != header.round || results.previous_hash != header.previous_hash {
-        return Err(invalid("the trusted side executed another round"));
+        return Err(invalid("the enclave executed another round"));
     }
     let round = header.round.0;
-    if !shared.is(Byzantine::WrongRoot) {
-        let base = shared.tree.latest()?.map(|(version, _)| version);
-        let prepared = shared.tree.prepare(base, round, &changes_of(&executed.changes))?;
-        if prepared.root() != results.state_root {
-            return Err(invalid("the write log does not lead to the signed state root"));
-        }
-        shared.keep_prepared(prepared);
+    let base = shared.tree.latest()?.map(|(version, _)| version);
+    let prepared = shared.tree.prepare(base, round, &changes_of(&executed.changes))?;
+    if prepared.root() != results.state_root {
+        return Err(invalid("the write log does not lead to the signed state root"));
     }
+    shared.keep_prepared(prepared);
     let outcome = RoundData {
         header: None,
         changes: executed.changes,
@@ -256,7 +193,7 @@ fn keep(
     Ok(Execution { results, rak_signature, messages })
 }
 
-/// Asks members for a batch, its scheduler first, and tells the machine.
+/// Asks members for a batch, its scheduler first, and reports to the machine.
 pub(crate) fn fetch(
     shared: &Arc<Shared>,
     tasks: &mut Tasks,
@@ -270,7 +207,7 @@ pub(crate) fn fetch(
         let mut input = Input::BatchMissing { id };
         for peer in peers {
             let ask = shared.links.fetch_proposal(peer, shared.config.runtime_id, id);
-            let answer = tokio::time::timeout(LINK_TIMEOUT, ask).await;
+            let answer = paralith_rt::timeout(LINK_TIMEOUT, ask).await;
             if let Ok(Ok(proposal)) = answer
                 && let Some(found) = accept_batch(&shared, &id, &proposal)
             {
@@ -278,25 +215,23 @@ pub(crate) fn fetch(
                 break;
             }
         }
-        let _ = shared.inputs.send(input).await;
+        let _ = shared.queues.inputs.send(input).await;
     });
 }
 
 fn accept_batch(shared: &Shared, id: &Hash, proposal: &Proposal) -> Option<Input> {
     let (checked, fits) = open_proposal(proposal, &shared.config.chain_context).ok()?;
-    if checked.id() != *id || !fits {
+    let snapshot = shared.current()?;
+    if checked.id() != *id || !fits || !size_of(&proposal.transactions).fits(&snapshot.batching) {
         return None;
     }
     shared.store.keep_batch(checked.header.round.0, id, proposal).ok()?;
     Some(Input::Proposal { proposal: Box::new(checked), batch: true })
 }
 
-/// Hands a transaction to the chain. What it does not take is sent again when the machine sees that
-/// state lacks it.
+/// Submits a transaction to the chain. One that it does not take is sent again when the machine sees
+/// that state lacks it.
 pub(crate) fn submit(shared: &Arc<Shared>, tasks: &mut Tasks, body: Body) {
-    if shared.is(Byzantine::Silent) {
-        return;
-    }
     let shared = Arc::clone(shared);
     tasks.spawn(async move {
         let method = body.method();
@@ -308,9 +243,9 @@ pub(crate) fn submit(shared: &Arc<Shared>, tasks: &mut Tasks, body: Body) {
 
 /// Gives the machine what an earlier start signed for this round, and sends it again.
 pub(crate) fn resume(shared: &Arc<Shared>, tasks: &mut Tasks) -> Result<Vec<Input>, WorkerError> {
-    let Some(situation) = shared.current() else { return Ok(Vec::new()) };
-    let round = situation.state.last_block.round.next().0;
-    let ranks = situation.committee.as_ref().map_or(0, |committee| committee.workers.len() as u64);
+    let Some(snapshot) = shared.current() else { return Ok(Vec::new()) };
+    let round = snapshot.state.last_block.round.next().0;
+    let ranks = snapshot.committee.as_ref().map_or(0, |committee| committee.workers.len() as u64);
     let mut inputs = Vec::new();
     for rank in 0..ranks {
         if let Some(proposal) = shared.store.own_proposal(round, rank)? {
@@ -319,7 +254,6 @@ pub(crate) fn resume(shared: &Arc<Shared>, tasks: &mut Tasks) -> Result<Vec<Inpu
         if let Some(message) = shared.store.own_vote(round, rank)? {
             send_vote(shared, tasks, &message);
             let checked = open_vote(&message, &shared.config.chain_context)?;
-            check_proposal(checked.proposal.signed.clone(), &shared.config.chain_context)?;
             inputs.push(Input::Vote(Box::new(checked)));
         }
     }
@@ -331,7 +265,8 @@ enum Message {
     Vote(Box<VoteMessage>),
 }
 
-/// Sends, and tries again a few times: a peer may be just starting.
+/// Sends, and tries again while the peer says that it may take the message later, or says nothing: it
+/// may be just starting, or not have seen the block that ends the last round.
 fn send(shared: &Arc<Shared>, tasks: &mut Tasks, peer: PublicKey, message: Message) {
     // Peers that answer nobody must not fill the memory; what is lost is fetched or committed by
     // others.
@@ -345,18 +280,22 @@ fn send(shared: &Arc<Shared>, tasks: &mut Tasks, peer: PublicKey, message: Messa
                 Message::Proposal(proposal) => shared.links.propose(peer, proposal.clone()),
                 Message::Vote(vote) => shared.links.send_vote(peer, vote.as_ref().clone()),
             };
-            if matches!(tokio::time::timeout(LINK_TIMEOUT, sending).await, Ok(Ok(()))) {
-                return;
+            match paralith_rt::timeout(LINK_TIMEOUT, sending).await {
+                Ok(Ok(())) => return,
+                Ok(Err(LinkError::Refused(error))) if !error.retry.is_retryable() => return,
+                Ok(Err(_)) | Err(_) => {}
             }
-            tokio::time::sleep(Duration::from_millis(100) * attempt).await;
+            paralith_rt::sleep(SEND_PAUSE.saturating_mul(attempt)).await;
         }
     });
 }
 
 /// How long a peer may take to answer.
 pub(crate) const LINK_TIMEOUT: Duration = Duration::from_secs(5);
-const SEND_ATTEMPTS: u32 = 3;
+/// Two seconds in all: some consensus blocks.
+const SEND_ATTEMPTS: u32 = 8;
+const SEND_PAUSE: Duration = Duration::from_millis(60);
 /// A committee of a hundred, and a few rounds of messages to each.
-const TASKS_MAX: usize = 2048;
+pub(crate) const TASKS_MAX: usize = 2048;
 /// An execution is given at least this long, whatever the runtime's timeouts are.
 const EXECUTION_MIN_MS: u64 = 5_000;

@@ -2,23 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use discrepancy::Ignored;
 use paralith_consensus_api::roothash::{
     ExecutorCommit, Message, SignedProposal, Vote, empty_hash, messages_hash,
 };
 use paralith_types::{Hash, PublicKey};
 
-use super::Output;
-use super::run::{Held, Run};
+use crate::machine::Output;
+use crate::run::{Held, Run};
 
-/// What this node has handed in for a rank, and when.
+/// What this node has submitted for a rank, and when.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     height: u64,
     signers: BTreeSet<PublicKey>,
 }
 
 impl Run {
-    pub(super) fn commit(&mut self, now_ms: u64, outputs: &mut Vec<Output>) {
+    pub(crate) fn commit(&mut self, now_ms: u64, outputs: &mut Vec<Output>) {
         let ranks: Vec<u64> = self.votes.keys().copied().collect();
         for rank in ranks {
             let missing = self.useful(rank);
@@ -35,41 +36,46 @@ impl Run {
                 }
             }
             let signers = commit.votes.iter().map(|vote| vote.node).collect();
-            self.sent.insert(rank, Sent { height: self.situation.height, signers });
+            self.sent.insert(rank, Sent { height: self.snapshot.height, signers });
             outputs.push(Output::Commit(Box::new(commit)));
         }
     }
 
-    /// Whose votes the chain's pool lacks and could use.
+    /// The members whose votes the chain's pool lacks and would use, by the very rules that count
+    /// them.
     fn useful(&self, rank: u64) -> Vec<PublicKey> {
-        let (Some(chain), Some(votes)) = (self.chain_pool(), self.votes.get(&rank)) else {
+        let (Some(votes), Some(pool)) = (self.votes.get(&rank), self.rules()) else {
             return Vec::new();
         };
-        let closed = self.is_void(rank)
-            || chain.lead.is_some_and(|lead| lead < rank || (chain.disputed && lead != rank));
-        let scheduler = self.scheduler(rank);
-        let on_chain = self.on_chain(rank);
         // Without its scheduler's vote a rank decides nothing.
-        let opened = on_chain.is_some_and(|pool| pool.scheduler_voted_at.is_some())
-            || scheduler.is_some_and(|scheduler| votes.contains_key(&scheduler));
-        if closed || !opened {
+        let opened = self.on_chain(rank).is_some_and(|pool| pool.scheduler_voted_at.is_some())
+            || self.scheduler(rank).is_some_and(|scheduler| votes.contains_key(&scheduler));
+        if !opened {
             return Vec::new();
         }
+        let disputed = pool.disputed();
         let useful = |(node, held): (&PublicKey, &Held)| {
-            let known =
-                on_chain.is_some_and(|pool| pool.votes.iter().any(|vote| vote.signer == *node));
-            let other = on_chain.is_some_and(|pool| pool.proposal_id != held.vote.proposal_id);
-            // In dispute another proposal changes nothing, and only backups are heard.
-            let heard = !chain.disputed || (self.is_backup(node) && !other);
-            (!known && heard && held.commits < COMMITS_MAX).then_some(*node)
+            let counts = match pool.would_count(&held.as_cast(rank)) {
+                Ok(()) => true,
+                // It voids the rank, which then no longer holds up the others. In dispute it does not.
+                Err(Ignored::ConflictingProposal { .. }) => !disputed,
+                Err(_) => false,
+            };
+            (counts && held.commits < COMMITS_MAX).then_some(*node)
         };
         votes.iter().filter_map(useful).collect()
     }
 
-    /// What was handed in needs a block or two to show.
+    /// The chain's pool as its rules see it.
+    fn rules(&self) -> Option<discrepancy::Pool> {
+        let parts = self.chain_pool()?.to_parts(self.config.clone())?;
+        discrepancy::Pool::from_parts(parts).ok()
+    }
+
+    /// What was submitted needs a block or two to show.
     fn is_on_its_way(&self, rank: u64, missing: &[PublicKey]) -> bool {
         self.sent.get(&rank).is_some_and(|sent| {
-            self.situation.height < sent.height.saturating_add(BLOCKS_ON_THE_WAY)
+            self.snapshot.height < sent.height.saturating_add(BLOCKS_ON_THE_WAY)
                 && missing.iter().all(|node| sent.signers.contains(node))
         })
     }
@@ -113,7 +119,7 @@ impl Run {
         let turn_ms = turn.saturating_mul(self.collect_ms());
         let patience_ms = self.patience_ms(rank, votes).saturating_add(turn_ms);
         now_ms >= since_ms.saturating_add(patience_ms)
-            && self.situation.height >= since_height.saturating_add(BLOCKS_ON_THE_WAY)
+            && self.snapshot.height >= since_height.saturating_add(BLOCKS_ON_THE_WAY)
     }
 
     /// How long votes are waited for: the collect timeout, or as long as the scheduler needed from
@@ -153,7 +159,7 @@ impl Run {
     }
 
     /// Whether the workers' votes that are here make a discrepancy.
-    pub(super) fn differs(&self, rank: u64) -> bool {
+    pub(crate) fn differs(&self, rank: u64) -> bool {
         let Some(votes) = self.votes.get(&rank) else { return false };
         let (results, failures) = tally(self.workers_votes(votes));
         results.len() > 1 || failures > self.config.allowed_stragglers as usize
@@ -192,7 +198,7 @@ impl Run {
     }
 
     /// Tells users when all workers agree.
-    pub(super) fn confirm(&mut self, outputs: &mut Vec<Output>) {
+    pub(crate) fn confirm(&mut self, outputs: &mut Vec<Output>) {
         if self.soft || self.chain_pool().is_some_and(|pool| pool.disputed) {
             return;
         }

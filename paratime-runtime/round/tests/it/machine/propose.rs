@@ -6,18 +6,18 @@ use super::*;
 fn a_scheduler_proposes_when_its_turn_has_come_and_there_is_a_reason() {
     let idle = PoolView::default();
     let late = |height| with(|s| s.epoch.next_height = Height(height));
-    for (desc, node, situation, pool, at, proposes) in [
-        ("nothing to do", 0, situation(), idle, 9_999, false),
-        ("the first transaction waits for company", 0, situation(), WAITING, FLUSH - 1, false),
-        ("it has waited", 0, situation(), WAITING, FLUSH, true),
-        ("a full batch waits for nothing", 0, situation(), FULL, 0, true),
+    for (desc, node, snapshot, pool, at, proposes) in [
+        ("nothing to do", 0, snapshot(), idle, 9_999, false),
+        ("the first transaction waits for company", 0, snapshot(), WAITING, FLUSH - 1, false),
+        ("it has waited", 0, snapshot(), WAITING, FLUSH, true),
+        ("a full batch waits for nothing", 0, snapshot(), FULL, 0, true),
         ("messages or a first round", 0, with(|s| s.forced = true), idle, 0, true),
-        ("rank 1 is not primary", 1, situation(), FULL, PROPOSE - 1, false),
-        ("rank 1 steps in", 1, situation(), FULL, PROPOSE, true),
-        ("rank 2 is not rank 1", 2, situation(), FULL, 2 * PROPOSE - 1, false),
-        ("rank 2 steps in", 2, situation(), FULL, 2 * PROPOSE, true),
-        ("a backup never", 3, situation(), FULL, 9_999, false),
-        ("a stranger never", 9, situation(), FULL, 9_999, false),
+        ("rank 1 is not primary", 1, snapshot(), FULL, PROPOSE - 1, false),
+        ("rank 1 steps in", 1, snapshot(), FULL, PROPOSE, true),
+        ("rank 2 is not rank 1", 2, snapshot(), FULL, 2 * PROPOSE - 1, false),
+        ("rank 2 steps in", 2, snapshot(), FULL, 2 * PROPOSE, true),
+        ("a backup never", 3, snapshot(), FULL, 9_999, false),
+        ("a stranger never", 9, snapshot(), FULL, 9_999, false),
         ("without state or keys", 0, with(|s| s.ready = false), FULL, 0, false),
         ("the next block ends the epoch", 0, late(101), FULL, 0, false),
         ("one more block is left", 0, late(102), FULL, 0, true),
@@ -34,7 +34,7 @@ fn a_scheduler_proposes_when_its_turn_has_come_and_there_is_a_reason() {
     ] {
         let mut machine = Machine::new(id(node), RUNTIME);
         machine.step(0, Input::Pool(pool));
-        let first = machine.step(0, Input::Chain(Box::new(situation)));
+        let first = machine.step(0, Input::Chain(Box::new(snapshot)));
         let then = machine.step(at, Input::Tick);
         let made: Vec<_> = [first, then].concat();
         assert_eq!(matches!(made[..], [Output::Propose(_)]), proposes, "{desc}: {made:?}");
@@ -120,19 +120,6 @@ fn proposals_of_other_rounds_ranks_and_signers_change_nothing() {
 }
 
 #[test]
-fn what_comes_a_round_early_is_taken_when_its_round_begins() {
-    let mut machine = machine(1);
-    // Rank 0 of round 4 is worker 2.
-    let mut next = proposal_of(4, 0, 1);
-    next.header.previous_hash = last_block(3).hash();
-    next.signed = next.header.sign(&key(2), &CHAIN);
-    assert_eq!(machine.step(0, proposed(&next)), []);
-    let begun = with(|s| s.state.last_block = last_block(3));
-    let outputs = machine.step(1, Input::Chain(Box::new(begun)));
-    assert_eq!(outputs, [Output::Execute(Box::new(next))]);
-}
-
-#[test]
 fn what_cannot_be_executed_is_a_failure_except_for_its_own_scheduler() {
     for (node, expected) in [(1, 1), (0, 0)] {
         let mut machine = machine(node);
@@ -157,7 +144,7 @@ fn a_batch_that_nobody_has_is_asked_for_again_and_then_a_failure() {
         for output in std::mem::take(&mut outputs) {
             match output {
                 Output::FetchBatch { id, scheduler } => {
-                    assert_eq!((id, scheduler), (proposal.id(), Some(crate::net::id(0))));
+                    assert_eq!((id, scheduler), (proposal.id(), Some(crate::keys::id(0))));
                     fetches += 1;
                     outputs.extend(machine.step(now, Input::BatchMissing { id }));
                 }

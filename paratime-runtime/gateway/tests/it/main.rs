@@ -1,0 +1,8 @@
+//! The gateway against a committee that is told what to answer, and a chain that a test advances.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod fakes;
+mod queries;
+mod rotation;
+mod rounds;
+mod submissions;

@@ -1,0 +1,61 @@
+//! The enclave's answers, as a host that misbehaves gives them to its node.
+
+use std::sync::Arc;
+
+use paralith_proto::pb::host::v1::{Change, Execute, Executed, host_call, host_reply};
+use paralith_runtime_worker::{Trusted, TrustedError};
+use paralith_storage::{Changes, Tree};
+
+use crate::{Me, Misbehaviour};
+
+pub(crate) struct Enclave {
+    me: Me,
+    inner: Arc<dyn Trusted>,
+}
+
+impl Enclave {
+    pub(crate) fn new(me: Me, inner: Arc<dyn Trusted>) -> Self {
+        Self { me, inner }
+    }
+
+    fn execute(&self, call: Execute) -> Result<host_reply::Kind, TrustedError> {
+        if self.me.is(Misbehaviour::Failure) {
+            return Err(failed("on purpose"));
+        }
+        let reply = self.inner.call(host_call::Kind::Execute(call))?;
+        match reply {
+            host_reply::Kind::Executed(executed) if self.me.is(Misbehaviour::WrongRoot) => {
+                Ok(host_reply::Kind::Executed(self.wrong(executed)?))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// One change more, and the root that it leads to.
+    fn wrong(&self, mut executed: Executed) -> Result<Executed, TrustedError> {
+        let key = self.me.id().as_bytes().to_vec();
+        executed.changes.push(Change { key, value: Some(b"wrong".to_vec()) });
+        let changes: Changes =
+            executed.changes.iter().map(|c| (c.key.clone(), c.value.clone())).collect();
+        let tree = Tree::new(self.me.kv.clone(), self.me.runtime_id.as_bytes());
+        let results = executed.results.as_mut().ok_or_else(|| failed("no results"))?;
+        let base = tree.latest().map_err(|e| failed(&e.to_string()))?.map(|(version, _)| version);
+        let prepared =
+            tree.prepare(base, results.round, &changes).map_err(|e| failed(&e.to_string()))?;
+        results.state_root = prepared.root().as_bytes().to_vec();
+        Ok(executed)
+    }
+}
+
+impl Trusted for Enclave {
+    fn call(&self, call: host_call::Kind) -> Result<host_reply::Kind, TrustedError> {
+        match call {
+            host_call::Kind::Execute(call) => self.execute(call),
+            other => self.inner.call(other),
+        }
+    }
+}
+
+fn failed(message: &str) -> TrustedError {
+    TrustedError { module: "adversary".to_string(), code: 1, message: message.to_string() }
+}
