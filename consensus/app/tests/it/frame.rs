@@ -219,11 +219,11 @@ fn the_hashes_of_a_known_chain_are_frozen() {
     let txs = vec![net.tx(BOB, reclaim)];
     let second = net.block(txs).app_hash;
     let third = net.slash(ENTITIES[1] + 2).app_hash;
-    assert_eq!(net.document.chain_id().unwrap(), "test-49364fa071f4581e17b63bb5c27f2c6fcda07394");
+    assert_eq!(net.document.chain_id().unwrap(), "test-68310cd6f3d540a566fb50359a2ebd881094ac9b");
     let frozen = [
-        "7b602fe760440a59dcb82513237c7e5ea0461383e4ecee0cc9853b7cf020c910",
-        "0596b0b0970a665c228e8f2c57c88854a5a968c6b1d78096a2c228fe19ff9b79",
-        "f68eac74ce024da6ad5ef5fa71cc3c05714842a7cfbda22c2afb5a3b8284b1e4",
+        "e001d1521551323d0f5a72add80c5d4644340a665df2b6ceb7e42b7db2a8edc1",
+        "217503f25868a4c60865b35f2670f3aec26880fa059b4f6afe14ec1980423404",
+        "bccd037343053846cd38a8320f19145a09be6a5b082136fd6f554ce159a4c565",
     ];
     assert_eq!([first, second, third].map(|hash| hash.to_string()), frozen);
 }

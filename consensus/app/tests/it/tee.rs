@@ -162,7 +162,7 @@ fn evidence_must_name_this_chains_state_root_of_its_height() {
     let cases = [
         ("another chain", Claims { state_root: Hash([1; 32]), ..good.clone() }),
         ("nothing proven", Claims { state_root: Hash::ZERO, ..good.clone() }),
-        ("a later height's root", Claims { height: good.height.next(), ..good.clone() }),
+        ("a later height's root", Claims { height: good.height.next(), ..good }),
     ];
     for (what, claims) in cases {
         // Every refused registration is a block, so the named height lies further back each time.

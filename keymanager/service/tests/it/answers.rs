@@ -122,7 +122,7 @@ fn a_blob_counts_only_for_the_enclave_that_made_it_and_once() {
     let (_, body) = all[0].blob();
     assert_eq!(not_fresh(&all[0]), refused);
     // Included by another node.
-    chain.block(vec![(key(2), body.clone())]);
+    chain.block(vec![(key(2), body)]);
     all[0].sync();
     assert_eq!(not_fresh(&all[0]), refused);
     // Included two epochs after it was made: a host could have kept it.

@@ -50,7 +50,8 @@ fn each_epoch_has_its_own_rek_and_secrets_sealed_to_an_old_one_open_no_more() {
         assert!(node.sync().has_keys, "{:?}", node.log());
         assert_eq!(node.log(), Vec::<String>::new());
     }
-    // What is published is sealed to keys of this epoch or the one before, never older.
+    // What is published is sealed to keys of its epoch or the one before, never older.
+    pass_epoch(&mut all, false);
     let key = keymanager_keys::epoch_secret(&KM);
     let published: PublishEpochSecret = chain.read(&key).unwrap();
     let secret = EncryptedEpochSecret::decode(&published.secret, 10_000).unwrap();
