@@ -65,7 +65,6 @@ pub(crate) fn prepare(home: &Path, base: u16) {
         runtimes: Vec::new(),
         trusted: TrustedPlacement::Process,
         software_platform_key: None,
-        connect: paralith::roles::compute::as_made(),
         compression: true,
         record: None,
     };
