@@ -106,6 +106,7 @@ impl TrustedError {
 
 /// Failures of the view, of the boundary and of transactions keep their own module and code.
 impl From<TrustedError> for Failure {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "all others are this module's own")]
     fn from(error: TrustedError) -> Self {
         match error {
             TrustedError::View(error) => error.into(),
@@ -118,6 +119,7 @@ impl From<TrustedError> for Failure {
 
 /// A missing or false node of the state is the host's doing, every other fault the machine's.
 impl From<NodeFault> for TrustedError {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the state is the host's")]
     fn from(fault: NodeFault) -> Self {
         match fault {
             NodeFault::State(error) => Self::StateUnavailable(error.reason),

@@ -61,7 +61,8 @@ fn a_gas_limit_is_within_the_runtime_s_and_paid_for() {
         let check = Call::Check(pb::Check { transactions: vec![raw.clone()] });
         let checked = pb::CheckResults::decode(enclave.bytes(check).as_slice()).unwrap();
         let checked = Output::from_pb(checked.results[0].clone()).unwrap();
-        let call = world.execute_call(&world.proposal(&[raw.clone()]), &[raw.clone()]);
+        let batch = std::slice::from_ref(&raw);
+        let call = world.execute_call(&world.proposal(batch), batch);
         if gas_limit > BATCH_GAS {
             // No proposal may have it at all.
             assert_eq!(crate::code_of(&enclave.call(call).unwrap_err()), ("trusted", 13));
