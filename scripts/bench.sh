@@ -17,7 +17,7 @@ cargo build --release --package paralith --package bench
 say "discrepancy pool"
 cargo run --release --quiet --package discrepancy --example cost
 say "state tree beside jmt and sparse-merkle-tree"
-cargo run --release --quiet --package paralith-storage --example state
+cargo run --release --quiet --package paralith-storage --features rocksdb --example state
 
 measures=(application runtime dev)
 cometbft="${COMETBFT:-$(command -v cometbft || true)}"

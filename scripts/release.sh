@@ -35,12 +35,14 @@ build() { # the folder to build in
         flags+=("--remap-path-prefix=$pair")
         c_flags+=("-ffile-prefix-map=$pair")
     done
-    flags+=(-Ctarget-feature=+crt-static -Clink-arg=-Wl,--build-id=none)
+    # Stripped by a flag of the target, not by the profile: the profile would also reach the guests,
+    # whose bytes are their identity on chain and must not depend on how the node was built.
+    flags+=(-Ctarget-feature=+crt-static -Cstrip=symbols -Clink-arg=-Wl,--build-id=none)
     local separated
     separated=$(printf '%s\x1f' "${flags[@]}")
     env -u RUSTFLAGS CARGO_ENCODED_RUSTFLAGS="${separated%$'\x1f'}" \
         CFLAGS="${c_flags[*]}" CXXFLAGS="${c_flags[*]}" \
-        CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=none \
+        CARGO_INCREMENTAL=0 \
         cargo build --release --locked --package paralith --bin paralith --features rocksdb \
         --target "$target" --target-dir "$1"
 }

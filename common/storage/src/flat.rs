@@ -283,7 +283,7 @@ impl<'a> Scan<'a> {
         };
         let (history, reached) = self.read_history(end.as_deref())?;
         // The history may have been cut short within the window.
-        let last = reached.clone().or_else(|| window.clone());
+        let last = reached.or(window);
         let mut history = history.into_iter().peekable();
         loop {
             let latest = self

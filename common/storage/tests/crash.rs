@@ -85,7 +85,8 @@ fn write_until_killed(kind: StoreKind, folder: &Path) {
     let mut number = count(&kv);
     loop {
         number += 1;
-        let durability = if number % 3 == 0 { Durability::Synced } else { Durability::Lazy };
+        let durability =
+            if number.is_multiple_of(3) { Durability::Synced } else { Durability::Lazy };
         kv.write(batch(number), durability).unwrap();
         writeln!(out, "{number}.").unwrap();
     }

@@ -5,6 +5,19 @@
 //! all modules in every phase; each module has the same files: `mod` (its rules and hooks), `state`
 //! (the only place that touches its keys), `execute` (a function a transaction), `epoch`, `query`.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::float_arithmetic,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        clippy::wildcard_enum_match_arm,
+    )
+)]
+
 mod app;
 mod base;
 mod block;

@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use crate::model::{self, key, write};
 
 /// The durable stores of this build.
-fn durable() -> Vec<StoreKind> {
-    let mut kinds = Vec::new();
-    #[cfg(feature = "redb")]
-    kinds.push(StoreKind::Redb);
-    #[cfg(feature = "rocksdb")]
-    kinds.push(StoreKind::Rocksdb);
-    kinds
+fn durable() -> &'static [StoreKind] {
+    &[
+        #[cfg(feature = "redb")]
+        StoreKind::Redb,
+        #[cfg(feature = "rocksdb")]
+        StoreKind::Rocksdb,
+    ]
 }
 
 fn open(kind: StoreKind, path: &Path) -> Result<Kv, StorageError> {
@@ -27,7 +27,7 @@ fn open(kind: StoreKind, path: &Path) -> Result<Kv, StorageError> {
 /// An empty store of each kind, memory first.
 fn stores() -> (Vec<Kv>, Vec<TempDir>) {
     let (mut stores, mut folders) = (vec![Kv::memory()], Vec::new());
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         stores.push(open(kind, folder.path()).unwrap());
         folders.push(folder);
@@ -155,7 +155,7 @@ fn readers_in_other_threads_see_a_batch_whole_or_not_at_all() {
 
 #[test]
 fn what_was_committed_is_there_after_reopening() {
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         let open =
             |compression| Kv::open_kind(kind, folder.path(), KvOptions { compression }).unwrap();
@@ -178,7 +178,7 @@ fn what_was_committed_is_there_after_reopening() {
 
 #[test]
 fn closing_a_store_keeps_lazy_writes() {
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         let mut batch = WriteBatch::new();
         batch.put(Column::Meta, *b"k", *b"v");
@@ -190,7 +190,7 @@ fn closing_a_store_keeps_lazy_writes() {
 
 #[test]
 fn an_open_store_says_that_it_is_open() {
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         let _open = open(kind, folder.path()).unwrap();
         let refused = open(kind, folder.path()).unwrap_err();
@@ -202,7 +202,7 @@ fn an_open_store_says_that_it_is_open() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_an_io_error() {
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, b"in the way").unwrap();
@@ -222,7 +222,7 @@ fn file_of(kind: StoreKind, folder: &Path, part: &str) -> std::path::PathBuf {
 
 #[test]
 fn a_damaged_store_is_refused() {
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         drop(open(kind, folder.path()).unwrap());
         let part = if kind == StoreKind::Rocksdb { "MANIFEST" } else { "data" };
@@ -236,7 +236,7 @@ fn a_damaged_store_is_refused() {
 
 #[test]
 fn a_store_of_another_kind_is_refused_by_name() {
-    for kind in durable() {
+    for &kind in durable() {
         let other = if kind == StoreKind::Redb { StoreKind::Rocksdb } else { StoreKind::Redb };
         let folder = tempfile::tempdir().unwrap();
         drop(open(kind, folder.path()).unwrap());
@@ -261,7 +261,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
 
 #[test]
 fn a_folder_with_other_things_in_it_is_left_alone() {
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("CURRENT"), b"MANIFEST-000004\n").unwrap();
         let refused = open(kind, folder.path()).unwrap_err();
@@ -272,7 +272,7 @@ fn a_folder_with_other_things_in_it_is_left_alone() {
 
 #[test]
 fn a_crash_before_the_mark_leaves_an_empty_store() {
-    for kind in durable() {
+    for &kind in durable() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".new-store"), b"paralith-st").unwrap();
         drop(open(kind, folder.path()).unwrap());

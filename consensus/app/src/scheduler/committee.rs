@@ -56,7 +56,9 @@ fn suitable(
         }
         match liveness::electable(ctx, &runtime.id, &node.id)? {
             Electable::Never => {}
-            electable => suitable.push((node.id, electable)),
+            electable @ (Electable::Fully | Electable::LastResort) => {
+                suitable.push((node.id, electable))
+            }
         }
     }
     Ok(suitable)
