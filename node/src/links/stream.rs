@@ -15,7 +15,7 @@ use tonic::transport::server::Connected;
 
 /// A caller of this process, which names itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub PublicKey);
+pub(crate) struct Peer(pub PublicKey);
 
 /// The other end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,20 +22,20 @@ use paralith_types::{Amount, Hash};
 use tokio_util::sync::CancellationToken;
 
 /// A chain and the keys in its genesis.
-pub struct Chain {
-    pub genesis: GenesisInfo,
-    pub engine: Arc<SoloEngine>,
-    pub owner: SigningKey,
-    pub validator: SigningKey,
-    pub stop: CancellationToken,
+pub(crate) struct Chain {
+    pub(crate) genesis: GenesisInfo,
+    pub(crate) engine: Arc<SoloEngine>,
+    pub(crate) owner: SigningKey,
+    pub(crate) validator: SigningKey,
+    pub(crate) stop: CancellationToken,
     consensus: SigningKey,
 }
 
 /// What differs from chain to chain.
-pub struct Rules {
-    pub max_node_expiration_epochs: u64,
-    pub epoch_blocks: u64,
-    pub min_validators: u32,
+pub(crate) struct Rules {
+    pub(crate) max_node_expiration_epochs: u64,
+    pub(crate) epoch_blocks: u64,
+    pub(crate) min_validators: u32,
 }
 
 impl Default for Rules {
@@ -44,12 +44,12 @@ impl Default for Rules {
     }
 }
 
-pub fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed([seed; 32])
 }
 
 /// A public ParaTime with this module.
-pub fn runtime(name: &str, owner: &SigningKey, module: &[u8]) -> Runtime {
+pub(crate) fn runtime(name: &str, owner: &SigningKey, module: &[u8]) -> Runtime {
     let rules = dev::shape(0);
     Runtime {
         code: Some(code_of(module)),
@@ -59,7 +59,7 @@ pub fn runtime(name: &str, owner: &SigningKey, module: &[u8]) -> Runtime {
 
 impl Chain {
     /// Starts one, whose genesis names the module of `counter`.
-    pub async fn start(rules: Rules) -> Self {
+    pub(crate) async fn start(rules: Rules) -> Self {
         let (owner, validator, consensus) = (key(1), key(2), key(3));
         let mut params = development_params(Hash([9; 32]));
         params.beacon.epoch_blocks = rules.epoch_blocks;
@@ -94,7 +94,7 @@ impl Chain {
     }
 
     /// A node of this chain with the validator's keys.
-    pub fn node(&self, roles: Vec<Role>, placement: Placement) -> Node {
+    pub(crate) fn node(&self, roles: Vec<Role>, placement: Placement) -> Node {
         let config = NodeConfig {
             name: "it".to_string(),
             genesis: self.genesis.clone(),
@@ -118,24 +118,24 @@ impl Chain {
         assemble(config, self.source()).unwrap()
     }
 
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source::Engine(Arc::clone(&self.engine) as Arc<dyn Engine>)
     }
 
     /// Waits until state is proven.
-    pub async fn ready(&self, node: &Node) {
+    pub(crate) async fn ready(&self, node: &Node) {
         until(node, async |node| node.state.chain.height().is_ok()).await;
     }
 
     /// Ends the chain.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.engine.shutdown().await.unwrap();
     }
 }
 
 /// Waits, block by block, until a node's view of the chain is so.
-pub async fn until(node: &Node, is_so: impl AsyncFn(&Node) -> bool) {
+pub(crate) async fn until(node: &Node, is_so: impl AsyncFn(&Node) -> bool) {
     use paralith_runtime_worker::Chain as _;
     let mut blocks = node.state.chain.subscribe();
     while !is_so(node).await {
@@ -145,6 +145,6 @@ pub async fn until(node: &Node, is_so: impl AsyncFn(&Node) -> bool) {
 }
 
 /// Where the program of this package is.
-pub fn program() -> Placement {
+pub(crate) fn program() -> Placement {
     Placement::Process { program: env!("CARGO_BIN_EXE_paralith").into() }
 }
