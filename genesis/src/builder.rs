@@ -236,7 +236,6 @@ pub fn development_params(seed: Hash) -> Params {
             gas_prove_freshness: 1000,
             max_code_bytes: 16 * 1024 * 1024,
             software_platforms: Vec::new(),
-            allow_byzantine: false,
         },
         beacon: beacon::Params {
             epoch_blocks: 20,

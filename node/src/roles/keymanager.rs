@@ -309,7 +309,6 @@ fn attest(
         code: Vec::new(),
         sealed: start.sealed.clone(),
         platform: Some(&start.platform),
-        
     };
     let attested = paralith_rt::in_place(|| {
         attest_and_start(trusted.client(), Role::KeyManager, height, input)

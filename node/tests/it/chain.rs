@@ -107,7 +107,6 @@ impl Chain {
             modules: Vec::new(),
             placement,
             platform: None,
-            byzantine: None,
             kv: Kv::memory(),
             home: None,
             engine_name: "solo",

@@ -49,7 +49,6 @@ struct Inputs {
     incoming: Vec<IncomingMessage>,
     results: ResultQueue,
     max_queued_results: u32,
-    wrong_root: bool,
 }
 
 /// Executes a proposed batch.
@@ -88,10 +87,7 @@ pub(crate) fn execute(
         },
     };
     let block = block::run(&mut guest, &block_inputs, &opener, &transactions)?;
-    let mut changes = guest.state.changes(inputs.generation, &round)?;
-    if inputs.wrong_root {
-        changes.insert(session.node.as_bytes().to_vec(), Some(b"wrong-root".to_vec()));
-    }
+    let changes = guest.state.changes(inputs.generation, &round)?;
     let state_root = guest.state.root_after(round.round, &changes)?;
     let (messages, logs) = (guest.messages, guest.logs);
     kept.computed(round.round, state_root);
@@ -152,7 +148,6 @@ fn inputs(
     let incoming = pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?;
     let results = pinned.result_queue(&session.runtime_id)?;
     let max_queued_results = pinned.roothash_params()?.max_queued_results;
-    let wrong_root = session.wrong_root && may_misbehave(&pinned)?;
     Ok(Inputs {
         proposal,
         runtime,
@@ -163,7 +158,6 @@ fn inputs(
         incoming,
         results,
         max_queued_results,
-        wrong_root,
     })
 }
 
@@ -202,12 +196,6 @@ fn check_committee(
         return Err(bad("its signer is no worker of the committee"));
     }
     Ok(())
-}
-
-/// Nodes misbehave on purpose on test chains only.
-fn may_misbehave(pinned: &At<'_>) -> Result<bool, TrustedError> {
-    let params = pinned.registry_params()?;
-    Ok(params.allow_byzantine && !params.software_platforms.is_empty())
 }
 
 /// Whether these transactions are the proposed ones and within the runtime's limits.

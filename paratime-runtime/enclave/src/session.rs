@@ -28,8 +28,6 @@ pub(crate) struct Session {
     pub(crate) module: Option<Module>,
     /// Seals what the host keeps for the next start.
     pub(crate) sealing_key: Option<SealingKey>,
-    /// Signs a false state root, where the chain allows it.
-    pub(crate) wrong_root: bool,
     pub(crate) randomness: Mutex<Entropy>,
     pub(crate) view: Mutex<ChainView>,
     /// The view as the host was last given it to keep.

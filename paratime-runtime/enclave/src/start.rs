@@ -50,15 +50,6 @@ fn compile(code: &[u8]) -> Result<Module, TrustedError> {
 /// Starts: checks what the host hands over, makes the enclave's keys, compiles the module.
 pub(crate) fn start(call: &pb::Start) -> Result<Session, TrustedError> {
     let Opened { id, document, sealing_key, mut entropy } = open(call)?;
-    let software = !document.genesis.params.registry.software_platforms.is_empty();
-    let wrong_root = match call.byzantine.as_slice() {
-        b"" => false,
-        b"wrong-root" if software => true,
-        _ => {
-            let reason = "the enclave misbehaves by `wrong-root` only, on software platforms";
-            return Err(TrustedError::BadStart(reason.into()));
-        }
-    };
     let view = open_view(&document, sealing_key.as_ref(), &id, &call.sealed)?;
     let module = match call.code.as_slice() {
         [] => None,
@@ -75,7 +66,6 @@ pub(crate) fn start(call: &pb::Start) -> Result<Session, TrustedError> {
         rek,
         module,
         sealing_key,
-        wrong_root,
         randomness: Mutex::new(entropy),
         kept: Mutex::new(view.to_sealed()),
         view: Mutex::new(view),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use paralith_proto::pb::host::v1::{Change, Execute, Executed, host_call, host_reply};
+use paralith_proto::pb::host::v1::{Change, Execute, Executed, runtime_call, runtime_reply};
 use paralith_runtime_worker::{Trusted, TrustedError};
 use paralith_storage::{Changes, Tree};
 
@@ -18,14 +18,14 @@ impl Enclave {
         Self { me, inner }
     }
 
-    fn execute(&self, call: Execute) -> Result<host_reply::Kind, TrustedError> {
+    fn execute(&self, call: Execute) -> Result<runtime_reply::Kind, TrustedError> {
         if self.me.is(Misbehaviour::Failure) {
             return Err(failed("on purpose"));
         }
-        let reply = self.inner.call(host_call::Kind::Execute(call))?;
+        let reply = self.inner.call(runtime_call::Kind::Execute(call))?;
         match reply {
-            host_reply::Kind::Executed(executed) if self.me.is(Misbehaviour::WrongRoot) => {
-                Ok(host_reply::Kind::Executed(self.wrong(executed)?))
+            runtime_reply::Kind::Executed(executed) if self.me.is(Misbehaviour::WrongRoot) => {
+                Ok(runtime_reply::Kind::Executed(self.wrong(executed)?))
             }
             other => Ok(other),
         }
@@ -48,9 +48,9 @@ impl Enclave {
 }
 
 impl Trusted for Enclave {
-    fn call(&self, call: host_call::Kind) -> Result<host_reply::Kind, TrustedError> {
+    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError> {
         match call {
-            host_call::Kind::Execute(call) => self.execute(call),
+            runtime_call::Kind::Execute(call) => self.execute(call),
             other => self.inner.call(other),
         }
     }

@@ -275,7 +275,11 @@ fn modules_that_are_no_guests_are_refused_at_upload() {
             let deploy = ["runtime", "deploy", &file, "--name", "bad", "--from", "alice"];
             let deployed = cli(&dev.node, &deploy);
             assert!(!deployed.success, "{what}");
-            assert!(deployed.error.contains(&format!("upload {code}:")), "{what}: {}", deployed.error);
+            assert!(
+                deployed.error.contains(&format!("upload {code}:")),
+                "{what}: {}",
+                deployed.error
+            );
         }
         let one = json!({ "amount": 1 });
         assert_eq!(client.call("counter", "dave", "add", &one).await.unwrap().1, json!(1));

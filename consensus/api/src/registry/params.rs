@@ -23,7 +23,5 @@ message! {
         /// Keys whose software attestations are accepted. Software protects nothing: a chain that
         /// lists one is a test chain, and every listing says so.
         software_platforms: Vec<PublicKey>,
-        /// Nodes may be started with `--byzantine`; test chains only.
-        allow_byzantine: bool,
     }
 }

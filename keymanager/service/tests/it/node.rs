@@ -132,7 +132,6 @@ impl KeyManager {
             code: vec![],
             sealed: self.sealed.clone(),
             sealing_key: vec![self.n; 32],
-            byzantine: vec![],
             entropy: vec![],
         }
     }

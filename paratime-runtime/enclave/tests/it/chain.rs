@@ -39,7 +39,6 @@ impl Chain {
         let document = Builder::new("host", time, development_params(Hash([7; 32])))
             .params(|params| {
                 params.registry.software_platforms = vec![key(PLATFORM).public()];
-                params.registry.allow_byzantine = true;
             })
             .fund(&entity, Amount(1_000_000))
             .entity(entity, Amount(100_000_000))

@@ -220,18 +220,3 @@ fn a_public_runtime_needs_no_keys_and_hides_nothing() {
     let output = Output::decode(&released.outputs[0].output, 1000).unwrap();
     assert!(matches!(output, Output::Ok(_)));
 }
-
-#[test]
-fn a_node_told_to_signs_a_false_root_where_the_chain_allows_it() {
-    let world = World::new(code(), true);
-    let honest = world.enclave(1, &[EPOCH]);
-    let liar = world.enclave_with(2, |start| start.byzantine = b"wrong-root".to_vec());
-    world.prove_freshness(&liar).unwrap();
-    world.provide_keys(&liar, &[EPOCH]).unwrap();
-    honest.sync(world.chain.height());
-    let batch = [secret(&world, 10, 0, "a")];
-    let truth = world.execute(&honest, &batch).unwrap().results.unwrap();
-    let lie = world.execute(&liar, &batch).unwrap().results.unwrap();
-    assert_ne!(truth.state_root, lie.state_root);
-    assert_eq!(truth.io_root, lie.io_root);
-}

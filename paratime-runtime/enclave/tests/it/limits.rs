@@ -9,7 +9,7 @@ use paralith_runtime_enclave::{
 };
 use paralith_tee_channel::pb;
 use paralith_types::Amount;
-use pb::host_call::Kind as Call;
+use pb::runtime_call::Kind as Call;
 
 use crate::chain::key;
 use crate::world::{RUNTIME, World};

@@ -3,7 +3,7 @@ use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Body;
 use paralith_storage::Changes;
 use paralith_tee_channel::pb;
-use pb::host_reply::Kind as Reply;
+use pb::runtime_reply::Kind as Reply;
 
 use crate::block::with;
 use crate::world::{EPOCH, World};

@@ -36,13 +36,12 @@ fn a_start_that_does_not_fit_is_refused() {
     let of_another_role = enclave.client.sync(Role::KeyManager, 1).unwrap_err();
     assert!(of_another_role.to_string().starts_with("trusted 20:"), "{of_another_role}");
     type Change = fn(&mut pb::Start);
-    let cases: [(Change, u32); 7] = [
+    let cases: [(Change, u32); 6] = [
         (|start| start.chain_context = vec![1; 32], 3),
         (|start| start.chain_id = "other".into(), 3),
         (|start| start.genesis.push(b'x'), 3),
         (|start| start.node.clear(), 3),
         (|start| start.code = b"no module".to_vec(), 3),
-        (|start| start.byzantine = b"explode".to_vec(), 3),
         (|start| start.sealed = vec![1; 100], 4),
     ];
     for (change, code) in cases {

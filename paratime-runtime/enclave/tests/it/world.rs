@@ -27,7 +27,7 @@ use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
-use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, RuntimeId, X25519PublicKey};
+use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, RuntimeId};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
 
@@ -333,7 +333,6 @@ impl World {
             code: self.code.clone(),
             sealed: vec![],
             sealing_key: vec![8; 32],
-            byzantine: vec![],
             entropy: vec![1],
         }
     }

@@ -300,6 +300,7 @@ pub(crate) fn header(round: u64, header_type: HeaderType, leaves: &[IoLeaf]) -> 
         in_messages_hash: empty_hash(),
         consensus_height: Height(1),
         batch_hash: Hash::ZERO,
+        proposal_id: Hash::ZERO,
     }
 }
 

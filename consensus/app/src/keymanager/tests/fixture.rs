@@ -341,7 +341,6 @@ fn registry_params() -> registry::Params {
         gas_prove_freshness: 0,
         max_code_bytes: 1,
         software_platforms: vec![platform().public()],
-        allow_byzantine: false,
     }
 }
 
