@@ -230,8 +230,8 @@ impl Patience {
 /// The round of which a member says that the transaction is final in it.
 fn final_round(status: &Status) -> Option<Round> {
     match refused(status) {
-        NodeError::Refused { module, code, message } if module == "worker" => {
-            WorkerError::final_round(code, &message).map(Round)
+        NodeError::Refused(error) if error.module == "worker" => {
+            WorkerError::final_round(error.code, &error.message).map(Round)
         }
         _ => None,
     }
@@ -241,10 +241,10 @@ fn final_round(status: &Status) -> Option<Round> {
 /// final.
 fn is_final_word(status: &Status) -> bool {
     match refused(status) {
-        NodeError::Refused { module, code, message } => match module.as_str() {
+        NodeError::Refused(error) => match error.module.as_str() {
             "worker" => {
-                let is_final = WorkerError::final_round(code, &message).is_some();
-                !is_final && !WorkerError::NOT_YET.contains(&code)
+                let is_final = WorkerError::final_round(error.code, &error.message).is_some();
+                !is_final && !WorkerError::NOT_YET.contains(&error.code)
             }
             "node" | "worker-link" | "roothash" | "grpc" => false,
             _ => true,

@@ -11,13 +11,15 @@ mod paratime;
 mod reads;
 mod relay;
 mod rounds;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use paralith_proto::status::status_of;
 use paralith_proto::{DESCRIPTORS, pb};
-use tonic::metadata::MetadataValue;
+use paralith_types::{Error, Retry};
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
@@ -37,12 +39,7 @@ pub(crate) fn refusal(
     code: u32,
     message: impl std::fmt::Display,
 ) -> Status {
-    let mut status = Status::new(grpc, message.to_string());
-    if let Ok(module) = MetadataValue::try_from(module) {
-        status.metadata_mut().insert("paralith-module", module);
-    }
-    status.metadata_mut().insert(CODE_KEY, MetadataValue::from(code));
-    status
+    status_of(grpc, &Error::new(module, code, message))
 }
 
 impl From<NodeError> for Status {
@@ -51,16 +48,23 @@ impl From<NodeError> for Status {
             NodeError::Usage { .. } | NodeError::Config { .. } => Code::InvalidArgument,
             NodeError::NotFound { .. } => Code::NotFound,
             NodeError::NotReady { .. } | NodeError::Unreachable { .. } => Code::Unavailable,
-            NodeError::Refused { .. } => Code::FailedPrecondition,
+            NodeError::Refused(error) => grpc_code(error),
             NodeError::Unverifiable { .. } => Code::DataLoss,
             NodeError::Io { .. } | NodeError::Trusted(_) | NodeError::Internal { .. } => {
                 Code::Internal
             }
         };
-        match &error {
-            NodeError::Refused { module, code, message } => refusal(grpc, module, *code, message),
-            other => refusal(grpc, "node", other.code(), other),
-        }
+        status_of(grpc, &error.to_wire())
+    }
+}
+
+/// The gRPC code of a refusal, by what the caller can do about it.
+pub(crate) fn grpc_code(error: &Error) -> Code {
+    match error.retry {
+        Retry::Later | Retry::OtherPeer => Code::Unavailable,
+        Retry::NonceIs { .. } => Code::Aborted,
+        Retry::AlreadyFinal { .. } => Code::AlreadyExists,
+        Retry::Never => Code::FailedPrecondition,
     }
 }
 

@@ -5,6 +5,7 @@ use paralith_consensus_api::registry::{self, Runtime};
 use paralith_consensus_api::roothash::{self, Header, IncomingQueue, ResultQueue, RuntimeState};
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
+use paralith_storage::MAX_VALUE_BYTES;
 use paralith_types::{PublicKey, Round, RuntimeId};
 
 use crate::chain::Chain;
@@ -78,6 +79,3 @@ async fn get<T: Canonical>(
 fn decode<T: Canonical>(bytes: &[u8]) -> Result<T, ChainError> {
     T::decode(bytes, MAX_VALUE_BYTES).map_err(|e| ChainError::Invalid(e.to_string()))
 }
-
-/// Longest value of consensus state that is read.
-const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;

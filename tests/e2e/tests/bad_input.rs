@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use e2e::{Client, Dev, DevOptions, Refusal, account_key, address, claim};
+use paralith::client::TxOptions;
 use paralith_consensus_api::staking::Transfer;
 use paralith_consensus_api::tx as consensus_tx;
 use paralith_crypto::SigningKey;
@@ -233,7 +234,7 @@ fn the_consensus_layer_names_what_is_wrong_with_a_transaction() {
         }
         assert_eq!(client.account(&erin).await, before);
         let transfer = Transfer { to: erin, amount: Amount(1) };
-        let included = client.chain.submit(&dave, transfer).await.unwrap();
+        let included = client.chain.submit(&dave, transfer, TxOptions::default()).await.unwrap();
         client.chain.sync_to(included.height).await.unwrap();
         // A transaction that is in a block has no second effect.
         let used = signed(&good);

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
+use paralith_consensus_light::StateSource;
 use paralith_runtime_api::boundary::{FrameError, pb, read_frame, write_frame};
+use paralith_types::Error;
 
 use crate::client::lock;
 use crate::{BoundaryError, Failure};
@@ -92,6 +94,16 @@ impl Callbacks {
             Some(failure) => Err(BoundaryError::Failure(failure.into())),
             None => Ok(reply),
         }
+    }
+}
+
+impl StateSource for Callbacks {
+    fn light_block(&self, height: u64) -> Result<Vec<u8>, Error> {
+        Ok(Self::light_block(self, height)?)
+    }
+
+    fn state_value(&self, height: u64, key: &[u8]) -> Result<(Option<Vec<u8>>, Vec<u8>), Error> {
+        Ok(self.consensus_get(height, key)?)
     }
 }
 
