@@ -160,7 +160,7 @@ pub fn assemble(parts: Parts, source: Source) -> Result<Arc<NodeState>, NodeErro
 
 fn byzantine(parts: &Parts) -> Result<Option<Byzantine>, NodeError> {
     let Some(how) = &parts.byzantine else { return Ok(None) };
-    if !parts.genesis.allows_byzantine() {
+    if !parts.genesis.document.genesis.params.registry.allow_byzantine {
         return Err(NodeError::usage(
             "byzantine",
             "this chain's genesis does not allow nodes that misbehave on purpose",

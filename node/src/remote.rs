@@ -16,7 +16,7 @@ use paralith_consensus_app::{Proven, TxOutcome};
 use paralith_consensus_light::{Follow, KEPT_STEPS, LightBlock, LightClient};
 use paralith_proto::{Wire, pb};
 use paralith_runtime_worker::ProvenValue;
-use paralith_types::{Hash, Height, PublicKey, RuntimeId};
+use paralith_types::{Hash, Height, PublicKey, Retry, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::registry::v1::registry_service_client::RegistryServiceClient;
 use tokio::sync::{broadcast, watch};
@@ -450,6 +450,7 @@ fn event(block: pb::consensus::v1::Block) -> BlockEvent {
                 module: tx.module,
                 code: tx.code,
                 message: tx.message,
+                retry: Retry::Never,
                 gas_used: tx.gas_used,
                 gas_limit: 0,
                 events: events(tx.events),

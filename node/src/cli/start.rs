@@ -99,7 +99,7 @@ async fn wait(engine: Option<&Arc<dyn Engine>>, signals: &mut EndSignals) -> Res
 fn genesis(config: &Config) -> Result<GenesisInfo, NodeError> {
     let text = std::fs::read_to_string(&config.genesis)
         .map_err(|e| NodeError::io(config.genesis.display().to_string(), &e))?;
-    GenesisInfo::parse(&text)
+    Ok(GenesisInfo::parse(&text)?)
 }
 
 async fn source(
