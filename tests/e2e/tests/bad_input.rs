@@ -269,7 +269,12 @@ fn modules_that_are_no_guests_are_refused_at_upload() {
         }
         let one = json!({ "amount": 1 });
         assert_eq!(client.call("counter", "dave", "add", &one).await.unwrap().1, json!(1));
-        let missing = client.chain.runtime("hello").await.unwrap_err();
+        let missing = client
+            .chain
+            .runtime("hello")
+            .await
+            .map_err(paralith::error::NodeError::from)
+            .unwrap_err();
         assert_eq!((missing.code(), missing.exit_code()), (6, 1));
         let refused = client.call("counter", "dave", "take", &one).await.map(|_| ());
         assert_eq!(refused, Err(is("sdk", 3)));
