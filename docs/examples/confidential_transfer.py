@@ -5,9 +5,11 @@ Shares no code with Paralith: it finds the services by gRPC reflection and follo
 docs/sending-a-transaction.md, whose section numbers stand beside each step. It prints one JSON
 object, and exits with 0 if the transfer succeeded, with 1 if anything was refused or did not verify.
 
-It verifies the key manager's signature on the epoch key, the Merkle path of the transaction and the
-commitment to its output. It takes three things on the node's word: the chain context, the key
-manager's status, and that the round's header is final. `paralith runtime call` proves those too.
+It verifies the key manager's signature on the epoch key, that the key is of the epoch and generation in
+consensus state, that a query was answered on a final state which is not older than the one known, the
+Merkle path of the transaction and the commitment to its output. It verifies no proofs of consensus
+state: the chain context and every value of state are the node's word. `paralith runtime call` proves
+those too (docs/protocol/light-client.md).
 
     pip install -r docs/examples/requirements.txt
     python3 docs/examples/confidential_transfer.py --from alice --to bob --amount 1 --memo hi
@@ -31,6 +33,7 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection_pb2
 
 VERSION = 1
+ROOT_TRIES = 5
 TEST_ACCOUNTS = ("alice", "bob", "carol", "dave", "erin")
 
 
@@ -108,6 +111,7 @@ def bech32(prefix, data):
 
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 PARATIME = "paralith.paratime.v1"
+STATE = ("paralith.beacon.v1.EpochState", "paralith.roothash.v1.RuntimeState")
 SERVICES = (
     "paralith.consensus.v1.ConsensusService",
     "paralith.registry.v1.RegistryService",
@@ -125,8 +129,8 @@ class Node:
         self.timeout = timeout
         self.pool = descriptor_pool.DescriptorPool()
         self.files = set()
-        for service in SERVICES:
-            self._learn(file_containing_symbol=service)
+        for symbol in SERVICES + STATE:
+            self._learn(file_containing_symbol=symbol)
 
     def _learn(self, **question):
         ask = self.channel.stream_stream(
@@ -148,6 +152,10 @@ class Node:
                     self._learn(file_by_filename=needed)
             self.pool.Add(file)
 
+    def next_block(self):
+        """Waits for the next consensus block."""
+        next(iter(self.call("paralith.consensus.v1.ConsensusService", "WatchBlocks")))
+
     def message(self, name, **fields):
         found = self.pool.FindMessageTypeByName(name)
         return message_factory.GetMessageClass(found)(**fields)
@@ -159,6 +167,13 @@ class Node:
             return message
         except DecodeError as error:
             raise Refused(f"the node's {name} cannot be read: {error}") from error
+
+    def state(self, name, key):
+        """A value of consensus state, as the node gives it; its proof is not verified here."""
+        answer = self.call("paralith.consensus.v1.ConsensusService", "GetState", key=key)
+        if not answer.HasField("value"):
+            raise Refused(f"consensus state has no {name}")
+        return self.read(name, answer.value)
 
     def call(self, service, method, **fields):
         """Calls a method. Gives its answer, or an iterator over the answers of a stream."""
@@ -203,11 +218,15 @@ class ParaTime:
         self.epoch, self.key = self._epoch_key()
 
     def _epoch_key(self):
+        """The key of the epoch in consensus state, and of no other epoch or generation."""
         service = "paralith.keymanager.v1.KeyManagerService"
-        status = self.node.call(service, "GetStatus", id=self.key_manager)
+        now = self.node.state("paralith.beacon.v1.EpochState", b"beacon/epoch").epoch
+        status = self.node.state(
+            "paralith.keymanager.v1.Status", b"keymanager/status/" + self.key_manager
+        )
         if not status.HasField("signing_key"):
             raise Refused("the key managers have no secret yet: try again in the next epoch")
-        signed = self.node.call(service, "GetRuntimePublicKey", runtime_id=self.id, newest=True)
+        signed = self.node.call(service, "GetRuntimePublicKey", runtime_id=self.id, epoch=now)
         verify(
             status.signing_key,
             "paralith/keymanager/public-key/v1",
@@ -218,6 +237,7 @@ class ParaTime:
         key = self.node.read("paralith.keymanager.v1.RuntimePublicKey", signed.public_key)
         if key.id != self.key_manager or key.runtime_id != self.id:
             raise Refused("the epoch key is another ParaTime's")
+        check_key(key, now, status)
         return key.epoch, X25519PublicKey.from_public_bytes(key.key)
 
     # --- 5. The envelope ---
@@ -256,9 +276,27 @@ class ParaTime:
             chain_context=self.chain_context,
         )
         raw = encode(query)
+        least = self.stands_at().last_normal_round
         answer = self.node.call(PARATIME + ".ParaTimeService", "Query", query=raw)
+        check_answer(answer, least, self.root_of(answer.round))
         subject = domain_hash("paralith/paratime/query-hash/v1", raw)
         return self.open_reply(reply_key, subject, answer.round, answer.state_root, answer.output)
+
+    def stands_at(self):
+        return self.node.state("paralith.roothash.v1.RuntimeState", b"roothash/state/" + self.id)
+
+    def root_of(self, round_number):
+        """The state root that a final round led to; None if the chain does not have the round yet."""
+        for _ in range(ROOT_TRIES):
+            state = self.stands_at()
+            if state.last_normal_round == round_number:
+                return state.last_block.state_root
+            if state.last_normal_round > round_number:
+                key = b"roothash/header/" + self.id + round_number.to_bytes(8, "big")
+                return self.node.state("paralith.roothash.v1.Header", key).state_root
+            # The block that made the round is proven by the next one.
+            self.node.next_block()
+        return None
 
     # --- 7. A transaction ---
 
@@ -338,6 +376,22 @@ class ParaTime:
         if output.WhichOneof("result") != "ok":
             raise Refused("the reply holds no result")
         return json.loads(output.ok) if output.ok else None
+
+
+def check_key(key, epoch, status):
+    """An old key may have leaked or be erased; one of another generation is no longer in use."""
+    if key.epoch != epoch:
+        raise Refused(f"the key is of epoch {key.epoch}, the chain's is {epoch}")
+    if not status.HasField("checksum") or key.checksum != status.checksum:
+        raise Refused("the key is of another generation than the chain's")
+
+
+def check_answer(answer, least, root):
+    """An answer is of a final state, and not of an older one than was known when it was asked for."""
+    if answer.round < least:
+        raise Refused(f"the answer is of round {answer.round}, but round {least} is final already")
+    if root is None or answer.state_root != root:
+        raise Refused(f"the answer's state root is not the one of round {answer.round}")
 
 
 def verify(public_key, domain, chain_context, message, signature):

@@ -5,6 +5,7 @@
 
 import hashlib
 import unittest
+from types import SimpleNamespace
 
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -70,6 +71,35 @@ class Framing(unittest.TestCase):
         self.assertEqual(
             client.address_of(public), "paralith1qzlqfcjsyr3wd3a0llk2f0690hyk3fxawysqk2mr"
         )
+
+
+class Checks(unittest.TestCase):
+    """A gateway may show a key that leaked, or an answer on a state that is past."""
+
+    def setUp(self):
+        class Status(SimpleNamespace):
+            def HasField(self, name):
+                return getattr(self, name) is not None
+
+        self.status = Status(checksum=b"generation")
+        self.key = SimpleNamespace(epoch=7, checksum=b"generation")
+
+    def test_a_key_of_another_epoch_or_generation_is_refused(self):
+        client.check_key(self.key, 7, self.status)
+        for epoch in (6, 8):
+            with self.assertRaises(client.Refused):
+                client.check_key(self.key, epoch, self.status)
+        for checksum in (b"another", None):
+            self.status.checksum = checksum
+            with self.assertRaises(client.Refused):
+                client.check_key(self.key, 7, self.status)
+
+    def test_an_answer_on_another_or_an_older_state_is_refused(self):
+        answer = SimpleNamespace(round=5, state_root=b"root")
+        client.check_answer(answer, 5, b"root")
+        for least, root in ((6, b"root"), (5, b"another"), (5, None)):
+            with self.assertRaises(client.Refused):
+                client.check_answer(answer, least, root)
 
 
 class Merkle(unittest.TestCase):

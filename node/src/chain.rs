@@ -19,15 +19,12 @@ use paralith_consensus_light::LightBlock;
 use paralith_crypto::SigningKey;
 use paralith_proto::Canonical;
 use paralith_runtime_worker::{Chain, ChainBlock, ChainError};
-use paralith_storage::StateRead as _;
-use paralith_types::{Amount, ChainContext, Epoch, Hash, Height};
+use paralith_storage::{MAX_VALUE_BYTES, StateRead as _};
+use paralith_types::{Amount, ChainContext, Epoch, Error, Hash, Height, PublicKey, Retry};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::error::NodeError;
 use crate::remote::RemoteChain;
-
-/// Longest value of state that is read.
-const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Gas that a node's own transactions allow.
 const GAS_LIMIT: u64 = 10_000_000;
@@ -35,11 +32,14 @@ const GAS_LIMIT: u64 = 10_000_000;
 /// How often a transaction is signed again when its nonce was taken meanwhile.
 const SUBMIT_TRIES: u32 = 5;
 
+/// How long to wait before a transaction is signed again.
+const RESUBMIT_PAUSE: Duration = Duration::from_millis(10);
+
 /// Blocks that a slow listener may fall behind before it loses some; it reads state anyway.
 const BLOCKS_QUEUED: usize = 256;
 
 /// Blocks whose results are kept in memory for `GetBlock`.
-const BLOCKS_KEPT: usize = 1024;
+pub(crate) const BLOCKS_KEPT: usize = 1024;
 
 /// Entries of one listing.
 const MAX_LISTED: usize = 100_000;
@@ -133,7 +133,7 @@ impl ChainAccess {
             source,
         });
         let mut events = access.source.subscribe();
-        tokio::spawn(async move {
+        paralith_rt::spawn(async move {
             loop {
                 match events.recv().await {
                     Ok(block) => {
@@ -174,6 +174,11 @@ impl ChainAccess {
         self.source.subscribe()
     }
 
+    /// The newest block whose results are known here.
+    pub fn newest_block(&self) -> Option<Arc<BlockEvent>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).back().cloned()
+    }
+
     /// The results of a recent block.
     pub fn recent(&self, height: u64) -> Option<Arc<BlockEvent>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,6 +188,27 @@ impl ChainAccess {
     /// Admits a transaction of anybody's.
     pub async fn submit_raw(&self, raw: Vec<u8>) -> Result<TxOutcome, NodeError> {
         self.source.submit(raw).await
+    }
+
+    /// The gas that an unsigned transaction would use on the newest state.
+    pub async fn estimate_gas(
+        &self,
+        sender: PublicKey,
+        transaction: Vec<u8>,
+    ) -> Result<u64, NodeError> {
+        let engine = match &self.source {
+            Source::Engine(engine) => engine,
+            Source::Remote(remote) => return remote.estimate_gas(sender, transaction).await,
+        };
+        let newest = self.light(None).await?;
+        let next = (newest.height().next(), newest.time_seconds());
+        let state = engine.state(None).map_err(|e| engine_error(&e))?;
+        let chain = self.chain_context;
+        let estimate = paralith_rt::blocking(move || {
+            paralith_consensus_app::estimate_gas(&state, &chain, next, sender, &transaction)
+        });
+        let estimated = estimate.await.map_err(|e| NodeError::internal(&e))?;
+        estimated.map_err(|error| NodeError::Refused(error.to_wire()))
     }
 
     /// The newest height whose state a header proves.
@@ -292,20 +318,20 @@ impl ChainAccess {
             let nonce = next.map_or(in_state, |next| next.max(in_state));
             let raw = self.sign(nonce, body).await?.encode();
             let outcome = self.source.submit(raw.clone()).await?;
-            if outcome.code == 0 {
-                *next = Some(nonce.saturating_add(1));
-                return Ok(paralith_consensus_api::tx::hash_of(&raw));
-            }
-            let bad_nonce = outcome.module == "consensus" && outcome.code == 1;
             tries += 1;
-            if !bad_nonce || tries >= SUBMIT_TRIES {
-                let (module, code, message) = (outcome.module, outcome.code, outcome.message);
-                return Err(NodeError::Refused { module, code, message });
+            match outcome.error() {
+                None => {
+                    *next = Some(nonce.saturating_add(1));
+                    return Ok(paralith_consensus_api::tx::hash_of(&raw));
+                }
+                // What was submitted before is lost, or is in a block whose state no header proves
+                // yet.
+                Some(Error { retry: Retry::NonceIs { nonce }, .. }) if tries < SUBMIT_TRIES => {
+                    *next = Some(nonce);
+                }
+                Some(error) => return Err(NodeError::Refused(error)),
             }
-            // What was handed in before is lost, or is in a block whose state no header proves
-            // yet: begin again from what the refusal names, or from state.
-            *next = expected_nonce(&outcome.message);
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            paralith_rt::sleep(RESUBMIT_PAUSE).await;
         }
     }
 
@@ -318,12 +344,6 @@ impl ChainAccess {
         let fee = Fee { amount, gas_limit: GAS_LIMIT };
         Ok(Transaction::new(self.chain_context, nonce, fee, body).sign(&self.signer))
     }
-}
-
-/// The nonce that a refusal says is next: "…the account's next is N: …".
-pub(crate) fn expected_nonce(message: &str) -> Option<u64> {
-    let (_, rest) = message.split_once("next is ")?;
-    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// What a block wakes its listeners with: all of its events.
@@ -382,22 +402,10 @@ pub(crate) fn engine_error(error: &EngineError) -> NodeError {
 
 fn chain_error(error: NodeError) -> ChainError {
     match error {
-        NodeError::Refused { module, code, message } => {
+        NodeError::Refused(Error { module, code, message, .. }) => {
             ChainError::Refused { module, code, message }
         }
         NodeError::Unverifiable { reason } => ChainError::Invalid(reason),
         other => ChainError::Unavailable(other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_expected_nonce_is_read_from_the_refusal_itself() {
-        let error = consensus::Error::InvalidNonce { expected: 17, got: 3 };
-        assert_eq!(expected_nonce(&error.to_string()), Some(17));
-        assert_eq!(expected_nonce("something else"), None);
     }
 }

@@ -47,17 +47,46 @@ pub enum EngineConfig {
     Cometbft {
         /// Where CometBFT's peers connect.
         p2p_listen: SocketAddr,
-        /// "id@host:port" of its peers.
+        /// "id@host:port" of peers to stay connected with.
         persistent_peers: Vec<String>,
-        /// A block is made at least this often. All timers of the chain count blocks.
-        #[serde(default = "default_block_interval_ms")]
-        empty_block_interval_ms: u64,
+        /// Timeouts and rules for peers.
+        #[serde(default)]
+        profile: Profile,
+        /// "id@host:port" of nodes that are asked for further peers.
+        #[serde(default)]
+        seeds: Vec<String>,
+        /// "host:port" by which peers reach this node, if it is not what it listens on.
+        #[serde(default)]
+        external_address: Option<String>,
+        /// Where CometBFT serves its metrics.
+        #[serde(default)]
+        prometheus: Option<SocketAddr>,
+        /// A block is made at least this often; by default as the profile says. All timers of the
+        /// chain count blocks, so all nodes of a chain give the same.
+        #[serde(default)]
+        empty_block_interval_ms: Option<u64>,
+        /// The validator key signed for another home before. Until this home has signed for the first
+        /// time, the node starts only if the key signed none of the last blocks: the other home may
+        /// still run.
+        #[serde(default)]
+        took_over_key: bool,
     },
     /// Full nodes over gRPC, believed in nothing: headers and proofs are verified.
     Light {
         /// "http://host:port" of full nodes.
         nodes: Vec<String>,
     },
+}
+
+/// What network a validator is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Validators far apart: long timeouts, all processors, only public addresses.
+    #[default]
+    Wide,
+    /// All validators on one machine: short timeouts, one processor each, private addresses.
+    Local,
 }
 
 /// Where trusted sides run.
@@ -120,10 +149,6 @@ pub struct Config {
     /// Record every frame of the boundary and of the links here, for tests that search them.
     #[serde(default)]
     pub record: Option<PathBuf>,
-}
-
-fn default_block_interval_ms() -> u64 {
-    1000
 }
 
 fn yes() -> bool {
@@ -225,6 +250,18 @@ mod tests {
         let config = load(VALIDATOR).unwrap();
         assert!(config.home.is_absolute());
         assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_validator_gets_the_wide_profile_unless_it_says_otherwise() {
+        let profile = |text: &str| match load(text).unwrap().engine {
+            EngineConfig::Cometbft { profile, took_over_key, .. } => (profile, took_over_key),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(profile(VALIDATOR), (Profile::Wide, false));
+        let local =
+            format!("{VALIDATOR}\n        profile = \"local\"\n        took_over_key = true\n");
+        assert_eq!(profile(&local), (Profile::Local, true));
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! One confidential transaction, told step by step. Every figure is read through the public
 //! services and verified: by light client, state proof and the round's commitments.
 
-use std::time::Instant;
-
 use paralith_consensus_api::address;
 use paralith_consensus_api::roothash::{self, Header};
 use paralith_consensus_api::scheduler::Committee;
 use paralith_proto::pb::paratime::v1 as ppb;
+use paralith_rt::Instant;
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
+use paralith_types::Error;
 use serde_json::{Value, json};
 
-use crate::client::{ChainClient, ParaTimeClient};
+use crate::client::{self, ChainClient, ParaTimeClient};
 use crate::error::NodeError;
 use crate::keystore::test_account;
 
@@ -53,7 +53,7 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
     let teller = Teller { json, began };
     let (alice, bob) = (account("alice")?, account("bob")?);
     let (from, to) = (address::of_key(&alice.public()), address::of_key(&bob.public()));
-    let mut chain = ChainClient::connect(node).await?;
+    let mut chain = client::connect(node).await?;
     let height = chain.sync().await?;
     let facts = json!({ "chain": chain.genesis().chain_id, "proven height": height });
     teller.say("chain", "the client follows the chain from its genesis document", facts);
@@ -68,9 +68,10 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
     teller.say("committee", "a committee is elected for the confidential ParaTime `tokens`", facts);
 
     let nonce = tokens.nonce(&mut chain, &from).await?;
+    let gas = tokens.gas(GAS, None)?;
     let mint = json!({ "to": from, "amount": "1000" }).to_string();
     let call = Call { method: "mint".to_string(), args: mint.into_bytes() };
-    let sent = tokens.prepare(&mut chain, &alice, nonce, GAS, call).await?;
+    let sent = tokens.prepare(&mut chain, &alice, nonce, gas, call).await?;
     let minted = tokens.submit(&mut chain, &sent, |_| {}).await?;
     expect_ok(&minted.output)?;
     let facts = json!({ "round": minted.header.round });
@@ -79,7 +80,7 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
     let memo = "for the tea, with love";
     let transfer = json!({ "to": to, "amount": "42", "memo": memo }).to_string();
     let call = Call { method: "transfer".to_string(), args: transfer.into_bytes() };
-    let sent = tokens.prepare(&mut chain, &alice, nonce.saturating_add(1), GAS, call).await?;
+    let sent = tokens.prepare(&mut chain, &alice, nonce.saturating_add(1), gas, call).await?;
     let facts = json!({
         "transaction": sent.hash, "bytes": sent.raw.len(),
         "memo visible in them": contains(&sent.raw, memo.as_bytes()),
@@ -109,7 +110,7 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
 
     let ask = json!({ "address": to }).to_string();
     let call = Call { method: "balance".to_string(), args: ask.into_bytes() };
-    let balance = tokens.query(&mut chain, Some(&bob), call).await?;
+    let balance = tokens.query(&mut chain, Some(&bob), call).await?.output;
     expect_ok(&balance)?;
     let facts = json!({ "balance": readable(&balance) });
     teller.say("query", "bob asks for his balance, encrypted both ways", facts);
@@ -151,11 +152,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 fn expect_ok(output: &Output) -> Result<(), NodeError> {
     match output {
         Output::Ok(_) => Ok(()),
-        Output::Error(e) => Err(NodeError::Refused {
-            module: e.module.clone(),
-            code: e.code,
-            message: e.message.clone(),
-        }),
+        Output::Error(e) => Err(NodeError::Refused(Error::new(&e.module, e.code, &e.message))),
     }
 }
 

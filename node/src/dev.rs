@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use paralith_consensus_abci::Application;
 use paralith_consensus_api::keymanager::{Status as KmStatus, keys};
 use paralith_consensus_api::registry::{Batching, Executor, Liveness};
+use paralith_consensus_engine::headers::ConsensusKey;
 use paralith_consensus_engine::{
     CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, system_clock,
 };
-use paralith_consensus_light::chain::ConsensusKey;
 use paralith_genesis::GenesisTime;
 use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
 use crate::links::{Neighbours, ProcessNetwork};
-use crate::network::{Network, Shape};
+use crate::network::{Network, NetworkSpec};
 use crate::roles::compute::as_made;
 use crate::rpc;
 use crate::state::NodeState;
@@ -60,9 +60,9 @@ impl std::fmt::Debug for DevChain {
     }
 }
 
-/// The shape of development chains.
-pub fn shape(seed: u64) -> Shape {
-    Shape {
+/// What a development chain is made of.
+pub fn network_spec(seed: u64) -> NetworkSpec {
+    NetworkSpec {
         chain_name: "dev",
         seed,
         validators: 1,
@@ -151,7 +151,7 @@ impl DevChain {
     pub async fn ready(&self) -> Result<(), NodeError> {
         use paralith_runtime_worker::Chain as _;
         let mut blocks = self.gateway.chain.subscribe();
-        let began = Instant::now();
+        let began = paralith_rt::Instant::now();
         loop {
             if self.is_ready().await.unwrap_or(false) {
                 self.engine.set_hurry(false);
@@ -162,7 +162,7 @@ impl DevChain {
                     reason: "the key managers have no secrets after two minutes: run with RUST_LOG=debug to see why".to_string(),
                 });
             }
-            let _ = tokio::time::timeout(Duration::from_secs(1), blocks.recv()).await;
+            let _ = paralith_rt::timeout(Duration::from_secs(1), blocks.recv()).await;
         }
     }
 
@@ -226,18 +226,18 @@ impl DevChain {
 
 /// The network of a home, or a new one, written there.
 fn network(args: &DevArgs, home: Option<&Path>) -> Result<Network, NodeError> {
-    let shape = shape(args.seed);
-    let Some(home) = home else { return shape.network(now()?) };
+    let spec = network_spec(args.seed);
+    let Some(home) = home else { return spec.network(now()?) };
     let file = home.join("genesis.json");
     if !file.exists() {
-        let network = shape.network(now()?)?;
+        let network = spec.network(now()?)?;
         write_private(&file, network.genesis.json.as_bytes())?;
         return Ok(network);
     }
     let text = std::fs::read_to_string(&file)
         .map_err(|e| NodeError::io(file.display().to_string(), &e))?;
     let genesis = GenesisInfo::parse(&text)?;
-    let network = shape.network(genesis.document.genesis_time)?;
+    let network = spec.network(genesis.document.genesis_time)?;
     if network.genesis.context != genesis.context {
         return Err(NodeError::usage(
             home.display().to_string(),

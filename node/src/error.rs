@@ -1,6 +1,8 @@
 //! What a command or a node tells its user when it cannot go on.
 
+use paralith_consensus_client::ClientError;
 use paralith_tee_channel::BoundaryError;
+use paralith_types::{Error, Retry};
 
 /// Why a command or a node stopped. `code` is stable; the message says what, why and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,8 +16,8 @@ pub enum NodeError {
         "cannot reach the node at {node}: {reason}. Is it running? Start one with `paralith dev`"
     )]
     Unreachable { node: String, reason: String },
-    #[error("the node refused: {module} {code}: {message}")]
-    Refused { module: String, code: u32, message: String },
+    #[error("the node refused: {0}")]
+    Refused(Error),
     #[error("the node's answer does not verify: {reason}. Do not trust this node")]
     Unverifiable { reason: String },
     #[error("there is no {what} {name}{hint}")]
@@ -60,7 +62,7 @@ impl NodeError {
             Self::Usage { .. } => 1,
             Self::Io { .. } => 2,
             Self::Unreachable { .. } => 3,
-            Self::Refused { .. } => 4,
+            Self::Refused(_) => 4,
             Self::Unverifiable { .. } => 5,
             Self::NotFound { .. } => 6,
             Self::Config { .. } => 7,
@@ -70,8 +72,37 @@ impl NodeError {
         }
     }
 
+    /// The refusal as it travels to a user of this node.
+    pub fn to_wire(&self) -> Error {
+        let retry = match self {
+            Self::Refused(error) => return error.clone(),
+            Self::NotReady { .. } => Retry::Later,
+            Self::Unreachable { .. } | Self::Unverifiable { .. } => Retry::OtherPeer,
+            _ => Retry::Never,
+        };
+        Error::new("node", self.code(), self).with_retry(retry)
+    }
+
     /// The program's exit code: 2 for a mistake in what was typed, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         if matches!(self, Self::Usage { .. } | Self::Config { .. }) { 2 } else { 1 }
+    }
+}
+
+impl From<ClientError> for NodeError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Usage { what, reason } => Self::Usage { what, reason },
+            ClientError::Unreachable { node, reason } => Self::Unreachable { node, reason },
+            ClientError::Refused(error) => Self::Refused(error),
+            ClientError::Unverifiable { reason } => Self::Unverifiable { reason },
+            ClientError::NotFound { what, name, hint } => Self::NotFound { what, name, hint },
+            ClientError::NotReady { reason } => Self::NotReady { reason },
+            ClientError::Genesis { reason } => {
+                Self::Config { file: "the genesis document".to_string(), reason }
+            }
+            stale @ ClientError::Stale { .. } => Self::NotReady { reason: stale.to_string() },
+            ClientError::Internal { reason } => Self::Internal { reason },
+        }
     }
 }

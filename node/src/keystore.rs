@@ -6,27 +6,33 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use paralith_consensus_api::address;
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_crypto::keystore::{self, KdfParams};
-use paralith_types::PublicKey;
+use paralith_types::{Address, PublicKey};
+use zeroize::Zeroizing;
 
 use crate::error::NodeError;
+use crate::password::Passwords;
 
-/// Names of the test accounts. Their keys are known to everyone: they are refused by nobody and
-/// worth nothing on a real chain.
+/// Names of the test accounts. Everyone has their keys, so they are accepted on development chains
+/// only, as senders and as recipients.
 pub const TEST_ACCOUNTS: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 
 const TEST_DOMAIN: Domain = Domain::new("paralith/test-account/v1");
-
-/// Where the password is taken from when there is nobody to type it.
-const PASSWORD_VARIABLE: &str = "PARALITH_PASSWORD";
 
 /// The key of a test account, the same on every development chain.
 pub fn test_account(name: &str) -> Option<SigningKey> {
     TEST_ACCOUNTS
         .contains(&name)
         .then(|| SigningKey::from_seed(hash(TEST_DOMAIN, &[name.as_bytes()]).0))
+}
+
+/// Whether an address is that of a test account.
+pub fn is_test_address(address: &Address) -> bool {
+    let keys = TEST_ACCOUNTS.iter().filter_map(|name| test_account(name));
+    keys.into_iter().any(|key| address::of_key(&key.public()) == *address)
 }
 
 /// A folder of encrypted keys.
@@ -65,48 +71,84 @@ impl Keystore {
         self.folder.join(format!("{name}.json"))
     }
 
-    /// Makes a key and writes it encrypted. An existing one is never overwritten.
-    pub fn create(&self, name: &str) -> Result<PublicKey, NodeError> {
+    /// Refuses a name that a new key cannot have: of a test account, or of another key.
+    pub fn check_new(&self, name: &str) -> Result<(), NodeError> {
         if TEST_ACCOUNTS.contains(&name) {
             return Err(NodeError::usage(
                 name,
                 "this is the name of a test account: choose another",
             ));
         }
-        let file = self.file(name);
-        if file.exists() {
+        if self.file(name).exists() {
             return Err(NodeError::usage(name, "there is a key with this name: choose another"));
         }
-        let password = password("New password: ")?;
-        let mut random = [0; 60];
-        getrandom::fill(&mut random).map_err(|e| NodeError::internal(&e))?;
-        let part = |range: std::ops::Range<usize>| random.get(range).unwrap_or_default().to_vec();
-        let key = SigningKey::from_seed(array(part(0..32))?);
-        let (salt, nonce) = (array(part(32..48))?, array(part(48..60))?);
+        Ok(())
+    }
+
+    /// Makes a key and writes it encrypted. An existing one is never overwritten.
+    pub fn create(&self, name: &str, passwords: &Passwords) -> Result<PublicKey, NodeError> {
+        self.check_new(name)?;
+        let seed = Zeroizing::new(paralith_rt::random().map_err(|e| NodeError::internal(&e))?);
+        self.add(name, &SigningKey::from_seed(*seed), passwords)
+    }
+
+    /// Writes a key encrypted, under a new password. An existing one is never overwritten.
+    pub fn add(
+        &self,
+        name: &str,
+        key: &SigningKey,
+        passwords: &Passwords,
+    ) -> Result<PublicKey, NodeError> {
+        self.check_new(name)?;
+        let password = passwords.new_password(name)?;
+        let salt = paralith_rt::random().map_err(|e| NodeError::internal(&e))?;
+        let nonce = paralith_rt::random().map_err(|e| NodeError::internal(&e))?;
         let params = KdfParams::RECOMMENDED;
-        let json = keystore::encrypt(name, &key, password.as_bytes(), salt, nonce, params)
+        let json = keystore::encrypt(name, key, password.as_bytes(), salt, nonce, params)
             .map_err(|e| NodeError::usage(name, e))?;
-        write_private(&file, json.as_bytes())?;
+        write_private(&self.file(name), json.as_bytes())?;
         Ok(key.public())
     }
 
-    /// The key of a name: a test account, or decrypted from its file.
-    pub fn signing_key(&self, name: &str) -> Result<SigningKey, NodeError> {
-        if let Some(key) = test_account(name) {
+    /// The key of a name, decrypted from its file; of a test account, where `development` says that
+    /// the chain accepts those.
+    pub fn signing_key(
+        &self,
+        name: &str,
+        development: bool,
+        passwords: &Passwords,
+    ) -> Result<SigningKey, NodeError> {
+        if let Some(key) = self.test_key(name, development)? {
             return Ok(key);
         }
         let json = self.read(name)?;
-        let password = password(&format!("Password of {name}: "))?;
+        let password = passwords.of_key(name)?;
         keystore::decrypt(&json, password.as_bytes()).map_err(|e| NodeError::usage(name, e))
     }
 
     /// A key's public half; needs no password.
-    pub fn public(&self, name: &str) -> Result<PublicKey, NodeError> {
-        if let Some(key) = test_account(name) {
+    pub fn public(&self, name: &str, development: bool) -> Result<PublicKey, NodeError> {
+        if let Some(key) = self.test_key(name, development)? {
             return Ok(key.public());
         }
         let entry = keystore::inspect(&self.read(name)?).map_err(|e| NodeError::usage(name, e))?;
         Ok(entry.public)
+    }
+
+    /// The test account of this name. A key of the keystore comes first: a name that the user has
+    /// given means the user's key.
+    fn test_key(&self, name: &str, development: bool) -> Result<Option<SigningKey>, NodeError> {
+        if self.file(name).exists() {
+            return Ok(None);
+        }
+        match test_account(name) {
+            Some(_) if !development => Err(NodeError::usage(
+                name,
+                "this is a test account, whose key everyone has, and this is no development chain: \
+                 name a key of your own",
+            )),
+            key => Ok(key),
+        }
     }
 
     /// All keys: the folder's, then the test accounts.
@@ -121,18 +163,21 @@ impl Keystore {
                 .collect();
             names.sort();
             for name in names {
-                let public = self.public(&name)?;
+                let public = self.public(&name, false)?;
                 listed.push(Listed { name, public, test: false });
             }
         }
         for name in TEST_ACCOUNTS {
-            let public = self.public(name)?;
-            listed.push(Listed { name: name.to_string(), public, test: true });
+            if let Some(key) = self.test_key(name, true)? {
+                let public = key.public();
+                listed.push(Listed { name: name.to_string(), public, test: true });
+            }
         }
         Ok(listed)
     }
 
-    fn read(&self, name: &str) -> Result<String, NodeError> {
+    /// The encrypted file of a key, as it is.
+    pub fn read(&self, name: &str) -> Result<String, NodeError> {
         let file = self.file(name);
         match fs::read_to_string(&file) {
             Ok(json) => Ok(json),
@@ -144,28 +189,6 @@ impl Keystore {
             Err(e) => Err(NodeError::io(file.display().to_string(), &e)),
         }
     }
-}
-
-fn array<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], NodeError> {
-    bytes.try_into().map_err(|_| NodeError::internal(&"random bytes of another length"))
-}
-
-/// From the environment, or typed.
-fn password(prompt: &str) -> Result<String, NodeError> {
-    if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
-        return Ok(password);
-    }
-    eprint!("{prompt}");
-    let _ = std::io::stderr().flush();
-    let mut line = String::new();
-    let read = std::io::stdin()
-        .read_line(&mut line)
-        .map_err(|e| NodeError::io("reading the password", &e))?;
-    if read == 0 {
-        let reason = format!("nobody typed one: set {PASSWORD_VARIABLE}");
-        return Err(NodeError::usage("password", reason));
-    }
-    Ok(line.trim_end_matches(['\r', '\n']).to_string())
 }
 
 /// Writes a file that only its owner reads, whole or not at all.
@@ -203,4 +226,45 @@ pub fn read_key(file: &Path) -> Result<SigningKey, NodeError> {
 /// Writes a key for [`read_key`].
 pub fn write_key(file: &Path, key: &SigningKey) -> Result<(), NodeError> {
     write_private(file, format!("{}\n", hex::encode(&key.seed()[..])).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keystore() -> (tempfile::TempDir, Keystore, Passwords) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        fs::write(&file, "correct horse\n").unwrap();
+        let keystore = Keystore::open(Some(folder.path().join("keys"))).unwrap();
+        (folder, keystore, Passwords::from_file(Some(file)))
+    }
+
+    #[test]
+    fn test_accounts_exist_on_development_chains_only() {
+        let (_folder, keystore, passwords) = keystore();
+        assert!(keystore.signing_key("alice", true, &passwords).is_ok());
+        assert!(keystore.public("bob", true).is_ok());
+        for name in TEST_ACCOUNTS {
+            let error = keystore.signing_key(name, false, &passwords).map(|_| ()).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+            assert_eq!(keystore.public(name, false).unwrap_err().exit_code(), 2);
+        }
+        let alice = test_account("alice").unwrap().public();
+        assert!(is_test_address(&address::of_key(&alice)));
+        assert!(!is_test_address(&address::of_key(&SigningKey::from_seed([1; 32]).public())));
+    }
+
+    #[test]
+    fn a_key_of_the_keystore_comes_before_a_test_account_of_its_name() {
+        let (_folder, keystore, passwords) = keystore();
+        let own = keystore.create("mine", &passwords).unwrap();
+        fs::rename(keystore.file("mine"), keystore.file("alice")).unwrap();
+        for development in [true, false] {
+            assert_eq!(keystore.public("alice", development).unwrap(), own);
+            let key = keystore.signing_key("alice", development, &passwords).unwrap();
+            assert_eq!(key.public(), own);
+        }
+        assert!(keystore.create("alice", &passwords).is_err(), "nor is a new one given the name");
+    }
 }

@@ -20,6 +20,7 @@ pub mod guests;
 pub mod keystore;
 pub mod links;
 pub mod network;
+pub mod password;
 pub mod remote;
 pub mod roles;
 pub mod rpc;

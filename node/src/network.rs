@@ -5,7 +5,7 @@
 
 use paralith_consensus_api::keymanager::{Policy, RuntimePolicy};
 use paralith_consensus_api::registry::{
-    Batching, Code, Executor, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
+    Batching, Code, Executor, Liveness, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
 };
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
@@ -36,7 +36,7 @@ const ATTESTATION_AGE_BLOCKS: u64 = 1_000_000_000;
 
 /// How large a network is and how it paces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shape {
+pub struct NetworkSpec {
     /// Short name of the chain.
     pub chain_name: &'static str,
     /// Derives every key.
@@ -113,6 +113,30 @@ pub fn staking_rules() -> RuntimeStaking {
     }
 }
 
+/// Rules of a ParaTime's rounds on a chain whose nodes are far apart: timeouts allow for seconds
+/// between blocks and for slow links, and no vote may be missing, because a member that may be silent
+/// at no cost will be.
+pub fn wide_rules() -> (Executor, Batching) {
+    let executor = Executor {
+        workers: 3,
+        backups: 3,
+        allowed_stragglers: 0,
+        round_timeout_blocks: 20,
+        max_messages: 32,
+        max_in_messages: 32,
+        max_failed_rounds: 3,
+        liveness: Liveness::STANDARD,
+    };
+    let batching = Batching {
+        max_batch_size: 1000,
+        max_batch_bytes: 1024 * 1024,
+        flush_timeout_ms: 500,
+        propose_timeout_ms: 10_000,
+        max_batch_gas: 10_000_000_000,
+    };
+    (executor, batching)
+}
+
 /// Which enclaves may run a confidential ParaTime: this version's.
 pub fn tee_policy() -> TeePolicy {
     TeePolicy {
@@ -131,7 +155,7 @@ pub fn code_of(module: &[u8]) -> Code {
     }
 }
 
-impl Shape {
+impl NetworkSpec {
     /// A compute runtime by these rules.
     pub fn runtime(
         &self,

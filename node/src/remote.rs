@@ -13,17 +13,17 @@ use paralith_consensus_abci::BlockEvent;
 use paralith_consensus_api::event::Event;
 use paralith_consensus_api::registry;
 use paralith_consensus_app::{Proven, TxOutcome};
-use paralith_consensus_light::{LightBlock, LightClient, LightError};
+use paralith_consensus_light::{Follow, KEPT_STEPS, LightBlock, LightClient};
 use paralith_proto::{Wire, pb};
 use paralith_runtime_worker::ProvenValue;
-use paralith_types::{Hash, Height, PublicKey, RuntimeId};
+use paralith_types::{Hash, Height, PublicKey, Retry, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::registry::v1::registry_service_client::RegistryServiceClient;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::client::{light_client, refused};
+use crate::client::refused;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 
@@ -45,9 +45,6 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long a header that others know already is waited for.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Headers behind the newest that are verified one by one, so that their states can be read.
-const KEPT_STEPS: u64 = 32;
 
 /// States of which something is kept.
 const KEPT_STATES: usize = 16;
@@ -124,14 +121,16 @@ impl RemoteChain {
         let remote = Arc::new(Self {
             channels: channels?,
             preferred: AtomicU64::new(0),
-            light: Mutex::new(light_client(genesis)?),
+            light: Mutex::new(
+                LightClient::from_document(&genesis.document).map_err(|e| unverifiable(&e))?,
+            ),
             verified: watch::Sender::new(0),
             blocks,
             kept: Mutex::default(),
             cache: Mutex::default(),
         });
         let following = Arc::clone(&remote);
-        tokio::spawn(async move {
+        paralith_rt::spawn(async move {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
@@ -170,7 +169,7 @@ impl RemoteChain {
                 tracing::debug!(%error, "a full node failed: trying the next");
             }
             self.next_node();
-            tokio::time::sleep(RETRY).await;
+            paralith_rt::sleep(RETRY).await;
         }
     }
 
@@ -208,29 +207,18 @@ impl RemoteChain {
         service: &mut ConsensusServiceClient<Channel>,
         target: Height,
     ) -> Result<(), NodeError> {
+        let mut follow = Follow::new(target, KEPT_STEPS);
         // Never locked while a block is on its way: readers need the roots meanwhile.
-        while self.light().height() < target {
-            let height = self.light().height();
-            let near = target.minus(KEPT_STEPS);
-            let next = if height < near { near } else { height.next() };
-            let mut targets = vec![self.fetch(service, next.0).await?];
-            while let Some(block) = targets.last() {
-                let updated = self.light().update(block);
-                match updated {
-                    Ok(()) => {
-                        targets.pop().into_iter().for_each(|block| self.keep(block));
-                    }
-                    Err(e @ LightError::NotEnoughTrust { .. }) => {
-                        let height = self.light().height();
-                        let half = block.height().0.saturating_sub(height.0) / 2;
-                        if half == 0 {
-                            return Err(unverifiable(&e));
-                        }
-                        let between = height.plus(half).0;
-                        targets.push(self.fetch(service, between).await?);
-                    }
-                    Err(e) => return Err(unverifiable(&e)),
-                }
+        loop {
+            let Some(next) = follow.next(&self.light()) else { break };
+            let block = self.fetch(service, next.0).await?;
+            let trusted = {
+                let mut light = self.light();
+                follow.take(&mut light, &block).map_err(|e| unverifiable(&e))?;
+                light.height()
+            };
+            if trusted == block.height() {
+                self.keep(block);
             }
         }
         let height = self.light().height().0;
@@ -248,7 +236,7 @@ impl RemoteChain {
         let mut verified = self.verified.subscribe();
         let came = verified.wait_for(|newest| *newest > height.0);
         // Too far ahead, or the follower has ended: there is no root.
-        let _ = tokio::time::timeout(HEADER_TIMEOUT, came).await;
+        let _ = paralith_rt::timeout(HEADER_TIMEOUT, came).await;
         self.light().root_of(height)
     }
 
@@ -340,8 +328,8 @@ impl RemoteChain {
                     match consensus(channel).submit(request).await {
                         Ok(_) => Ok(TxOutcome::default()),
                         Err(status) => match refused(&status) {
-                            NodeError::Refused { module, code, message } if module != "grpc" => {
-                                Ok(TxOutcome { module, code, message, ..TxOutcome::default() })
+                            NodeError::Refused(error) if error.module != "grpc" => {
+                                Ok(TxOutcome::refused(error))
                             }
                             error => Err(error),
                         },
@@ -351,6 +339,26 @@ impl RemoteChain {
             })
             .await?;
         Ok(submitted)
+    }
+
+    /// The gas that an unsigned transaction would use, as a full node says.
+    pub async fn estimate_gas(
+        &self,
+        sender: PublicKey,
+        transaction: Vec<u8>,
+    ) -> Result<u64, NodeError> {
+        self.ask(|channel| {
+            let request = pb::consensus::v1::EstimateGasRequest {
+                public_key: sender.as_bytes().to_vec(),
+                transaction: transaction.clone(),
+            };
+            async move {
+                let answer = consensus(channel).estimate_gas(request).await;
+                Ok(answer.map_err(|s| refused(&s))?.into_inner().gas)
+            }
+            .boxed()
+        })
+        .await
     }
 
     /// All values of a listing, each verified. Which there are is the full node's word: it can
@@ -422,7 +430,7 @@ async fn within<T>(
     asked: impl Future<Output = Result<T, NodeError>>,
 ) -> Result<T, NodeError> {
     let late = |_| Err(unreachable("it did not answer in time"));
-    tokio::time::timeout(timeout, asked).await.unwrap_or_else(late)
+    paralith_rt::timeout(timeout, asked).await.unwrap_or_else(late)
 }
 
 fn unreachable(reason: &str) -> NodeError {
@@ -442,6 +450,7 @@ fn event(block: pb::consensus::v1::Block) -> BlockEvent {
                 module: tx.module,
                 code: tx.code,
                 message: tx.message,
+                retry: Retry::Never,
                 gas_used: tx.gas_used,
                 gas_limit: 0,
                 events: events(tx.events),

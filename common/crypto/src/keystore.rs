@@ -100,6 +100,12 @@ pub enum KeystoreError {
     /// A name that is empty, too long, or of other characters than letters, digits, `.`, `_`, `-`.
     #[error("a key's name takes 1 to {MAX_NAME_LEN} letters, digits and . _ - only")]
     Name,
+    /// Words that are not the 24 words of a key. The user's fault.
+    #[error("these are not the 24 words of a key: {reason}")]
+    Words {
+        /// What is wrong with them.
+        reason: String,
+    },
 }
 
 impl KeystoreError {
@@ -113,6 +119,7 @@ impl KeystoreError {
             Self::Unsupported { .. } => 4,
             Self::Params(_) => 5,
             Self::Name => 6,
+            Self::Words { .. } => 7,
         }
     }
 }
@@ -325,6 +332,8 @@ fn password_key(
 fn damaged(reason: &str) -> KeystoreError {
     KeystoreError::Damaged { reason: reason.to_owned() }
 }
+
+pub mod words;
 
 #[cfg(test)]
 mod tests;

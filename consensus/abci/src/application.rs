@@ -1,5 +1,6 @@
 //! The application as several callers share it: one engine, many readers and senders.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paralith_consensus_api::event::Event;
@@ -8,7 +9,7 @@ use paralith_consensus_app::ValidatorUpdate;
 use paralith_consensus_app::{App, AppError, BlockInput, BlockOutput, Info, Proven, TxOutcome};
 use paralith_genesis::Document;
 use paralith_storage::{Kv, Snapshot, WriteBatch};
-use paralith_types::{Hash, Height};
+use paralith_types::{Error, Hash, Height, Retry};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::pool::Pool;
@@ -37,6 +38,8 @@ pub struct Application {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Held while waiting for `state`.
+    turn: Mutex<()>,
     state: Mutex<State>,
     blocks: broadcast::Sender<Arc<BlockEvent>>,
     fatal: watch::Sender<Option<String>>,
@@ -74,6 +77,7 @@ impl Application {
     pub fn open(kv: Kv) -> Result<Self, AppError> {
         let state = State { app: App::open(kv)?, pool: Pool::default(), finalised: None };
         let shared = Arc::new(Shared {
+            turn: Mutex::new(()),
             state: Mutex::new(state),
             blocks: broadcast::channel(BLOCKS_BEHIND).0,
             fatal: watch::channel(None).0,
@@ -82,9 +86,7 @@ impl Application {
         let (checks, queue) = mpsc::channel(CHECKS_WAITING);
         let checker = Arc::clone(&shared);
         // A thread of its own: checks wait for blocks, and must stay in order.
-        std::thread::Builder::new()
-            .name("check-tx".to_string())
-            .spawn(move || checker.run_checks(queue))
+        paralith_rt::thread("check-tx", CHECK_STACK_BYTES, move || checker.run_checks(queue))
             .map_err(|e| {
                 AppError::Storage(paralith_storage::StorageError::Io {
                     detail: format!("cannot start a thread: {e}"),
@@ -240,11 +242,8 @@ impl Shared {
         });
     }
 
-    fn run_checks(&self, mut queue: mpsc::Receiver<Check>) {
-        while let Some(Check { raw, kind, reply }) = queue.blocking_recv() {
-            // Who asked may have gone.
-            let _ = reply.send(self.check_now(raw, kind));
-        }
+    fn run_checks(&self, queue: mpsc::Receiver<Check>) {
+        run_checks(queue, |raw, kind| self.check_now(raw, kind));
     }
 
     fn check_now(&self, raw: Vec<u8>, kind: CheckKind) -> TxOutcome {
@@ -269,26 +268,76 @@ impl Shared {
 
     /// The application writes whole batches only, so what a thread that panicked has left behind is
     /// the state before its call or after it.
+    ///
+    /// Whoever waits holds the turn: the thread of the checks, which asks again the moment it is done,
+    /// cannot take the state a second time before a block that waits for it.
     fn lock(&self) -> MutexGuard<'_, State> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers checks in their order until nobody can ask any more. A check that panics refuses its
+/// transaction and no other: a fault in one check must not end admission.
+fn run_checks(mut queue: mpsc::Receiver<Check>, check: impl Fn(Vec<u8>, CheckKind) -> TxOutcome) {
+    while let Some(Check { raw, kind, reply }) = queue.blocking_recv() {
+        // The application writes whole batches only, and what a check changes in the pool is one
+        // call: a panic leaves neither half changed.
+        let checked = catch_unwind(AssertUnwindSafe(|| check(raw, kind)));
+        let outcome = checked.unwrap_or_else(|_| {
+            tracing::error!("a check panicked: its transaction is refused");
+            let text = "the check of this transaction failed in this node: report it";
+            TxOutcome::refused(Error::new("node", INTERNAL, text).with_retry(Retry::OtherPeer))
+        });
+        // The caller may have gone.
+        let _ = reply.send(outcome);
     }
 }
 
 /// The answer when the node itself is the obstacle.
 pub(crate) fn busy(reason: &str) -> TxOutcome {
-    TxOutcome {
-        module: "node".to_string(),
-        code: BUSY,
-        message: reason.to_string(),
-        ..TxOutcome::default()
-    }
+    TxOutcome::refused(Error::new("node", BUSY, reason).with_retry(Retry::Later))
 }
 
 /// The code of [`busy`] within module "node".
 const BUSY: u32 = 1;
 
+/// The code of a check that failed in this node, within module "node".
+const INTERNAL: u32 = 10;
+
 /// Blocks that a listener may lag behind: minutes at the fastest pace there is.
 const BLOCKS_BEHIND: usize = 1024;
 
+/// Stack of the thread that checks: the default of the standard library.
+const CHECK_STACK_BYTES: usize = 2 * 1024 * 1024;
+
 /// Checks that may wait: as many as CometBFT and a few hundred callers have on their way.
 const CHECKS_WAITING: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_panics_does_not_end_admission() {
+        let (checks, queue) = mpsc::channel(4);
+        let thread = std::thread::spawn(move || {
+            run_checks(queue, |raw, _| match raw.as_slice() {
+                b"bad" => panic!("on purpose"),
+                _ => TxOutcome { gas_limit: 7, ..TxOutcome::default() },
+            });
+        });
+        let mut outcomes = Vec::new();
+        for raw in [&b"good"[..], b"bad", b"good"] {
+            let (reply, answer) = oneshot::channel();
+            let check = Check { raw: raw.to_vec(), kind: CheckKind::Submitted, reply };
+            checks.send(check).await.unwrap();
+            outcomes.push(answer.await.unwrap());
+        }
+        let codes: Vec<(u32, Retry)> = outcomes.iter().map(|o| (o.code, o.retry)).collect();
+        let expected = [(0, Retry::Never), (INTERNAL, Retry::OtherPeer), (0, Retry::Never)];
+        assert_eq!(codes, expected);
+        drop(checks);
+        thread.join().unwrap();
+    }
+}

@@ -162,6 +162,7 @@ mod tests {
             module: "staking".into(),
             code: 7,
             message: "why".into(),
+            retry: Default::default(),
             gas_used: 3,
             gas_limit: u64::MAX,
             events: vec![event],

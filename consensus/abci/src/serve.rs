@@ -120,7 +120,7 @@ async fn listen_inner(
             std::fs::remove_file(path).map_err(|e| e.to_string())?;
             return Ok(file);
         }
-        tokio::time::sleep(INNER_PAUSE).await;
+        paralith_rt::sleep(INNER_PAUSE).await;
     }
     Err("the ABCI server does not listen".to_string())
 }
@@ -147,7 +147,7 @@ async fn accept(listener: UnixListener, inner: Arc<OwnedFd>, peers: PeerCheck) {
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an ABCI connection");
                     // Out of file descriptors, usually; the next try would fail at once, too.
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    paralith_rt::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }

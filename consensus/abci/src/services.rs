@@ -76,7 +76,7 @@ async fn answer<R: Send + 'static>(
     call: impl FnOnce(&Shared) -> Result<R, String> + Send + 'static,
 ) -> Result<R, BoxError> {
     let worker = Arc::clone(&shared);
-    let result = match tokio::task::spawn_blocking(move || call(&worker)).await {
+    let result = match paralith_rt::blocking(move || call(&worker)).await {
         Ok(result) => result,
         Err(e) => Err(format!("a call ended early: {e}")),
     };

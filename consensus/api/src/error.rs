@@ -1,5 +1,7 @@
 //! Why the chain refuses: one enum over the modules' enums, each with stable codes.
 
+use paralith_types::Retry;
+
 use crate::{beacon, consensus, keymanager, registry, roothash, scheduler, staking};
 
 /// Whose doing an error is: what a caller should do about it follows from this.
@@ -58,6 +60,26 @@ impl Error {
             Self::Scheduler(e) => e.code(),
             Self::Staking(e) => e.code(),
         }
+    }
+
+    /// What the sender can do about it.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Consensus(consensus::Error::InvalidNonce { expected, .. }) => {
+                Retry::NonceIs { nonce: *expected }
+            }
+            Self::Consensus(consensus::Error::BlockGasExhausted) => Retry::Later,
+            other => match other.fault() {
+                Fault::Sender => Retry::Never,
+                Fault::Timing => Retry::Later,
+                Fault::Node => Retry::OtherPeer,
+            },
+        }
+    }
+
+    /// The refusal as it travels.
+    pub fn to_wire(&self) -> paralith_types::Error {
+        paralith_types::Error::new(self.module(), self.code(), self).with_retry(self.retry())
     }
 
     /// Whose doing it is.

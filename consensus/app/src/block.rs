@@ -1,7 +1,7 @@
 //! Blocks as values: what an engine hands to the application and gets back.
 
 use paralith_consensus_api::event::Event;
-use paralith_types::{Hash, Height, PublicKey};
+use paralith_types::{Error, Hash, Height, PublicKey, Retry};
 
 /// A decided block, as the engine hands it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +49,28 @@ pub struct TxOutcome {
     pub code: u32,
     /// What, why, what to do; empty on success. Not part of the replicated result.
     pub message: String,
+    /// What the sender can do about a refusal. Not part of the replicated result.
+    pub retry: Retry,
     /// Gas that was charged.
     pub gas_used: u64,
     /// Gas that the sender allowed.
     pub gas_limit: u64,
     /// Empty if it failed, but for the events of its fee.
     pub events: Vec<Event>,
+}
+
+impl TxOutcome {
+    /// A refusal.
+    pub fn refused(error: Error) -> Self {
+        let Error { module, code, message, retry } = error;
+        Self { module, code, message, retry, ..Self::default() }
+    }
+
+    /// The refusal; none on success.
+    pub fn error(&self) -> Option<Error> {
+        let error = || Error::new(&self.module, self.code, &self.message).with_retry(self.retry);
+        (self.code != 0).then(error)
+    }
 }
 
 /// A change of the validator set.

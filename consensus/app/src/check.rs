@@ -183,13 +183,7 @@ pub(crate) fn not_ready() -> TxOutcome {
 
 /// The outcome of a refused transaction.
 pub(crate) fn refusal(error: &AnyError, gas_limit: u64) -> TxOutcome {
-    TxOutcome {
-        module: error.module().to_string(),
-        code: error.code(),
-        message: error.to_string(),
-        gas_limit,
-        ..TxOutcome::default()
-    }
+    TxOutcome { gas_limit, ..TxOutcome::refused(error.to_wire()) }
 }
 
 #[derive(PartialEq, Eq)]

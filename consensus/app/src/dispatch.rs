@@ -71,7 +71,7 @@ pub(crate) fn deliver(
 }
 
 /// Every method of the chain.
-fn dispatch(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> {
+pub(crate) fn dispatch(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> {
     match body {
         Body::AddEscrow(body) => staking::execute::add_escrow(ctx, body),
         Body::Evidence(body) => roothash::execute::evidence(ctx, body),

@@ -4,7 +4,7 @@ use paralith_consensus_api::{
     Error, beacon, consensus, keymanager, registry, roothash, scheduler, staking,
 };
 use paralith_proto::Canonical;
-use paralith_storage::{StateRead, StorageError};
+use paralith_storage::{MAX_VALUE_BYTES, StateRead, StorageError};
 use paralith_types::{Address, Amount, ChainContext, Height, PublicKey, RuntimeId};
 
 /// The value under a key.
@@ -189,9 +189,6 @@ pub(crate) fn damaged(key: &[u8], reason: &str) -> Error {
 fn decode<T: Canonical>(key: &[u8], bytes: &[u8]) -> Result<T, Error> {
     T::decode(bytes, MAX_VALUE_BYTES).map_err(|e| damaged(key, &e.to_string()))
 }
-
-/// Values of state are written by the application itself; this only bounds damage.
-const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Entries that one scan may give: more than any list of state can have by its limits.
 pub(crate) const MAX_SCAN: usize = 1 << 20;

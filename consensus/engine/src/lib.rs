@@ -13,6 +13,7 @@
 mod comet;
 mod engine;
 mod error;
+pub mod headers;
 mod lock;
 mod solo;
 

@@ -1,6 +1,6 @@
 //! A header with everything that it takes to verify it.
 
-use paralith_types::{Hash, Height};
+use paralith_types::{Hash, Height, PublicKey};
 use prost::Message;
 use tendermint::block::signed_header::SignedHeader;
 use tendermint::validator::{Info, Set};
@@ -123,6 +123,21 @@ pub(crate) fn decode_set(bytes: &[u8]) -> Result<Set, LightError> {
     let set = <Set as Protobuf<raw::ValidatorSet>>::decode_vec(bytes)
         .map_err(|e| bad(WHAT, e.to_string()))?;
     normal_set(set.validators())
+}
+
+/// The validator with this key and power.
+pub fn validator(key: &PublicKey, power: u64) -> Result<Info, LightError> {
+    let reason = || LightError::BadValidators { reason: format!("{key} with power {power}") };
+    let key = tendermint::PublicKey::from_raw_ed25519(key.as_bytes()).ok_or_else(reason)?;
+    let power = tendermint::vote::Power::try_from(power).map_err(|_| reason())?;
+    Ok(Info::new(key, power))
+}
+
+/// The set of these validators in CometBFT's order.
+pub fn validator_set(validators: &[(PublicKey, u64)]) -> Result<Set, LightError> {
+    let infos: Result<Vec<Info>, LightError> =
+        validators.iter().map(|(key, power)| validator(key, *power)).collect();
+    normal_set(&infos?)
 }
 
 /// The set of these keys and powers, checked, in CometBFT's order, without proposer, names and

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use paralith_consensus_api::consensus::{EventsRoot, keys};
 use paralith_consensus_api::event::Event;
+use paralith_consensus_api::light::MAX_STEP;
 use paralith_crypto::merkle::MerkleProof;
+use paralith_genesis::Document;
 use paralith_proto::Canonical;
 use paralith_storage::Proof;
 use paralith_types::{Hash, Height, PublicKey};
@@ -17,12 +19,14 @@ use tendermint_light_client_verifier::types::{
 use tendermint_light_client_verifier::{ProdVerifier, Verdict, Verifier};
 
 use crate::block::hash_of;
-use crate::{LightBlock, LightError, Trusted};
+use crate::{LightBlock, LightError, Trusted, ViewError};
 
 /// Follows one chain.
 #[derive(Debug, Clone)]
 pub struct LightClient {
     trusted: Trusted,
+    /// The longest step between two headers, in blocks.
+    max_step: u64,
     /// Roots by the height of their state, of the newest [`Self::KEPT_ROOTS`] verified headers.
     roots: BTreeMap<Height, Hash>,
 }
@@ -39,12 +43,34 @@ impl LightClient {
         validators: &[(PublicKey, u64)],
     ) -> Result<Self, LightError> {
         let trusted = Trusted::genesis(chain_id, initial_height, validators)?;
-        Ok(Self { trusted, roots: BTreeMap::new() })
+        Ok(Self { trusted, max_step: MAX_STEP, roots: BTreeMap::new() })
+    }
+
+    /// Starts before the first block of this genesis document.
+    pub fn from_document(document: &Document) -> Result<Self, ViewError> {
+        let genesis = |e: &dyn std::fmt::Display| ViewError::Genesis(e.to_string());
+        let chain_id = document.chain_id().map_err(|e| genesis(&e))?;
+        let validators = document.first_validators().map_err(|e| genesis(&e))?.validators;
+        let validators: Vec<_> = validators.iter().map(|v| (v.consensus_key, v.power)).collect();
+        let light = Self::from_genesis(&chain_id, document.genesis.initial_height, &validators)?;
+        Ok(light.with_max_step(document.longest_light_step()))
+    }
+
+    /// The same client with shorter steps: a chain whose debonding period is short needs them.
+    #[must_use]
+    pub fn with_max_step(mut self, blocks: u64) -> Self {
+        self.max_step = blocks.clamp(1, MAX_STEP);
+        self
+    }
+
+    /// The longest step between two headers, in blocks.
+    pub fn max_step(&self) -> u64 {
+        self.max_step
     }
 
     /// Goes on from a header that was verified before.
     pub fn from_trusted(trusted: Trusted) -> Self {
-        let mut client = Self { trusted, roots: BTreeMap::new() };
+        let mut client = Self { trusted, max_step: MAX_STEP, roots: BTreeMap::new() };
         if client.trusted.header_hash != Hash::ZERO {
             client.keep_root();
         }

@@ -1,9 +1,8 @@
 //! Why a light client refuses.
 
-use paralith_types::Height;
+use paralith_types::{Error, Height};
 
-/// Why a block or a proof is not believed. The fault is of whoever handed it over, unless it says
-/// otherwise.
+/// Why a block or a proof is not accepted. The fault is the sender's, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LightError {
     /// The commit does not sign this header with the validators that the header names.
@@ -60,6 +59,14 @@ pub enum LightError {
         /// The height that came.
         got: Height,
     },
+    /// A light block of another height than was asked for.
+    #[error("the light block of height {got} came for {wanted}")]
+    WrongHeight {
+        /// The height that was asked for.
+        wanted: Height,
+        /// The height that came.
+        got: Height,
+    },
     /// A block of another chain.
     #[error("a block of the chain {got}, not of {expected}")]
     WrongChain {
@@ -83,6 +90,48 @@ impl LightError {
             Self::BadValidators { .. } => 7,
             Self::Fork { .. } => 8,
             Self::StateUnknown { .. } => 9,
+            Self::WrongHeight { .. } => 10,
+        }
+    }
+}
+
+/// Why consensus state cannot be read through a source. Always the fault of the source or of the
+/// node behind it: never a result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ViewError {
+    #[error("the source of consensus state refuses: {0}")]
+    Source(Error),
+    #[error("a light block or proof does not verify: {0}")]
+    Light(LightError),
+    #[error(
+        "the state at height {wanted} is not proven, and the newest that is, {newest}, lies past it"
+    )]
+    NotProven { wanted: u64, newest: u64 },
+    #[error("genesis cannot be used: {0}")]
+    Genesis(String),
+    #[error("a value of consensus state cannot be read: {0}")]
+    Malformed(String),
+    #[error("the sealed header cannot be used: {0}")]
+    Sealed(String),
+}
+
+impl From<LightError> for ViewError {
+    fn from(error: LightError) -> Self {
+        Self::Light(error)
+    }
+}
+
+impl ViewError {
+    /// Stable code within module "view".
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Source(_) => 1,
+            Self::Light(_) => 2,
+            Self::NotProven { .. } => 3,
+            Self::Genesis(_) => 4,
+            Self::Malformed(_) => 5,
+            Self::Sealed(_) => 6,
         }
     }
 }

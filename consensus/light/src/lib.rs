@@ -7,19 +7,27 @@
 //! * The header at height `H` carries the root of the state after block `H - 1`. The client keeps
 //!   the roots of its newest headers and checks state and event proofs against them.
 //!
-//! No clock is read: the time that a host could give proves nothing. Who follows a chain after a
-//! long absence must bound the age of what it trusts by other means (an enclave: by registering
-//! anew with a fresh height).
+//! * [`Follow`] is the one loop that leads a client to a height, whatever fetches the headers.
+//! * A [`ChainView`] is a client over a [`StateSource`] that is not trusted, for enclaves.
 //!
-//! [`chain`] makes headers and commits, for the engine of one validator and for tests.
+//! No clock is read: the time that a host could give proves nothing. After a long absence the age of
+//! the trusted header must be bounded by other means (an enclave: by registering anew with a fresh
+//! height).
 
 mod block;
-pub mod chain;
 mod client;
 mod error;
+mod follow;
 mod trusted;
+mod view;
 
-pub use block::LightBlock;
+pub use block::{LightBlock, validator, validator_set};
 pub use client::LightClient;
-pub use error::LightError;
+pub use error::{LightError, ViewError};
+pub use follow::{Follow, KEPT_STEPS};
+pub use paralith_consensus_api::light::MAX_STEP;
+/// Longest value of consensus state: the store takes no longer one, and readers accept every one
+/// that it takes.
+pub use paralith_storage::MAX_VALUE_BYTES;
 pub use trusted::Trusted;
+pub use view::{ChainView, StateSource};

@@ -2,11 +2,11 @@
 
 use paralith_types::{Hash, Height, PublicKey};
 use prost::Message;
-use tendermint::validator::{Info, Set};
-use tendermint::{Time, vote};
+use tendermint::Time;
+use tendermint::validator::Set;
 
 use crate::LightError;
-use crate::block::{bad, decode_set, encode_set, normal_set};
+use crate::block::{bad, decode_set, encode_set, validator_set};
 
 /// What is remembered of a verified header: enough to verify later ones.
 ///
@@ -50,14 +50,13 @@ impl Trusted {
         initial_height: Height,
         validators: &[(PublicKey, u64)],
     ) -> Result<Self, LightError> {
-        let infos: Result<Vec<Info>, LightError> = validators.iter().map(info).collect();
         Ok(Self {
             chain_id: parse_chain_id(chain_id)?,
             height: initial_height.minus(1),
             header_hash: Hash::ZERO,
             app_hash: Hash::ZERO,
             time: Time::unix_epoch(),
-            next_validators: normal_set(&infos?)?,
+            next_validators: validator_set(validators)?,
         })
     }
 
@@ -119,14 +118,6 @@ impl Trusted {
         }
         Ok(trusted)
     }
-}
-
-fn info((key, power): &(PublicKey, u64)) -> Result<Info, LightError> {
-    let key = tendermint::PublicKey::from_raw_ed25519(key.as_bytes())
-        .ok_or_else(|| LightError::BadValidators { reason: format!("{key} is not a key") })?;
-    let power = vote::Power::try_from(*power)
-        .map_err(|e| LightError::BadValidators { reason: e.to_string() })?;
-    Ok(Info::new(key, power))
 }
 
 fn parse_chain_id(chain_id: &str) -> Result<tendermint::chain::Id, LightError> {

@@ -1,10 +1,10 @@
 //! `paralith dev`
 
-use std::time::Instant;
-
 use paralith_consensus_api::address;
+use paralith_rt::Instant;
 use serde_json::json;
 
+use super::signals::EndSignals;
 use super::{DevArgs, EngineKind, output};
 use crate::demo;
 use crate::dev::DevChain;
@@ -13,7 +13,8 @@ use crate::keystore::{TEST_ACCOUNTS, test_account};
 
 /// Runs a chain until it is interrupted; with `--once`, for one transaction.
 pub async fn run(mut args: DevArgs) -> Result<(), NodeError> {
-    let began = Instant::now();
+    let began = paralith_rt::Instant::now();
+    let mut signals = EndSignals::listen()?;
     let fresh = || {
         tempfile::Builder::new()
             .prefix("paralith-dev-")
@@ -37,10 +38,10 @@ pub async fn run(mut args: DevArgs) -> Result<(), NodeError> {
         eprintln!("starting a chain of your own: validator, key manager, three compute nodes …");
     }
     let chain = DevChain::start(&args, home.as_deref()).await?;
-    let told = tell_until_ready(&chain, &args, began).await;
-    let finished = match told {
+    let started = run_until_ready(&chain, &args, began, &mut signals).await;
+    let finished = match started {
         Ok(()) if args.once => Ok(()),
-        Ok(()) => wait(&chain, &args).await,
+        Ok(()) => wait(&chain, &args, &mut signals).await,
         Err(error) => Err(error),
     };
     chain.stop().await?;
@@ -50,16 +51,17 @@ pub async fn run(mut args: DevArgs) -> Result<(), NodeError> {
     finished
 }
 
-async fn tell_until_ready(
+async fn run_until_ready(
     chain: &DevChain,
     args: &DevArgs,
     began: Instant,
+    signals: &mut EndSignals,
 ) -> Result<(), NodeError> {
     tokio::select! {
         biased;
         ready = chain.ready() => ready?,
         reason = chain.failed() => return Err(NodeError::NotReady { reason }),
-        _ = tokio::signal::ctrl_c() => {
+        () = signals.received() => {
             return Err(NodeError::NotReady { reason: "interrupted".to_string() });
         }
     }
@@ -67,18 +69,23 @@ async fn tell_until_ready(
         banner(chain, args, began)?;
     }
     if args.once || args.demo {
-        demo::run(&format!("http://{}", chain.endpoint), args.json, began).await?;
+        let node = format!("http://{}", chain.endpoint);
+        tokio::select! {
+            biased;
+            done = demo::run(&node, args.json, began) => done?,
+            () = signals.received() => {}
+        }
     }
     Ok(())
 }
 
-async fn wait(chain: &DevChain, args: &DevArgs) -> Result<(), NodeError> {
+async fn wait(chain: &DevChain, args: &DevArgs, signals: &mut EndSignals) -> Result<(), NodeError> {
     if !args.json {
         eprintln!("running; press Ctrl-C to stop");
     }
     tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = signals.received() => Ok(()),
         reason = chain.failed() => Err(NodeError::NotReady { reason }),
     }
 }

@@ -1,25 +1,26 @@
 //! `paralith localnet`: real processes on real CometBFT, with a status screen.
 
 use std::fs;
-use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use paralith_consensus_api::registry::{Batching, Executor};
 use paralith_consensus_engine::node_id;
 use paralith_proto::pb;
-use serde_json::json;
+use paralith_rt::Instant;
 use tokio::process::{Child, Command};
 
 use super::LocalnetArgs;
-use crate::config::{Config, EngineConfig, Role, TrustedPlacement};
-use crate::dev::{COMET_BLOCK_INTERVAL_MS, now, shape};
+use super::screen::{Row, Screen};
+use super::signals::EndSignals;
+use crate::config::{Config, EngineConfig, Profile, Role, TrustedPlacement};
+use crate::dev::{COMET_BLOCK_INTERVAL_MS, network_spec, now};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::{write_key, write_private};
-use crate::network::{Member, Network, Shape};
+use crate::network::{Member, Network, NetworkSpec};
 
 /// How often the status screen is drawn.
 const REDRAW: Duration = Duration::from_millis(500);
@@ -40,10 +41,10 @@ const PORTS_A_NODE: u16 = 3;
 /// How long nodes may take to end when asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The shape of local networks.
-pub fn local_shape(args: &LocalnetArgs) -> Shape {
-    let dev = shape(args.seed);
-    Shape {
+/// What a local network is made of.
+pub fn local_spec(args: &LocalnetArgs) -> NetworkSpec {
+    let dev = network_spec(args.seed);
+    NetworkSpec {
         chain_name: "local",
         validators: args.validators,
         compute: args.compute,
@@ -92,11 +93,12 @@ pub async fn run(args: LocalnetArgs) -> Result<(), NodeError> {
     paralith_consensus_engine::find_binary()
         .map_err(|e| NodeError::NotReady { reason: e.to_string() })?;
     ports_are_free(&args)?;
+    let mut signals = EndSignals::listen()?;
     let mut running = prepare(&args, &home)?;
     for node in &mut running {
         start(node)?;
     }
-    let ended = watch(&args, &mut running).await;
+    let ended = watch(&args, &mut running, &mut signals).await;
     stop(&mut running).await;
     if let Some(temporary) = temporary {
         temporary.close().map_err(|e| NodeError::io("removing the temporary folder", &e))?;
@@ -106,22 +108,22 @@ pub async fn run(args: LocalnetArgs) -> Result<(), NodeError> {
 
 /// Writes what is missing of a network's home and gives its nodes.
 fn prepare(args: &LocalnetArgs, home: &Path) -> Result<Vec<Running>, NodeError> {
-    let shape = local_shape(args);
+    let spec = local_spec(args);
     let file = home.join("genesis.json");
     let network = if file.exists() {
         let text =
             fs::read_to_string(&file).map_err(|e| NodeError::io(file.display().to_string(), &e))?;
         let genesis = GenesisInfo::parse(&text)?;
-        let network = shape.network(genesis.document.genesis_time)?;
+        let network = spec.network(genesis.document.genesis_time)?;
         if network.genesis.context != genesis.context {
             return Err(NodeError::usage(
                 home.display().to_string(),
-                "it holds a network of another shape, seed or version: use those, or another --home",
+                "it holds a network of another size, seed or version: use those, or another --home",
             ));
         }
         network
     } else {
-        let network = shape.network(now()?)?;
+        let network = spec.network(now()?)?;
         write_private(&file, network.genesis.json.as_bytes())?;
         network
     };
@@ -193,7 +195,12 @@ fn prepare_node(
         EngineConfig::Cometbft {
             p2p_listen: local(own(2)?),
             persistent_peers: peers(args, network, index)?,
-            empty_block_interval_ms: COMET_BLOCK_INTERVAL_MS,
+            profile: Profile::Local,
+            seeds: Vec::new(),
+            external_address: None,
+            prometheus: None,
+            empty_block_interval_ms: Some(COMET_BLOCK_INTERVAL_MS),
+            took_over_key: false,
         }
     } else {
         EngineConfig::Light { nodes: validators(args, network, index)? }
@@ -312,17 +319,19 @@ fn start(node: &mut Running) -> Result<(), NodeError> {
 }
 
 /// Keeps nodes running and draws the screen until it is interrupted.
-async fn watch(args: &LocalnetArgs, running: &mut [Running]) -> Result<(), NodeError> {
-    let began = Instant::now();
+async fn watch(
+    args: &LocalnetArgs,
+    running: &mut [Running],
+    signals: &mut EndSignals,
+) -> Result<(), NodeError> {
+    let began = paralith_rt::Instant::now();
     let mut ready_after: Option<Duration> = None;
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|e| NodeError::io("listening for signals", &e))?;
+    let mut screen = Screen::new(args.json);
     loop {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            () = tokio::time::sleep(REDRAW) => {}
+            () = signals.received() => return Ok(()),
+            () = paralith_rt::sleep(REDRAW) => {}
         }
         for node in running.iter_mut() {
             revive(node)?;
@@ -331,7 +340,7 @@ async fn watch(args: &LocalnetArgs, running: &mut [Running]) -> Result<(), NodeE
         if ready_after.is_none() && rows.iter().all(|row| row.ready) {
             ready_after = Some(began.elapsed());
         }
-        draw(args, &rows, ready_after)?;
+        screen.show(&rows, ready_after)?;
     }
 }
 
@@ -341,7 +350,7 @@ fn revive(node: &mut Running) -> Result<(), NodeError> {
         && !matches!(child.try_wait(), Ok(None))
     {
         node.child = None;
-        node.ended_at = Some(Instant::now());
+        node.ended_at = Some(paralith_rt::Instant::now());
     }
     match node.ended_at {
         Some(ended_at) if ended_at.elapsed() >= RESTART_PAUSE => {
@@ -352,20 +361,9 @@ fn revive(node: &mut Running) -> Result<(), NodeError> {
     }
 }
 
-struct Row {
-    name: String,
-    endpoint: String,
-    pid: Option<u32>,
-    ready: bool,
-    height: u64,
-    epoch: u64,
-    restarts: u32,
-    runtimes: Vec<String>,
-}
-
 async fn rows(running: &[Running]) -> Vec<Row> {
     let asked = running.iter().map(|node| async move {
-        let status = tokio::time::timeout(REDRAW, ask(&node.endpoint)).await.ok().flatten();
+        let status = paralith_rt::timeout(REDRAW, ask(&node.endpoint)).await.ok().flatten();
         Row {
             name: node.name.clone(),
             endpoint: node.endpoint.clone(),
@@ -392,55 +390,6 @@ async fn ask(endpoint: &str) -> Option<pb::node::v1::GetStatusResponse> {
     asked.ok().map(tonic::Response::into_inner)
 }
 
-fn draw(args: &LocalnetArgs, rows: &[Row], ready: Option<Duration>) -> Result<(), NodeError> {
-    let failed = |e: std::io::Error| NodeError::io("the terminal", &e);
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        let nodes: Vec<_> = rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "name": row.name, "node": row.endpoint, "pid": row.pid, "ready": row.ready,
-                    "height": row.height, "epoch": row.epoch, "restarts": row.restarts,
-                    "runtimes": row.runtimes,
-                })
-            })
-            .collect();
-        let line = json!({ "nodes": nodes, "ready_after_seconds": ready.map(|r| r.as_secs_f64()) });
-        return writeln!(out, "{line}").map_err(failed);
-    }
-    let mut screen = String::new();
-    if out.is_terminal() {
-        screen.push_str("\x1b[H\x1b[2J");
-    }
-    screen.push_str(
-        "a Paralith network on this machine   INSECURE: test keys, software enclaves\n\n",
-    );
-    screen.push_str(
-        "node           height  epoch  restarts  service                  ParaTimes: round, part\n",
-    );
-    for row in rows {
-        let state = if row.ready { "" } else { "  (starting)" };
-        screen.push_str(&format!(
-            "{:<14} {:>6} {:>6} {:>9}  {:<24} {}{state}\n",
-            row.name,
-            row.height,
-            row.epoch,
-            row.restarts,
-            row.endpoint,
-            row.runtimes.join(" · "),
-        ));
-    }
-    match ready {
-        Some(after) => screen.push_str(&format!(
-            "\nall nodes are up after {:.1} s. Try: paralith runtime call counter add '{{\"amount\":1}}'\nCtrl-C stops all\n",
-            after.as_secs_f64()
-        )),
-        None => screen.push_str("\nstarting …  Ctrl-C stops all\n"),
-    }
-    out.write_all(screen.as_bytes()).and_then(|()| out.flush()).map_err(failed)
-}
-
 /// Asks all nodes to end, then makes those end that do not.
 async fn stop(running: &mut [Running]) {
     for node in running.iter() {
@@ -453,7 +402,7 @@ async fn stop(running: &mut [Running]) {
     }
     for node in running.iter_mut() {
         if let Some(child) = &mut node.child
-            && tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_err()
+            && paralith_rt::timeout(STOP_TIMEOUT, child.wait()).await.is_err()
         {
             let _ = child.kill().await;
         }

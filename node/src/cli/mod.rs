@@ -1,19 +1,30 @@
 //! The command line: what a person types, with an example for everything.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use paralith_consensus_api::address;
+use paralith_crypto::SigningKey;
+use paralith_types::{Amount, ChainContext};
 
+use crate::client::{self, ChainClient, ClientOptions, TxOptions};
 use crate::error::NodeError;
+use crate::genesis_info::GenesisInfo;
+use crate::keystore::Keystore;
+use crate::password::Passwords;
 use crate::roles::compute::Connect;
 
 pub mod completions;
+mod deploy;
 pub mod dev;
 pub mod keys;
 pub mod localnet;
 pub mod output;
 pub mod query;
 pub mod runtime;
+mod screen;
+pub mod signals;
 pub mod start;
 pub mod status;
 pub mod tx;
@@ -170,28 +181,96 @@ pub struct NodeArgs {
     /// The node's public service.
     #[arg(long, env = "PARALITH_NODE", default_value = DEFAULT_NODE, value_name = "URL")]
     pub node: String,
+    /// The chain that the node must be of: the hash of its genesis document. Without it the genesis
+    /// document that the node gives is trusted.
+    #[arg(long, env = "PARALITH_CHAIN", value_name = "HASH")]
+    pub chain: Option<ChainContext>,
+    /// How old the node's newest block may be, in seconds; 0: any age.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub max_age: u64,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Who signs.
+impl NodeArgs {
+    /// Connects to the node.
+    pub async fn connect(&self) -> Result<ChainClient, NodeError> {
+        let max_age = (self.max_age != 0).then(|| Duration::from_secs(self.max_age));
+        let options = ClientOptions { chain: self.chain, max_age };
+        client::connect_with(&self.node, options).await
+    }
+}
+
+/// The signer.
 #[derive(Debug, Clone, Args)]
 pub struct SignerArgs {
-    /// A key of the keystore, or a test account of a development chain (`alice`, `bob`, …).
-    #[arg(long = "from", default_value = "alice", value_name = "NAME")]
-    pub from: String,
+    /// A key of the keystore. On development chains also a test account (`alice`, `bob`, …), and
+    /// `alice` if nothing is given.
+    #[arg(long = "from", value_name = "NAME")]
+    pub from: Option<String>,
     /// The folder of the encrypted keys.
     #[arg(long, env = "PARALITH_KEYS", value_name = "DIR")]
     pub keystore: Option<PathBuf>,
+    /// A file whose first line is the key's password; otherwise it is typed.
+    #[arg(long, env = "PARALITH_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl SignerArgs {
+    /// The signing key, for this chain.
+    pub fn key(&self, genesis: &GenesisInfo) -> Result<SigningKey, NodeError> {
+        let development = genesis.is_development();
+        let name = match &self.from {
+            Some(name) => name.as_str(),
+            None if development => "alice",
+            None => {
+                let reason = "name the key that signs: this is no development chain";
+                return Err(NodeError::usage("--from", reason));
+            }
+        };
+        let passwords = Passwords::from_file(self.password_file.clone());
+        let keystore = Keystore::open(self.keystore.clone())?;
+        let key = keystore.signing_key(name, development, &passwords)?;
+        tx::refuse_test_address(name, &address::of_key(&key.public()), development)?;
+        Ok(key)
+    }
+}
+
+/// What a transaction pays.
+#[derive(Debug, Clone, Args)]
+pub struct FeeArgs {
+    /// Most gas that it may use; by default estimated on the node.
+    #[arg(long)]
+    pub gas: Option<u64>,
+    /// The fee in base units; by default the least that the chain takes for the gas.
+    #[arg(long, value_name = "AMOUNT")]
+    pub fee: Option<Amount>,
+}
+
+impl FeeArgs {
+    /// As the client takes it.
+    pub fn options(&self) -> TxOptions {
+        TxOptions { gas_limit: self.gas, fee: self.fee }
+    }
 }
 
 /// `paralith keys …`
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Make a key, encrypted under a password.
-    #[command(after_help = "Example:\n  PARALITH_PASSWORD=secret paralith keys new treasury")]
-    New(KeyArgs),
+    #[command(after_help = "Example:\n  paralith keys new treasury")]
+    New(NewKeyArgs),
+    /// Write a key out: its encrypted file, or its 24 words.
+    #[command(
+        after_help = "Examples:\n  paralith keys export treasury --file treasury-backup.json\n  paralith keys export treasury --words"
+    )]
+    Export(ExportArgs),
+    /// Take a key in: an encrypted file, or 24 words.
+    #[command(
+        after_help = "Examples:\n  paralith keys import treasury --file treasury-backup.json\n  paralith keys import treasury --words"
+    )]
+    Import(ImportArgs),
     /// List the keys of the keystore and the test accounts.
     #[command(after_help = "Example:\n  paralith keys list --json")]
     List(KeysArgs),
@@ -221,6 +300,60 @@ pub struct KeyArgs {
     pub keys: KeysArgs,
 }
 
+/// A new key.
+#[derive(Debug, Clone, Args)]
+pub struct NewKeyArgs {
+    /// Its name.
+    pub name: String,
+    /// A file whose first line is the password; otherwise it is typed, twice.
+    #[arg(long, env = "PARALITH_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Where keys are.
+    #[command(flatten)]
+    pub keys: KeysArgs,
+}
+
+/// A key that leaves the keystore.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// Its name.
+    pub name: String,
+    /// Write the encrypted file here; its password stays the same.
+    #[arg(long, value_name = "FILE", required_unless_present = "words")]
+    pub file: Option<PathBuf>,
+    /// Print the key as 24 words (BIP-39). Who reads them has the key.
+    #[arg(long, conflicts_with = "file")]
+    pub words: bool,
+    /// A file whose first line is the password; otherwise it is typed.
+    #[arg(long, env = "PARALITH_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Where keys are.
+    #[command(flatten)]
+    pub keys: KeysArgs,
+}
+
+/// A key that enters the keystore.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The name that it gets here.
+    pub name: String,
+    /// An encrypted file that `keys export` has written.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["words", "words_file"])]
+    pub file: Option<PathBuf>,
+    /// Type 24 words; they are not shown.
+    #[arg(long, conflicts_with = "file")]
+    pub words: bool,
+    /// Read the 24 words from a file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "words"])]
+    pub words_file: Option<PathBuf>,
+    /// A file whose first line is the password; otherwise it is typed.
+    #[arg(long, env = "PARALITH_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Where keys are.
+    #[command(flatten)]
+    pub keys: KeysArgs,
+}
+
 /// `paralith tx …`
 #[derive(Debug, Subcommand)]
 pub enum TxCommand {
@@ -245,9 +378,12 @@ pub struct MoveArgs {
     pub to: String,
     /// Base units; of a reclaim, shares.
     pub amount: String,
-    /// Who signs.
+    /// The signer.
     #[command(flatten)]
     pub signer: SignerArgs,
+    /// What it pays.
+    #[command(flatten)]
+    pub fee: FeeArgs,
     /// Which node.
     #[command(flatten)]
     pub node: NodeArgs,
@@ -388,12 +524,44 @@ pub struct DeployArgs {
     /// Given to its `init`; JSON by convention.
     #[arg(long, default_value = "")]
     pub init: String,
-    /// Who signs and owns it.
+    /// Committee and pace; what is not given follows from the kind of chain.
+    #[command(flatten)]
+    pub rules: RulesArgs,
+    /// The signer, who owns it.
     #[command(flatten)]
     pub signer: SignerArgs,
+    /// What its transactions pay.
+    #[command(flatten)]
+    pub fee: FeeArgs,
     /// Which node.
     #[command(flatten)]
     pub node: NodeArgs,
+}
+
+/// Rules of a ParaTime's rounds.
+#[derive(Debug, Clone, Args)]
+pub struct RulesArgs {
+    /// Workers that execute each round.
+    #[arg(long)]
+    pub workers: Option<u32>,
+    /// Backups that execute a disputed round.
+    #[arg(long)]
+    pub backups: Option<u32>,
+    /// Workers whose vote may be missing.
+    #[arg(long)]
+    pub stragglers: Option<u32>,
+    /// Consensus blocks after which a round times out.
+    #[arg(long)]
+    pub round_timeout_blocks: Option<u64>,
+    /// How long a scheduler collects transactions for a batch, in milliseconds.
+    #[arg(long)]
+    pub flush_timeout_ms: Option<u32>,
+    /// How long a scheduler is waited for, in milliseconds.
+    #[arg(long)]
+    pub propose_timeout_ms: Option<u32>,
+    /// Least price of a unit of gas, in base units of the ParaTime.
+    #[arg(long)]
+    pub min_gas_price: Option<Amount>,
 }
 
 /// A call or a question.
@@ -406,10 +574,13 @@ pub struct CallArgs {
     /// Its arguments, JSON by convention.
     #[arg(default_value = "{}")]
     pub args: String,
-    /// Gas limit.
+    /// Most gas that it may use.
     #[arg(long, default_value_t = 50_000_000)]
     pub gas: u64,
-    /// Who signs.
+    /// The fee in base units of the ParaTime; by default its least price for the gas.
+    #[arg(long, value_name = "AMOUNT")]
+    pub fee: Option<Amount>,
+    /// The signer.
     #[command(flatten)]
     pub signer: SignerArgs,
     /// Which node.

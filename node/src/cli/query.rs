@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::tx::address_of;
 use super::{QueryCommand, output};
-use crate::client::ChainClient;
 use crate::error::NodeError;
 use crate::keystore::Keystore;
 
@@ -16,22 +15,23 @@ use crate::keystore::Keystore;
 pub async fn run(command: QueryCommand) -> Result<(), NodeError> {
     match command {
         QueryCommand::Account(args) => {
-            let address = address_of(&Keystore::open(args.keystore)?, &args.name)?;
-            let mut chain = ChainClient::connect(&args.node.node).await?;
+            let mut chain = args.node.connect().await?;
+            let development = chain.genesis().is_development();
+            let address = address_of(&Keystore::open(args.keystore)?, &args.name, development)?;
             let account: staking::Account =
                 chain.get(&staking::keys::account(&address)).await?.unwrap_or_default();
             output::print(&json!({ "address": address, "account": account }), args.node.json)
         }
         QueryCommand::Node(args) => node(args).await,
         QueryCommand::Runtime(args) => {
-            let mut chain = ChainClient::connect(&args.node.node).await?;
+            let mut chain = args.node.connect().await?;
             match &args.name {
                 Some(name) => output::print(&chain.runtime(name).await?, args.node.json),
                 None => output::print(&chain.runtimes().await?, args.node.json),
             }
         }
         QueryCommand::Committee(args) => {
-            let mut chain = ChainClient::connect(&args.node.node).await?;
+            let mut chain = args.node.connect().await?;
             let runtime = chain.runtime(&args.name).await?;
             let committee: Option<scheduler::Committee> =
                 chain.get(&scheduler::keys::committee(&runtime.id)).await?;
@@ -43,7 +43,7 @@ pub async fn run(command: QueryCommand) -> Result<(), NodeError> {
             output::print(&committee, args.node.json)
         }
         QueryCommand::Block(args) => {
-            let chain = ChainClient::connect(&args.node.node).await?;
+            let chain = args.node.connect().await?;
             output::print(&block(chain.block(args.height.unwrap_or(0)).await?), args.node.json)
         }
         QueryCommand::Round(args) => round(args).await,
@@ -61,7 +61,7 @@ struct ShownNode {
 
 async fn node(args: super::OptionalNameArgs) -> Result<(), NodeError> {
     use pb::registry::v1::registry_service_client::RegistryServiceClient;
-    let mut chain = ChainClient::connect(&args.node.node).await?;
+    let mut chain = args.node.connect().await?;
     let ids: Vec<PublicKey> = match &args.name {
         Some(id) => vec![id.parse().map_err(|e| NodeError::usage(id, e))?],
         None => RegistryServiceClient::new(chain.channel())
@@ -120,7 +120,7 @@ fn events(events: &[pb::consensus::v1::Event]) -> Vec<serde_json::Value> {
 }
 
 async fn round(args: super::RoundArgs) -> Result<(), NodeError> {
-    let mut chain = ChainClient::connect(&args.node.node).await?;
+    let mut chain = args.node.connect().await?;
     let runtime = chain.runtime(&args.runtime).await?;
     let state: Option<roothash::RuntimeState> =
         chain.get(&roothash::keys::runtime_state(&runtime.id)).await?;
@@ -143,7 +143,7 @@ async fn proof(args: super::ProofArgs) -> Result<(), NodeError> {
         Some(digits) => hex::decode(digits).map_err(|e| NodeError::usage(&args.key, e))?,
         None => args.key.clone().into_bytes(),
     };
-    let mut chain = ChainClient::connect(&args.node.node).await?;
+    let mut chain = args.node.connect().await?;
     let proven = chain.proven(args.height.map(Height), &key).await?;
     let shown = json!({
         "height": proven.height, "key": hex::encode(&key),

@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use paralith_consensus_abci::Application;
+use paralith_consensus_engine::headers::ConsensusKey;
 use paralith_consensus_engine::{
-    CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, Timing, system_clock,
+    CometEngine, CometOptions, Engine, SoloEngine, SoloOptions, system_clock,
 };
-use paralith_consensus_light::chain::ConsensusKey;
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
+use paralith_genesis::Document;
 use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
 
 use super::StartArgs;
+use super::signals::EndSignals;
 use crate::assemble::{NodeConfig, assemble};
 use crate::chain::{Source, engine_error};
-use crate::config::{Config, EngineConfig, TrustedPlacement};
+use crate::config::{Config, EngineConfig, Profile, TrustedPlacement};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::read_key;
@@ -35,6 +37,7 @@ const NO_VALIDATOR: Domain = Domain::new("paralith/key-of-no-validator/v1");
 /// Runs one node until it is told to stop.
 pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     end_with_parent()?;
+    let mut signals = EndSignals::listen()?;
     let config = Config::load(&args.config)?;
     let stop = CancellationToken::new();
     let (source, engine, kv) = source(&config, &stop).await?;
@@ -42,7 +45,7 @@ pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     node.serve_links(config.link_listen).await?;
     let endpoint = rpc::serve(config.listen, config.tls.as_ref(), Arc::clone(&node.state)).await?;
     tracing::info!(name = %config.name, %endpoint, "running");
-    let ended = wait(engine.as_ref()).await;
+    let ended = wait(engine.as_ref(), &mut signals).await;
     stop.cancel();
     if let Some(engine) = engine {
         engine.shutdown().await.map_err(|e| engine_error(&e))?;
@@ -70,11 +73,7 @@ fn end_with_parent() -> Result<(), NodeError> {
 }
 
 /// Until it is asked to stop, or the engine cannot go on.
-async fn wait(engine: Option<&Arc<dyn Engine>>) -> Result<(), NodeError> {
-    let signal = |kind| {
-        tokio::signal::unix::signal(kind).map_err(|e| NodeError::io("listening for signals", &e))
-    };
-    let mut terminate = signal(tokio::signal::unix::SignalKind::terminate())?;
+async fn wait(engine: Option<&Arc<dyn Engine>>, signals: &mut EndSignals) -> Result<(), NodeError> {
     let failed = async {
         let Some(engine) = engine else { return std::future::pending().await };
         let mut fatal = engine.fatal();
@@ -89,8 +88,7 @@ async fn wait(engine: Option<&Arc<dyn Engine>>) -> Result<(), NodeError> {
     };
     tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        () = signals.received() => Ok(()),
         reason = failed => Err(NodeError::NotReady { reason }),
     }
 }
@@ -98,7 +96,7 @@ async fn wait(engine: Option<&Arc<dyn Engine>>) -> Result<(), NodeError> {
 fn genesis(config: &Config) -> Result<GenesisInfo, NodeError> {
     let text = std::fs::read_to_string(&config.genesis)
         .map_err(|e| NodeError::io(config.genesis.display().to_string(), &e))?;
-    GenesisInfo::parse(&text)
+    Ok(GenesisInfo::parse(&text)?)
 }
 
 async fn source(
@@ -128,23 +126,56 @@ async fn source(
             let engine = SoloEngine::start(&application, options).await;
             Arc::new(engine.map_err(|e| engine_error(&e))?)
         }
-        EngineConfig::Cometbft { p2p_listen, persistent_peers, empty_block_interval_ms } => {
+        EngineConfig::Cometbft { .. } => {
             let application = Application::open(kv.clone()).map_err(|e| NodeError::internal(&e))?;
             let key = consensus_key(config, &read_key(&config.node_key)?)?;
-            let mut options =
-                CometOptions::local(genesis.document, config.home.join("cometbft"), key);
-            options.p2p_listen = p2p_listen.to_string();
-            options.persistent_peers = persistent_peers.clone();
-            options.moniker = config.name.clone();
-            options.node_key = read_key(&config.node_key)?;
-            options.timing =
-                Timing { empty_block_interval_ms: *empty_block_interval_ms, ..Timing::LOCAL };
-            options.max_procs = Some(1);
+            let options = comet_options(config, genesis.document, key)?;
             let engine = CometEngine::start(&application, options).await;
             Arc::new(engine.map_err(|e| engine_error(&e))?)
         }
     };
     Ok((Source::Engine(Arc::clone(&engine)), Some(engine), kv))
+}
+
+/// How CometBFT runs, by the configuration.
+fn comet_options(
+    config: &Config,
+    document: Document,
+    key: SigningKey,
+) -> Result<CometOptions, NodeError> {
+    let EngineConfig::Cometbft {
+        p2p_listen,
+        persistent_peers,
+        profile,
+        seeds,
+        external_address,
+        prometheus,
+        empty_block_interval_ms,
+        took_over_key,
+    } = &config.engine
+    else {
+        return Err(NodeError::internal(&"the engine is not CometBFT"));
+    };
+    let home = config.home.join("cometbft");
+    let mut options = match profile {
+        // Many nodes share the machine.
+        Profile::Local => {
+            CometOptions { max_procs: Some(1), ..CometOptions::local(document, home, key) }
+        }
+        Profile::Wide => CometOptions::wide(document, home, key),
+    };
+    options.p2p_listen = p2p_listen.to_string();
+    options.p2p_external = external_address.clone().unwrap_or_default();
+    options.persistent_peers = persistent_peers.clone();
+    options.seeds = seeds.clone();
+    options.prometheus = prometheus.map(|address| address.to_string());
+    options.moniker = config.name.clone();
+    options.node_key = read_key(&config.node_key)?;
+    options.took_over_key = *took_over_key;
+    if let Some(interval) = empty_block_interval_ms {
+        options.timing.empty_block_interval_ms = *interval;
+    }
+    Ok(options)
 }
 
 /// A node that is no validator has a consensus key too, since registrations name one; nothing signs

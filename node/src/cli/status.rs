@@ -4,12 +4,12 @@ use paralith_proto::pb;
 use serde_json::json;
 
 use super::{NodeArgs, output};
-use crate::client::{ChainClient, refused};
+use crate::client::refused;
 use crate::error::NodeError;
 
 /// Asks a node how it is.
 pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
-    let chain = ChainClient::connect(&args.node).await?;
+    let chain = args.connect().await?;
     let status = pb::node::v1::node_service_client::NodeServiceClient::new(chain.channel())
         .get_status(pb::node::v1::GetStatusRequest {})
         .await

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{MoveArgs, TxCommand, output};
 use crate::client::ChainClient;
 use crate::error::NodeError;
-use crate::keystore::Keystore;
+use crate::keystore::{Keystore, is_test_address};
 
 #[derive(Debug, Serialize)]
 struct Sent {
@@ -20,15 +20,39 @@ struct Sent {
     amount: String,
     height: u64,
     gas_used: u64,
+    gas_limit: u64,
+    fee: String,
 }
 
-/// An address, or the account of a key's name.
-pub(crate) fn address_of(keystore: &Keystore, name: &str) -> Result<Address, NodeError> {
-    match name.parse::<Address>() {
-        Ok(address) => Ok(address),
-        Err(invalid) if name.starts_with("paralith1") => Err(NodeError::usage(name, invalid)),
-        Err(_) => Ok(address::of_key(&keystore.public(name)?)),
+/// An address, or the account of a key's name. Off development chains not a test account, by
+/// whatever name: everyone has its key, so whatever is sent there is lost.
+pub(crate) fn address_of(
+    keystore: &Keystore,
+    name: &str,
+    development: bool,
+) -> Result<Address, NodeError> {
+    let address = match name.parse::<Address>() {
+        Ok(address) => address,
+        Err(invalid) if name.starts_with("paralith1") => {
+            return Err(NodeError::usage(name, invalid));
+        }
+        Err(_) => address::of_key(&keystore.public(name, development)?),
+    };
+    refuse_test_address(name, &address, development)?;
+    Ok(address)
+}
+
+/// Refuses the address of a test account off development chains.
+pub(crate) fn refuse_test_address(
+    name: &str,
+    address: &Address,
+    development: bool,
+) -> Result<(), NodeError> {
+    if development || !is_test_address(address) {
+        return Ok(());
     }
+    let reason = "this is a test account, whose key everyone has, and this is no development chain";
+    Err(NodeError::usage(name, reason))
 }
 
 /// Sends a transaction to the consensus layer.
@@ -38,17 +62,17 @@ pub async fn run(command: TxCommand) -> Result<(), NodeError> {
     | TxCommand::Reclaim(args)
     | TxCommand::Deposit(args)) = &command;
     let amount: Amount = args.amount.parse().map_err(|e| NodeError::usage(&args.amount, e))?;
+    let mut chain = args.node.connect().await?;
+    let key = args.signer.key(chain.genesis())?;
     let keystore = Keystore::open(args.signer.keystore.clone())?;
-    let key = keystore.signing_key(&args.signer.from)?;
     // Before anything is signed: a wrong name must not cost a fee.
     let to = match &command {
         TxCommand::Deposit(_) => None,
-        _ => Some(address_of(&keystore, &args.to)?),
+        _ => Some(address_of(&keystore, &args.to, chain.genesis().is_development())?),
     };
-    let mut chain = ChainClient::connect(&args.node.node).await?;
     let body = body(&command, &mut chain, to, amount).await?;
     let method = body.method();
-    let included = chain.submit(&key, body).await?;
+    let included = chain.submit(&key, body, args.fee.options()).await?;
     let sent = Sent {
         method,
         from: address::of_key(&key.public()).to_string(),
@@ -56,6 +80,8 @@ pub async fn run(command: TxCommand) -> Result<(), NodeError> {
         amount: amount.to_string(),
         height: included.height.0,
         gas_used: included.gas_used,
+        gas_limit: included.gas_limit,
+        fee: included.fee.to_string(),
     };
     output::print(&sent, args.node.json)
 }
@@ -83,4 +109,22 @@ async fn body(
             .into()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keystore::test_account;
+
+    #[test]
+    fn nothing_is_sent_to_a_test_account_off_development_chains() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(Some(folder.path().to_path_buf())).unwrap();
+        let alice = address::of_key(&test_account("alice").unwrap().public());
+        for name in ["alice".to_string(), alice.to_string()] {
+            assert_eq!(address_of(&keystore, &name, true).unwrap(), alice);
+            let error = address_of(&keystore, &name, false).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+        }
+    }
 }

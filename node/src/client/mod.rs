@@ -1,12 +1,35 @@
-//! A client that believes no node: headers by light client from the genesis document, state by
-//! proof, results by the round's final header, the runtimes' keys by the key manager's signature.
-//!
-//! `paralith` commands and the demo use nothing else; [`ChainClient`] is the consensus layer,
-//! [`ParaTimeClient`] one ParaTime.
+//! The client of commands and tests: it trusts no node. See [`paralith_consensus_client`].
 
-mod chain;
-mod paratime;
+pub use paralith_consensus_client::{
+    Answer, ChainClient, ClientError, ClientOptions, Confirmed, Gas, Included, ParaTimeClient,
+    Proven, Sent, TxOptions,
+};
 
-pub use chain::{ChainClient, Included, Proven};
-pub(crate) use chain::{light_client, refused};
-pub use paratime::{Confirmed, ParaTimeClient, Sent};
+use crate::error::NodeError;
+use crate::links::endpoint::{self, Trust};
+
+/// Connects to a node by its address, with nothing required of it: for development chains and tests.
+pub async fn connect(node: &str) -> Result<ChainClient, NodeError> {
+    connect_with(node, ClientOptions::default()).await
+}
+
+/// Connects to a node by its address.
+pub async fn connect_with(node: &str, options: ClientOptions) -> Result<ChainClient, NodeError> {
+    connect_over(node, &Trust::System, options).await
+}
+
+/// Connects to a node by its address, over TLS if it is `https`: then it must show a certificate that
+/// satisfies `trust`.
+pub async fn connect_over(
+    node: &str,
+    trust: &Trust,
+    options: ClientOptions,
+) -> Result<ChainClient, NodeError> {
+    let channel = endpoint::connect(node, trust).await?;
+    Ok(ChainClient::connect(node, channel, options).await?)
+}
+
+/// What a failed gRPC call means to a node's user.
+pub(crate) fn refused(status: &tonic::Status) -> NodeError {
+    paralith_consensus_client::refused(status).into()
+}

@@ -9,72 +9,100 @@ use paralith_consensus_api::beacon;
 use paralith_consensus_api::registry;
 use paralith_consensus_api::tx::hash_of;
 use paralith_consensus_app::TxOutcome;
-use paralith_proto::status::error_of;
+use paralith_proto::status::status_of;
 use paralith_proto::{Wire, pb};
-use paralith_types::{Hash, Height};
+use paralith_rt::TaskSet;
+use paralith_types::{Error, Hash, Height, PublicKey, Retry};
 use pb::consensus::v1 as cpb;
 use tokio::sync::broadcast;
 use tonic::{Code, Request, Response, Status};
 
-use super::refusal;
-use super::waiters::Waiters;
+use super::waiting::Waiting;
+use super::{bad_argument, grpc_code, refusal};
+use crate::chain::{BLOCKS_KEPT, ChainAccess};
 use crate::error::NodeError;
 use crate::state::NodeState;
 
+/// The code of `consensus::Error::Duplicate` within module "consensus".
+const DUPLICATE: u32 = 13;
+
 /// How long a transaction is waited for before its sender is told to ask again.
 const WAIT: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// The code of a transaction that is known already.
-const KNOWN: u32 = 13;
 
 /// `ConsensusService`.
 #[derive(Debug)]
 pub(super) struct Consensus {
     state: Arc<NodeState>,
-    waiting: Waiters<cpb::TransactionResult>,
+    waiting: Arc<Waiting>,
+    /// Wakes waiters; ends with the service.
+    _waker: TaskSet,
 }
 
 impl Consensus {
     pub(super) fn new(state: Arc<NodeState>) -> Self {
-        let waiting = Waiters::default();
+        let waiting = Arc::<Waiting>::default();
         let mut blocks = state.chain.subscribe_results();
-        let woken = waiting.clone();
-        paralith_rt::spawn(async move {
+        let woken = Arc::clone(&waiting);
+        let mut waker = TaskSet::new();
+        waker.spawn(async move {
             loop {
                 match blocks.recv().await {
-                    Ok(block) => wake(&woken, &block),
+                    Ok(block) => woken.wake(&block),
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return,
                 }
             }
         });
-        Self { state, waiting }
+        Self { state, waiting, _waker: waker }
     }
 
-    async fn admit(&self, raw: Vec<u8>) -> Result<(), Status> {
-        let outcome = self.state.chain.submit_raw(raw).await?;
-        if outcome.code == 0 {
-            return Ok(());
+    async fn admit(&self, raw: Vec<u8>) -> Result<(), Error> {
+        match self.state.chain.submit_raw(raw).await {
+            Ok(outcome) => outcome.error().map_or(Ok(()), Err),
+            Err(error) => Err(error.to_wire()),
         }
-        Err(refusal(Code::InvalidArgument, &outcome.module, outcome.code, outcome.message))
     }
 
     async fn block(&self, height: u64) -> Result<cpb::Block, Status> {
-        let light = self.state.chain.light((height != 0).then_some(height)).await?;
-        let recent = self.state.chain.recent(light.height().0);
+        let chain = &self.state.chain;
+        let recent = match height {
+            0 => chain.newest_block(),
+            height => chain.recent(height),
+        };
+        let Some(recent) = recent else { return Err(no_results(chain, height)) };
+        let light = chain.light(Some(recent.height.0)).await?;
         let app_hash = light.app_hash().map_err(|e| NodeError::internal(&e))?;
         Ok(cpb::Block {
             height: light.height().0,
             hash: light.header_hash().as_bytes().to_vec(),
             app_hash: app_hash.as_bytes().to_vec(),
             time_seconds: light.time_seconds(),
-            transactions: recent.as_ref().map(|block| results(block)).unwrap_or_default(),
-            events: recent.map(|block| block.events.to_pb()).unwrap_or_default(),
+            transactions: results(&recent),
+            events: recent.events.to_pb(),
         })
     }
 }
 
-fn result(height: Height, hash: Hash, outcome: &TxOutcome) -> cpb::TransactionResult {
+/// A block without its results would say that nothing happened in it.
+fn no_results(chain: &ChainAccess, height: u64) -> Status {
+    let newest = chain.newest_block().map(|block| block.height.0);
+    match newest {
+        Some(newest) if height <= newest => {
+            let text = format!(
+                "this node keeps the results of its last {BLOCKS_KEPT} blocks since it started, and block \
+                 {height} is not among them: its header is in GetLightBlock"
+            );
+            refusal(Code::NotFound, "node", 6, text)
+        }
+        _ => {
+            let text = format!("this node has no results of block {height} yet: try again");
+            let error = Error::new("node", 9, text).with_retry(Retry::Later);
+            status_of(Code::Unavailable, &error)
+        }
+    }
+}
+
+pub(super) fn result(height: Height, hash: Hash, outcome: &TxOutcome) -> cpb::TransactionResult {
     cpb::TransactionResult {
         hash: hash.as_bytes().to_vec(),
         height: height.0,
@@ -90,12 +118,6 @@ fn results(block: &BlockEvent) -> Vec<cpb::TransactionResult> {
     block.txs.iter().map(|(hash, outcome)| result(block.height, *hash, outcome)).collect()
 }
 
-fn wake(waiting: &Waiters<cpb::TransactionResult>, block: &BlockEvent) {
-    for (hash, outcome) in block.txs.iter() {
-        waiting.wake(hash, || result(block.height, *hash, outcome));
-    }
-}
-
 #[tonic::async_trait]
 impl cpb::consensus_service_server::ConsensusService for Consensus {
     type WatchBlocksStream = Pin<Box<dyn Stream<Item = Result<cpb::Block, Status>> + Send>>;
@@ -106,7 +128,7 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
     ) -> Result<Response<cpb::SubmitResponse>, Status> {
         let raw = request.into_inner().transaction;
         let hash = hash_of(&raw).as_bytes().to_vec();
-        self.admit(raw).await?;
+        self.admit(raw).await.map_err(|error| status_of(grpc_code(&error), &error))?;
         Ok(Response::new(cpb::SubmitResponse { hash }))
     }
 
@@ -116,18 +138,32 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
     ) -> Result<Response<cpb::TransactionResult>, Status> {
         let raw = request.into_inner().transaction;
         let hash = hash_of(&raw);
-        let mut wait = self.waiting.wait_for(hash);
+        // Before it is submitted: a block may be faster than this function.
+        let waiter = Waiting::join(&self.waiting, hash);
         match self.admit(raw).await {
-            // It waits in the pool already, for an earlier caller.
-            Err(status) if error_of(&status).is_some_and(|error| error.is("consensus", KNOWN)) => {}
-            admitted => admitted?,
+            Ok(()) => {}
+            // Submitted before: this call waits for the same block.
+            Err(error) if error.is("consensus", DUPLICATE) => {}
+            Err(error) => return Err(status_of(grpc_code(&error), &error)),
         }
         let late = || {
             let text = format!("transaction {hash} is admitted but in no block yet: ask again");
-            refusal(Code::DeadlineExceeded, "node", 9, text)
+            let error = Error::new("node", 9, text).with_retry(Retry::Later);
+            status_of(Code::DeadlineExceeded, &error)
         };
-        let result = paralith_rt::timeout(WAIT, wait.result()).await.map_err(|_| late())?;
+        let result = paralith_rt::timeout(WAIT, waiter.result()).await.map_err(|_| late())?;
         Ok(Response::new(result.ok_or_else(late)?))
+    }
+
+    async fn estimate_gas(
+        &self,
+        request: Request<cpb::EstimateGasRequest>,
+    ) -> Result<Response<cpb::EstimateGasResponse>, Status> {
+        let cpb::EstimateGasRequest { public_key, transaction } = request.into_inner();
+        let sender = PublicKey::try_from(public_key.as_slice())
+            .map_err(|e| bad_argument("public_key", e))?;
+        let gas = self.state.chain.estimate_gas(sender, transaction).await?;
+        Ok(Response::new(cpb::EstimateGasResponse { gas }))
     }
 
     async fn get_chain(

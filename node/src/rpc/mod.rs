@@ -9,7 +9,7 @@ mod members;
 mod node;
 mod paratime;
 mod reads;
-mod waiters;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,16 +52,23 @@ impl From<NodeError> for Status {
             NodeError::Usage { .. } | NodeError::Config { .. } => Code::InvalidArgument,
             NodeError::NotFound { .. } => Code::NotFound,
             NodeError::NotReady { .. } | NodeError::Unreachable { .. } => Code::Unavailable,
-            NodeError::Refused { .. } => Code::FailedPrecondition,
+            NodeError::Refused(error) => grpc_code(error),
             NodeError::Unverifiable { .. } => Code::DataLoss,
             NodeError::Io { .. } | NodeError::Trusted(_) | NodeError::Internal { .. } => {
                 Code::Internal
             }
         };
-        match &error {
-            NodeError::Refused { module, code, message } => refusal(grpc, module, *code, message),
-            other => refusal(grpc, "node", other.code(), other),
-        }
+        status_of(grpc, &error.to_wire())
+    }
+}
+
+/// The gRPC code of a refusal, by what the caller can do about it.
+pub(crate) fn grpc_code(error: &Error) -> Code {
+    match error.retry {
+        Retry::Later | Retry::OtherPeer => Code::Unavailable,
+        Retry::NonceIs { .. } => Code::Aborted,
+        Retry::AlreadyFinal { .. } => Code::AlreadyExists,
+        Retry::Never => Code::FailedPrecondition,
     }
 }
 

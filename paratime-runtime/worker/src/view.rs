@@ -7,6 +7,7 @@ use paralith_consensus_api::roothash::{
 };
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
+use paralith_storage::MAX_VALUE_BYTES;
 use paralith_types::{PublicKey, Round, RuntimeId};
 
 use crate::chain::Chain;
@@ -122,7 +123,5 @@ fn decode<T: Canonical>(bytes: &[u8]) -> Result<T, ChainError> {
     T::decode(bytes, MAX_VALUE_BYTES).map_err(|e| ChainError::Invalid(e.to_string()))
 }
 
-/// Longest value of consensus state that is read.
-const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 /// How long messages wait that a round was offered and did not take.
 const OFFERED_AGAIN_BLOCKS: u64 = 20;

@@ -1,7 +1,7 @@
 //! A development chain: from its start to its first final confidential transaction, and its memory.
 
 use anyhow::{Context as _, Result};
-use paralith::client::{ChainClient, ParaTimeClient};
+use paralith::client::{ParaTimeClient, connect};
 use serde_json::{Value, json};
 
 use crate::load;
@@ -57,7 +57,7 @@ async fn memory() -> Result<()> {
     let node = banner.get("node").and_then(Value::as_str).context("the banner names no node")?;
     let started = memory_kib(chain.id(), "VmRSS")?;
 
-    let mut client = ChainClient::connect(node).await?;
+    let mut client = connect(node).await?;
     let mut tokens = ParaTimeClient::new(&mut client, "tokens").await?;
     let mut latency = Samples::default();
     load::mint(&mut client, &mut tokens, TRANSACTIONS, &mut latency, &mut Samples::default())

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use paralith::client::{ChainClient, ParaTimeClient};
+use paralith::client::{ChainClient, ParaTimeClient, connect};
 use paralith::keystore::test_account;
 use paralith_consensus_api::{address, keymanager};
 use paralith_crypto::SigningKey;
@@ -54,7 +54,8 @@ pub(crate) async fn mint(
     let first = tokens.nonce(chain, &own).await?;
     for nonce in (first..).take(count) {
         let mint = call("mint", &json!({ "to": own, "amount": "1" }));
-        let sent = tokens.prepare(chain, &alice, nonce, GAS, mint).await?;
+        let gas = tokens.gas(GAS, None)?;
+        let sent = tokens.prepare(chain, &alice, nonce, gas, mint).await?;
         let began = Instant::now();
         let confirmed = tokens.submit(chain, &sent, |receipt| {
             if receipt.confirmation() == ppb::Confirmation::Soft {
@@ -79,7 +80,7 @@ pub(crate) struct Load {
 impl Load {
     /// Over a connection of its own.
     pub(crate) async fn new(node: &str, runtime: RuntimeId) -> Result<Self> {
-        let chain = ChainClient::connect(node).await?;
+        let chain = connect(node).await?;
         let key = epoch_key(&chain, runtime).await?;
         Ok(Self { chain, runtime, key: Mutex::new(key) })
     }
@@ -163,7 +164,7 @@ pub(crate) async fn balance(
     owner: &SigningKey,
 ) -> Result<u64> {
     let ask = call("balance", &json!({}));
-    match tokens.query(chain, Some(owner), ask).await? {
+    match tokens.query(chain, Some(owner), ask).await?.output {
         Output::Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer)?;
             let balance = answer.get("balance").and_then(Value::as_str);

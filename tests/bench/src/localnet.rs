@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use paralith::client::{ChainClient, ParaTimeClient};
+use paralith::client::{ChainClient, ParaTimeClient, connect};
 use paralith_consensus_api::address;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ async fn first_transaction(
 }
 
 async fn try_first(node: &str) -> Result<(ChainClient, ParaTimeClient)> {
-    let mut chain = ChainClient::connect(node).await?;
+    let mut chain = connect(node).await?;
     let mut tokens = ParaTimeClient::new(&mut chain, "tokens").await?;
     let (mut latency, mut soft) = Default::default();
     let first = load::mint(&mut chain, &mut tokens, 1, &mut latency, &mut soft);

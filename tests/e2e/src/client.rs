@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use paralith::client::{ChainClient, Confirmed, ParaTimeClient, Sent};
+use paralith::client::{ChainClient, Confirmed, ParaTimeClient, Sent, connect};
 use paralith::error::NodeError;
 use paralith::keystore::test_account;
 use paralith_consensus_api::roothash::{self, RuntimeState};
@@ -35,7 +35,7 @@ pub fn account_key(name: &str) -> SigningKey {
 /// The refusal that an error is.
 pub fn refusal(error: &NodeError) -> Refusal {
     match error {
-        NodeError::Refused { module, code, .. } => (module.clone(), *code),
+        NodeError::Refused(error) => (error.module.clone(), error.code),
         other => panic!("this is no refusal: {other}"),
     }
 }
@@ -50,7 +50,7 @@ pub struct Client {
 impl Client {
     /// Connects to a node.
     pub async fn connect(node: &str) -> Self {
-        Self { chain: ChainClient::connect(node).await.unwrap() }
+        Self { chain: connect(node).await.unwrap() }
     }
 
     /// A ParaTime.
@@ -69,13 +69,14 @@ impl Client {
         let mut paratime = ParaTimeClient::new(&mut self.chain, runtime).await?;
         let nonce = paratime.nonce(&mut self.chain, &address(who)).await?;
         let call = call(method, args);
-        paratime.prepare(&mut self.chain, &account_key(who), nonce, GAS, call).await
+        let gas = paratime.gas(GAS, None)?;
+        Ok(paratime.prepare(&mut self.chain, &account_key(who), nonce, gas, call).await?)
     }
 
     /// Hands a signed call in and waits until it is final.
     pub async fn submit(&mut self, runtime: &str, sent: &Sent) -> Result<Confirmed, NodeError> {
         let mut paratime = ParaTimeClient::new(&mut self.chain, runtime).await?;
-        paratime.submit(&mut self.chain, sent, |_| {}).await
+        Ok(paratime.submit(&mut self.chain, sent, |_| {}).await?)
     }
 
     /// Sends a call and waits until it is final; its value, or the refusal that is on record.
@@ -157,7 +158,7 @@ impl Client {
         let mut paratime = self.paratime(runtime).await;
         let key = who.map(account_key);
         let asked = paratime.query(&mut self.chain, key.as_ref(), call(method, args)).await;
-        value(&asked.map_err(|e| refusal(&e))?)
+        value(&asked.map_err(|e| refusal(&e.into()))?.output)
     }
 
     /// As [`Client::query`], but asks again while the nodes that could answer come back.
@@ -175,8 +176,8 @@ impl Client {
                 let key = who.map(account_key);
                 paratime.query(&mut self.chain, key.as_ref(), call(method, args)).await
             };
-            match asked.await {
-                Ok(output) => return value(&output).unwrap(),
+            match asked.await.map_err(NodeError::from) {
+                Ok(answer) => return value(&answer.output).unwrap(),
                 Err(error) if passes(&error) && began.elapsed() < PATIENCE => {
                     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
                 }
@@ -210,15 +211,15 @@ fn call(method: &str, args: &Value) -> Call {
 }
 
 fn refusal_is(error: &NodeError, of: &str) -> bool {
-    matches!(error, NodeError::Refused { module, .. } if module == of)
+    matches!(error, NodeError::Refused(error) if error.module == of)
 }
 
 /// Whether the error says: try again.
 fn passes(error: &NodeError) -> bool {
     match error {
         NodeError::Unreachable { .. } | NodeError::NotReady { .. } => true,
-        NodeError::Refused { module, code, .. } => matches!(
-            (module.as_str(), code),
+        NodeError::Refused(error) => matches!(
+            (error.module.as_str(), error.code),
             // No committee in this epoch; no member answers; a pool or worker that is not ready, or
             // has no keys; a final transaction whose receipt nobody has opened; an envelope for an
             // epoch that is over; the node is down (gRPC: cancelled, unknown, unavailable).

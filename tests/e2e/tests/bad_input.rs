@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use e2e::{Client, Dev, DevOptions, Refusal, account_key, address, claim};
+use paralith::client::TxOptions;
 use paralith_consensus_api::staking::Transfer;
 use paralith_consensus_api::tx as consensus_tx;
 use paralith_crypto::SigningKey;
@@ -233,7 +234,7 @@ fn the_consensus_layer_names_what_is_wrong_with_a_transaction() {
         }
         assert_eq!(client.account(&erin).await, before);
         let transfer = Transfer { to: erin, amount: Amount(1) };
-        let included = client.chain.submit(&dave, transfer).await.unwrap();
+        let included = client.chain.submit(&dave, transfer, TxOptions::default()).await.unwrap();
         client.chain.sync_to(included.height).await.unwrap();
         // A transaction that is in a block has no second effect.
         let used = signed(&good);
@@ -283,7 +284,12 @@ fn modules_that_are_no_guests_are_refused_at_upload() {
         }
         let one = json!({ "amount": 1 });
         assert_eq!(client.call("counter", "dave", "add", &one).await.unwrap().1, json!(1));
-        let missing = client.chain.runtime("hello").await.unwrap_err();
+        let missing = client
+            .chain
+            .runtime("hello")
+            .await
+            .map_err(paralith::error::NodeError::from)
+            .unwrap_err();
         assert_eq!((missing.code(), missing.exit_code()), (6, 1));
         let refused = client.call("counter", "dave", "take", &one).await.map(|_| ());
         assert_eq!(refused, Err(is("sdk", 3)));

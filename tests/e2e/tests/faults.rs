@@ -10,7 +10,7 @@ use std::path::Path;
 
 use e2e::{Client, Localnet, Seen, Watch, address, claim, in_step, until};
 use paralith::cli::localnet::ROUND_TIMEOUT_BLOCKS;
-use paralith::dev::shape;
+use paralith::dev::network_spec;
 use paralith_consensus_api::address as addresses;
 use paralith_consensus_api::event::EventKind;
 use paralith_consensus_api::roothash::{HeaderType, RoundFinalised};
@@ -101,7 +101,7 @@ struct Members(Vec<(String, PublicKey, Address)>);
 impl Members {
     fn of(client: &Client) -> Self {
         let time = client.chain.genesis().document.genesis_time;
-        let shape = paralith::network::Shape { compute: 4, ..shape(1) };
+        let shape = paralith::network::NetworkSpec { compute: 4, ..network_spec(1) };
         let members = shape.network(time).unwrap().members;
         let own = |m: &paralith::network::Member| {
             (m.name.clone(), m.node_key.public(), addresses::of_key(&m.entity))

@@ -12,7 +12,7 @@ use std::time::Duration;
 use discrepancy::Signer;
 use e2e::{Client, Dev, DevOptions, Localnet, address, claim, kill, processes_of, receipt, until};
 use paralith::client::Sent;
-use paralith::dev::shape;
+use paralith::dev::network_spec;
 use paralith::network::Member;
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_consensus_api::{address as addresses, roothash};
@@ -238,7 +238,12 @@ fn height(net: &Localnet) -> u64 {
 
 fn members(client: &Client) -> Vec<Member> {
     let time = client.chain.genesis().document.genesis_time;
-    let shape = paralith::network::Shape { validators: 4, compute: 4, keymanagers: 2, ..shape(1) };
+    let shape = paralith::network::NetworkSpec {
+        validators: 4,
+        compute: 4,
+        keymanagers: 2,
+        ..network_spec(1)
+    };
     shape.network(time).unwrap().members
 }
 

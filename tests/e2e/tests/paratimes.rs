@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use e2e::{Client, Dev, DevOptions, account_key, address, claim, cli, until};
+use paralith::client::TxOptions;
 use paralith_consensus_api::address as addresses;
 use paralith_consensus_api::roothash::SubmitMessage;
 use paralith_types::{Address, Amount};
@@ -105,7 +106,7 @@ fn deposits_and_withdrawals_keep_every_unit() {
             tokens: Amount(1000),
             data: Vec::new(),
         };
-        client.chain.submit(&account_key("bob"), deposit).await.unwrap();
+        client.chain.submit(&account_key("bob"), deposit, TxOptions::default()).await.unwrap();
         let mut users = Client::connect(&dev.node).await;
         until("the deposit is credited", async || {
             (users.tokens("bob").await == 1000).then_some(())

@@ -1,7 +1,7 @@
 //! Who takes part in the recorded network: everybody's key is a number.
 
 use paralith_attest::SoftwarePlatform;
-use paralith_consensus_light::chain::ConsensusKey;
+use paralith_consensus_engine::headers::ConsensusKey;
 use paralith_crypto::SigningKey;
 use paralith_types::{Address, RuntimeId};
 

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use paralith_consensus_light::StateSource;
 use paralith_runtime_api::boundary::pb;
+use paralith_types::Error;
 
 use crate::BoundaryError;
 use crate::stream::lock;
@@ -76,6 +78,16 @@ impl Callbacks {
     /// A line for the node's log. It leaves the enclave: never put a secret in.
     pub fn log(&self, text: &str) {
         self.0.log(text);
+    }
+}
+
+impl StateSource for Callbacks {
+    fn light_block(&self, height: u64) -> Result<Vec<u8>, Error> {
+        Ok(Self::light_block(self, height)?)
+    }
+
+    fn state_value(&self, height: u64, key: &[u8]) -> Result<(Option<Vec<u8>>, Vec<u8>), Error> {
+        Ok(self.consensus_get(height, key)?)
     }
 }
 

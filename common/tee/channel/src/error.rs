@@ -1,6 +1,6 @@
 //! Failures across the boundary.
 
-use paralith_consensus_light::LightError;
+use paralith_consensus_light::ViewError;
 use paralith_runtime_api::boundary::{FrameError, pb};
 
 /// Why a call failed, as it crosses the boundary: a module and its stable code.
@@ -94,51 +94,15 @@ impl From<BoundaryError> for Failure {
     }
 }
 
-/// Why consensus state cannot be had from the host. Always the host's fault: never a result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum ViewError {
-    #[error(transparent)]
-    Boundary(#[from] BoundaryError),
-    #[error("the host's light block or proof does not verify: {0}")]
-    Light(LightError),
-    #[error(
-        "the state at height {wanted} is not proven, and the newest that is, {newest}, lies past it"
-    )]
-    NotProven { wanted: u64, newest: u64 },
-    #[error("the host gave the light block of height {got} for {wanted}")]
-    WrongHeight { wanted: u64, got: u64 },
-    #[error("genesis cannot be used: {0}")]
-    Genesis(String),
-    #[error("a value of consensus state cannot be read: {0}")]
-    Malformed(String),
-    #[error("what was sealed cannot be used: {0}")]
-    Sealed(String),
-}
-
-impl From<LightError> for ViewError {
-    fn from(error: LightError) -> Self {
-        Self::Light(error)
-    }
-}
-
-impl ViewError {
-    /// Stable code within module "view".
-    pub fn code(&self) -> u32 {
-        match self {
-            Self::Boundary(_) => 1,
-            Self::Light(_) => 2,
-            Self::NotProven { .. } => 3,
-            Self::Genesis(_) => 4,
-            Self::Malformed(_) => 5,
-            Self::Sealed(_) => 6,
-            Self::WrongHeight { .. } => 7,
-        }
-    }
-}
-
 impl From<ViewError> for Failure {
     fn from(error: ViewError) -> Self {
         Self::new("view", error.code(), &error)
+    }
+}
+
+impl From<BoundaryError> for paralith_types::Error {
+    fn from(error: BoundaryError) -> Self {
+        let Failure { module, code, message } = error.into();
+        Self::new(&module, code, message)
     }
 }

@@ -5,8 +5,8 @@
 //!   through [`Callbacks`].
 //! * Every call and every callback ends with an answer or with the end of the stream, also when the
 //!   answer is above the frame limit or the code that makes it panics.
-//! * [`ChainView`]: consensus as the enclave sees it. Headers are followed by light client,
-//!   every value comes with a proof; what the host says otherwise is worth nothing.
+//! * [`ChainView`]: consensus state as an enclave reads it, over [`Callbacks`]. Headers are followed
+//!   by light client, every value comes with a proof; nothing else of the host is believed.
 //!
 //! Blocking streams and plain threads: an enclave has no async runtime.
 
@@ -17,14 +17,13 @@ mod error;
 pub mod process;
 mod server;
 mod stream;
-mod view;
 
 pub use call::{HostCall, HostReply, Role};
 pub use callbacks::{Callbacks, HostRequests, with_fetched};
 pub use client::{Client, HostServices, Recorder};
-pub use error::{BoundaryError, Failure, ViewError};
+pub use error::{BoundaryError, Failure};
+pub use paralith_consensus_light::{ChainView, ViewError};
 pub use paralith_runtime_api::boundary::{
     FrameError, MAX_FRAME_BYTES, pb, read_frame, write_frame,
 };
 pub use server::{Handler, serve};
-pub use view::ChainView;

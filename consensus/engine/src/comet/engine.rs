@@ -9,10 +9,10 @@ use paralith_consensus_abci::{Application, BlockEvent, PeerCheck, Server, serve}
 use paralith_consensus_api::event::Event;
 use paralith_consensus_app::{Proven, TxOutcome};
 use paralith_consensus_light::LightBlock;
+use paralith_rt::JoinHandle;
 use paralith_storage::Snapshot;
 use paralith_types::Height;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
 
 use super::CometOptions;
 use super::blocks::LightBlocks;
@@ -83,7 +83,7 @@ impl CometEngine {
             queue,
             stops,
         };
-        let tasks = vec![tokio::spawn(supervisor.run()), tokio::spawn(hand.run())];
+        let tasks = vec![paralith_rt::spawn(supervisor.run()), paralith_rt::spawn(hand.run())];
         let engine = Self {
             application: application.clone(),
             light_blocks: LightBlocks::new(rpc),
@@ -110,7 +110,7 @@ impl CometEngine {
             if self.shared.ready.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            let _ = tokio::time::timeout(POLL, fatal.changed()).await;
+            let _ = paralith_rt::timeout(POLL, fatal.changed()).await;
         }
     }
 }
@@ -134,6 +134,11 @@ impl Supervisor {
     async fn run(mut self) {
         let mut failures = 0_u32;
         while !*self.stops.borrow() {
+            // Anew for each process: what the home has signed meanwhile changes the configuration.
+            if let Err(error) = write_home(&self.options) {
+                self.application.stop(format!("cannot write CometBFT's configuration: {error}"));
+                return;
+            }
             let process = match Process::start(&self.options, &self.binary) {
                 Ok(process) => process,
                 Err(error) => {
@@ -141,7 +146,7 @@ impl Supervisor {
                     return;
                 }
             };
-            let started = tokio::time::Instant::now();
+            let started = paralith_rt::Instant::now();
             self.peers.admit(process.pid());
             self.shared.pid.store(process.pid(), Ordering::SeqCst);
             let how = self.watch(process).await;
@@ -162,7 +167,7 @@ impl Supervisor {
             self.begin_anew_if_nothing_was_signed();
             let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(6));
             tracing::error!(%how, failures, ?pause, "CometBFT ended without being asked to");
-            let _ = tokio::time::timeout(pause, self.stops.wait_for(|stop| *stop)).await;
+            let _ = paralith_rt::timeout(pause, self.stops.wait_for(|stop| *stop)).await;
         }
     }
 
@@ -187,7 +192,7 @@ impl Supervisor {
                 how = process.ended() => return Some(how),
                 _ = stops.wait_for(|stop| *stop) => break,
                 _ = fatal.wait_for(Option::is_some) => break,
-                () = tokio::time::sleep(POLL) => {}
+                () = paralith_rt::sleep(POLL) => {}
             }
             if !self.shared.ready.load(Ordering::SeqCst) {
                 let answers = self.rpc.status().await.is_ok();
@@ -211,15 +216,14 @@ struct Hand {
 impl Hand {
     async fn run(mut self) {
         let mut restarts = self.shared.restarts.load(Ordering::SeqCst);
-        let mut again = tokio::time::interval(HAND_AGAIN);
-        again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut again = paralith_rt::Interval::new(HAND_AGAIN);
         loop {
             let mut txs = Vec::new();
             tokio::select! {
                 biased;
                 _ = self.stops.wait_for(|stop| *stop) => return,
                 count = self.queue.recv_many(&mut txs, BATCH_MAX) => if count == 0 { return },
-                _ = again.tick() => {}
+                () = again.tick() => {}
             }
             let now = self.shared.restarts.load(Ordering::SeqCst);
             let ready = self.shared.ready.load(Ordering::SeqCst);

@@ -32,7 +32,8 @@ pub fn write_home(options: &CometOptions) -> Result<(), EngineError> {
             .map_err(|e| failed(&folder, &e))?;
     }
     let config = home.join("config");
-    write(&config.join("config.toml"), config_toml(options).as_bytes())?;
+    let state = home.join("data").join(SIGNING_STATE);
+    write(&config.join("config.toml"), config_toml(options, has_signed(&state)?).as_bytes())?;
     write(&config.join("genesis.json"), &pretty(&genesis(options)?))?;
     write(
         &config.join("node_key.json"),
@@ -45,7 +46,6 @@ pub fn write_home(options: &CometOptions) -> Result<(), EngineError> {
         "priv_key": private(key),
     });
     write(&config.join("priv_validator_key.json"), &pretty(&validator))?;
-    let state = home.join("data").join(SIGNING_STATE);
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&state) {
         Ok(mut file) => {
             file.write_all(&pretty(&nothing_signed())).map_err(|e| failed(&state, &e))?;
@@ -73,6 +73,15 @@ pub(crate) fn clear_unsigned(home: &Path) -> Result<bool, EngineError> {
         }
     }
     Ok(true)
+}
+
+/// Whether this home has signed before.
+fn has_signed(state: &Path) -> Result<bool, EngineError> {
+    match std::fs::read(state) {
+        Ok(bytes) => Ok(serde_json::from_slice::<Value>(&bytes).ok() != Some(nothing_signed())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(failed(state, &e)),
+    }
 }
 
 fn nothing_signed() -> Value {
@@ -142,3 +151,67 @@ pub(crate) fn failed(path: &Path, error: &dyn std::fmt::Display) -> EngineError 
 }
 
 const SIGNING_STATE: &str = "priv_validator_state.json";
+
+#[cfg(test)]
+mod tests {
+    use paralith_genesis::{Builder, GenesisTime, NodeKeys, development_params};
+    use paralith_types::{Amount, Hash};
+
+    use super::*;
+
+    fn options(home: &Path) -> CometOptions {
+        let key = SigningKey::from_seed([1; 32]);
+        let entity = SigningKey::from_seed([2; 32]).public();
+        let keys =
+            NodeKeys { node: SigningKey::from_seed([3; 32]).public(), consensus: key.clone() };
+        let time = GenesisTime::from_seconds(1_700_000_000).unwrap();
+        let document = Builder::new("home", time, development_params(Hash([7; 32])))
+            .entity(entity, Amount(1_000_000))
+            .validator(entity, &keys, &["127.0.0.1:1".to_string()])
+            .build()
+            .unwrap();
+        CometOptions::wide(document, home.to_path_buf(), key)
+    }
+
+    fn written(home: &Path) -> String {
+        std::fs::read_to_string(home.join("config/config.toml")).unwrap()
+    }
+
+    #[test]
+    fn a_public_validator_gets_no_laptop_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path());
+        options.seeds = vec!["aa@example.org:1".to_string()];
+        options.p2p_external = "example.org:2".to_string();
+        write_home(&options).unwrap();
+        let config = written(folder.path());
+        for line in [
+            "skip_timeout_commit = false",
+            "addr_book_strict = true",
+            "allow_duplicate_ip = false",
+            "timeout_propose = \"3000ms\"",
+            "seeds = \"aa@example.org:1\"",
+            "external_address = \"example.org:2\"",
+            "double_sign_check_height = 0",
+        ] {
+            assert!(config.lines().any(|found| found == line), "{line} in {config}");
+        }
+        assert_eq!(options.max_procs, None);
+    }
+
+    #[test]
+    fn a_key_that_was_taken_over_is_checked_until_the_home_has_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = CometOptions { took_over_key: true, ..options(folder.path()) };
+        let checked = "double_sign_check_height = 10";
+        // Each start before the first signature, not only the first start.
+        for _ in 0..2 {
+            write_home(&options).unwrap();
+            assert!(written(folder.path()).contains(checked));
+        }
+        let state = folder.path().join("data").join(SIGNING_STATE);
+        std::fs::write(&state, br#"{"height":"5","round":0,"step":3}"#).unwrap();
+        write_home(&options).unwrap();
+        assert!(written(folder.path()).contains("double_sign_check_height = 0"));
+    }
+}

@@ -86,6 +86,11 @@ pub struct CometOptions {
     pub p2p_external: String,
     /// Peers to stay connected with, as "id@host:port" (see [`node_id`]).
     pub persistent_peers: Vec<String>,
+    /// Nodes that are asked for further peers, as "id@host:port".
+    pub seeds: Vec<String>,
+    /// The validator key signed for another home before. A home that has signed nothing yet starts
+    /// only if the key signed none of the last [`TAKEOVER_BLOCKS`] blocks.
+    pub took_over_key: bool,
     /// The node's name for people.
     pub moniker: String,
     /// The validator key. CometBFT needs it in a file, whether the node is a validator or not.
@@ -123,6 +128,8 @@ impl CometOptions {
             p2p_listen: "127.0.0.1:0".to_string(),
             p2p_external: String::new(),
             persistent_peers: Vec::new(),
+            seeds: Vec::new(),
+            took_over_key: false,
             moniker: "paralith".to_string(),
             validator_key,
             node_key,
@@ -136,6 +143,21 @@ impl CometOptions {
         }
     }
 }
+
+impl CometOptions {
+    /// A node of a network across the world.
+    pub fn wide(document: Document, home: PathBuf, validator_key: SigningKey) -> Self {
+        Self {
+            timing: Timing::WIDE,
+            local_network: false,
+            ..Self::local(document, home, validator_key)
+        }
+    }
+}
+
+/// How many blocks a key that was taken over may not have signed. Only checked before a home's first
+/// signature: with it always on, a third of the stake that restarts together could never start again.
+pub(crate) const TAKEOVER_BLOCKS: u32 = 10;
 
 const NODE_KEY: paralith_crypto::Domain =
     paralith_crypto::Domain::new("paralith/comet/node-key/v1");

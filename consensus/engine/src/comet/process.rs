@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use paralith_rt::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
 
 use super::home::failed;
 use super::{CometOptions, RpcAddress};
@@ -39,7 +39,7 @@ pub(crate) async fn check_version(binary: &Path) -> Result<String, EngineError> 
         reason: format!("cannot run {}: {reason}", binary.display()),
     };
     let output = Command::new(binary).arg("version").stdin(Stdio::null()).output();
-    let output = tokio::time::timeout(VERSION_TIMEOUT, output)
+    let output = paralith_rt::timeout(VERSION_TIMEOUT, output)
         .await
         .map_err(|_| cannot("it does not answer".to_string()))?
         .map_err(|e| cannot(e.to_string()))?;
@@ -96,9 +96,9 @@ impl Process {
         let file = pid_file(&options.home);
         std::fs::write(&file, pid.to_string()).map_err(|e| failed(&file, &e))?;
         if let Some(out) = child.stdout.take() {
-            tokio::spawn(forward(out));
+            paralith_rt::spawn(forward(out));
         }
-        let errors = child.stderr.take().map(|err| tokio::spawn(forward(err)));
+        let errors = child.stderr.take().map(|err| paralith_rt::spawn(forward(err)));
         Ok(Self { child, pid, errors })
     }
 
@@ -113,7 +113,7 @@ impl Process {
             Err(e) => e.to_string(),
         };
         let Some(errors) = self.errors.take() else { return status };
-        match tokio::time::timeout(LAST_WORDS, errors).await {
+        match paralith_rt::timeout(LAST_WORDS, errors).await {
             Ok(Ok(words)) if !words.is_empty() => format!("{status}: {words}"),
             _ => status,
         }
@@ -125,7 +125,7 @@ impl Process {
             // It may have ended a moment ago.
             let _ = kill_process(pid, Signal::TERM);
         }
-        if tokio::time::timeout(timeout, self.child.wait()).await.is_err() {
+        if paralith_rt::timeout(timeout, self.child.wait()).await.is_err() {
             tracing::warn!("CometBFT does not end: it is killed");
             let _ = self.child.kill().await;
         }
@@ -143,14 +143,14 @@ pub(crate) async fn end_orphan(home: &Path, timeout: Duration) {
     }
     tracing::warn!(pid = pid.as_raw_nonzero().get(), "ending a CometBFT that was left behind");
     let _ = kill_process(pid, Signal::TERM);
-    let begun = tokio::time::Instant::now();
+    let begun = paralith_rt::Instant::now();
     let mut killed = false;
     // Another user's cannot be ended; then its own lock on the data speaks next.
     while is_ours(pid, home) && begun.elapsed() < timeout.saturating_mul(2) {
         if !killed && begun.elapsed() >= timeout {
             killed = kill_process(pid, Signal::KILL).is_ok();
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        paralith_rt::sleep(Duration::from_millis(20)).await;
     }
 }
 

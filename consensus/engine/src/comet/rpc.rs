@@ -104,7 +104,7 @@ impl Rpc {
             key.map(|key| (key, info.power.value())).map_err(|e| no_answer(e.to_string()))
         });
         let set: Result<Vec<_>, EngineError> = set.collect();
-        Ok(paralith_consensus_light::chain::validator_set(&set?)?)
+        Ok(paralith_consensus_light::validator_set(&set?)?)
     }
 
     /// Hands transactions on. Says how many CometBFT did not take, e.g. because it has them already.
@@ -149,7 +149,7 @@ impl Rpc {
                 }
             }
         };
-        tokio::time::timeout(TIMEOUT, exchange)
+        paralith_rt::timeout(TIMEOUT, exchange)
             .await
             .map_err(|_| no_answer("no answer in time".to_string()))?
     }
@@ -163,7 +163,7 @@ async fn exchange(
     let failed = |e: hyper::Error| no_answer(e.to_string());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let connection = tokio::spawn(connection);
+    let connection = paralith_rt::spawn(connection);
     let request = Request::post("/")
         .header("host", "localhost")
         .header("content-type", "application/json")

@@ -1,9 +1,9 @@
 //! CometBFT's `config.toml`, written whole: keys that are not here have their defaults in v0.38.
 
-use super::{CometOptions, RpcAddress};
+use super::{CometOptions, RpcAddress, TAKEOVER_BLOCKS};
 
 /// The configuration file.
-pub(crate) fn config_toml(options: &CometOptions) -> String {
+pub(crate) fn config_toml(options: &CometOptions, has_signed: bool) -> String {
     let CometOptions { timing, local_network, .. } = options;
     let rpc = match &options.rpc {
         RpcAddress::Unix(path) => format!("unix://{}", path.display()),
@@ -38,6 +38,7 @@ timeout_broadcast_tx_commit = "10s"
 laddr = {p2p}
 external_address = {external}
 persistent_peers = {peers}
+seeds = {seeds}
 addr_book_strict = {strict}
 allow_duplicate_ip = {local_network}
 flush_throttle_timeout = "{flush}ms"
@@ -72,7 +73,7 @@ timeout_precommit = "{vote}ms"
 timeout_precommit_delta = "{vote_delta}ms"
 timeout_commit = "{commit}ms"
 skip_timeout_commit = {local_network}
-double_sign_check_height = 0
+double_sign_check_height = {double_sign_check}
 create_empty_blocks = true
 create_empty_blocks_interval = "{interval}ms"
 peer_gossip_sleep_duration = "{gossip}ms"
@@ -95,6 +96,8 @@ namespace = "cometbft"
         p2p = quoted(&p2p),
         external = quoted(&options.p2p_external),
         peers = quoted(&options.persistent_peers.join(",")),
+        seeds = quoted(&options.seeds.join(",")),
+        double_sign_check = if options.took_over_key && !has_signed { TAKEOVER_BLOCKS } else { 0 },
         strict = !local_network,
         flush = timing.flush_throttle_ms,
         dial = if *local_network { 1 } else { 30 },

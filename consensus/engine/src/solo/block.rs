@@ -1,7 +1,6 @@
 //! A block as the ABCI services are asked about it: what CometBFT would send.
 
-use paralith_consensus_light::LightBlock;
-use paralith_consensus_light::chain::validator;
+use paralith_consensus_light::{LightBlock, validator};
 use paralith_types::PublicKey;
 use tendermint::abci::request::{FinalizeBlock, PrepareProposal, ProcessProposal};
 use tendermint::abci::types::{BlockSignatureInfo, CommitInfo, Validator, VoteInfo};

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use paralith_consensus_abci::{Application, ConsensusService, InfoService, Services};
-use paralith_consensus_light::LightBlock;
-use paralith_consensus_light::chain::{
-    ConsensusKey, HeaderInput, consensus_hash, result_bytes, sign, validator_set,
-};
+use paralith_consensus_light::{LightBlock, validator_set};
 use paralith_genesis::Document;
 use paralith_storage::Kv;
 use paralith_types::{Hash, Height, PublicKey};
@@ -20,6 +17,7 @@ use tower::Service;
 use super::block::{finalize_request, members, prepare_request, process_request, updated};
 use super::record::{BlockRecord, ResultRecord, newest, signed};
 use crate::EngineError;
+use crate::headers::{ConsensusKey, HeaderInput, consensus_hash, result_bytes, sign};
 
 /// A chain whose blocks this process alone makes.
 #[derive(Debug)]
@@ -434,7 +432,7 @@ fn tip_after(light: LightBlock, result: ResultRecord, next: Vec<(PublicKey, u64)
 async fn stands_at(info: &mut InfoService) -> Result<(Height, Hash), EngineError> {
     let request = InfoRequest::Info(tendermint::abci::request::Info {
         version: String::new(),
-        block_version: paralith_consensus_light::chain::BLOCK_PROTOCOL,
+        block_version: crate::headers::BLOCK_PROTOCOL,
         p2p_version: 0,
         abci_version: String::new(),
     });

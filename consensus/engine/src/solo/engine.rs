@@ -9,17 +9,16 @@ use paralith_consensus_abci::{Application, BlockEvent};
 use paralith_consensus_api::event::Event;
 use paralith_consensus_app::{Proven, TxOutcome};
 use paralith_consensus_light::LightBlock;
-use paralith_consensus_light::chain::ConsensusKey;
 use paralith_genesis::Document;
+use paralith_rt::JoinHandle;
 use paralith_storage::{Kv, Snapshot};
 use paralith_types::Height;
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::chain::{Chain, stored_light_block};
 use crate::EngineError;
 use crate::engine::{Answer, Engine, Status};
+use crate::headers::ConsensusKey;
 use crate::lock::HomeLock;
 
 /// Gives the time since 1970.
@@ -27,10 +26,7 @@ pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// The machine's clock.
 pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.unwrap_or(Duration::ZERO)
-    })
+    Arc::new(|| Duration::from_millis(paralith_rt::unix_time_ms()))
 }
 
 /// How a solo engine runs.
@@ -94,7 +90,7 @@ impl SoloEngine {
             stops,
             _lock: lock,
         };
-        let task = Mutex::new(Some(tokio::spawn(maker.run())));
+        let task = Mutex::new(Some(paralith_rt::spawn(maker.run())));
         Ok(Self { application: application.clone(), kv, hurry, stop, task })
     }
 }
@@ -112,7 +108,7 @@ struct Maker {
 
 impl Maker {
     async fn run(mut self) {
-        let mut deadline = Instant::now() + self.interval;
+        let mut last = paralith_rt::Instant::now();
         // Transactions wait, but the last block took none of them: they wait for others, and a
         // block a moment later would take none again.
         let mut stuck = false;
@@ -125,7 +121,7 @@ impl Maker {
                     biased;
                     _ = self.stops.changed() => false,
                     _ = self.hurries.changed() => false,
-                    () = tokio::time::sleep_until(deadline) => true,
+                    () = paralith_rt::sleep(self.interval.saturating_sub(last.elapsed())) => true,
                     () = self.application.admitted() => {
                         stuck = false;
                         false
@@ -138,7 +134,7 @@ impl Maker {
             match self.chain.make_block((self.clock)()).await {
                 Ok(block) => {
                     stuck = block.txs == 0 && self.application.pool_len() > 0;
-                    deadline = Instant::now() + self.interval;
+                    last = paralith_rt::Instant::now();
                     tracing::debug!(height = %block.height, txs = block.txs, "block");
                 }
                 Err(error) => {
@@ -147,7 +143,7 @@ impl Maker {
                 }
             }
             if *self.hurries.borrow() && self.application.pool_len() == 0 {
-                tokio::time::sleep(HURRY_PAUSE).await;
+                paralith_rt::sleep(HURRY_PAUSE).await;
             }
             tokio::task::yield_now().await;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use paralith_consensus_api::address;
 use paralith_consensus_api::staking::{AddEscrow, Transfer};
 use paralith_consensus_api::tx::{Body, Fee, Transaction};
-use paralith_consensus_light::chain::ConsensusKey;
+use paralith_consensus_engine::headers::ConsensusKey;
 use paralith_consensus_light::{LightBlock, LightClient};
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};

@@ -1,9 +1,7 @@
 //! A chain of headers whose validators may change at every height.
 
-use paralith_consensus_light::LightBlock;
-use paralith_consensus_light::chain::{
-    ConsensusKey, HeaderInput, consensus_hash, sign, validator_set,
-};
+use paralith_consensus_engine::headers::{ConsensusKey, HeaderInput, consensus_hash, sign};
+use paralith_consensus_light::{LightBlock, validator_set};
 use paralith_types::{Hash, Height, PublicKey};
 use tendermint::Time;
 use tendermint::block::signed_header::SignedHeader;

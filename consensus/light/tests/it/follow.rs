@@ -1,5 +1,4 @@
-use paralith_consensus_light::chain::validator_set;
-use paralith_consensus_light::{LightBlock, LightClient, Trusted};
+use paralith_consensus_light::{LightBlock, LightClient, Trusted, validator_set};
 use paralith_types::{Hash, Height};
 use proptest::prelude::*;
 

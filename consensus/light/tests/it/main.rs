@@ -4,3 +4,4 @@
 mod chain;
 mod follow;
 mod prove;
+mod steps;

@@ -11,10 +11,8 @@ use paralith_consensus_api::registry::{
 use paralith_consensus_api::tx::{Body, Fee, Transaction};
 use paralith_consensus_api::{beacon, keymanager};
 use paralith_consensus_app::{App, BlockInput};
-use paralith_consensus_light::LightBlock;
-use paralith_consensus_light::chain::{
-    ConsensusKey, HeaderInput, consensus_hash, sign, validator_set,
-};
+use paralith_consensus_engine::headers::{ConsensusKey, HeaderInput, consensus_hash, sign};
+use paralith_consensus_light::{LightBlock, validator_set};
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
 use paralith_proto::Canonical;

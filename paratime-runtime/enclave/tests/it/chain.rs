@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use paralith_consensus_app::App;
-use paralith_consensus_light::LightBlock;
-use paralith_consensus_light::chain::{
-    ConsensusKey, HeaderInput, consensus_hash, sign, validator_set,
-};
+use paralith_consensus_engine::headers::{ConsensusKey, HeaderInput, consensus_hash, sign};
+use paralith_consensus_light::{LightBlock, validator_set};
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
 use paralith_proto::Canonical;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use paralith::config::{Config, EngineConfig, Role, TrustedPlacement};
 use paralith::keystore::write_private;
-use paralith::network::{Member, Shape};
+use paralith::network::{Member, NetworkSpec};
 use paralith_genesis::GenesisTime;
 use paralith_types::PublicKey;
 
@@ -21,12 +21,12 @@ pub(super) const PORTS_A_NODE: u16 = 3;
 
 /// The network's members: their keys depend on the seed alone.
 fn members() -> Vec<Member> {
-    let shape = Shape {
+    let shape = NetworkSpec {
         validators: 4,
         compute: 3,
         keymanagers: 2,
         client: true,
-        ..paralith::dev::shape(1)
+        ..paralith::dev::network_spec(1)
     };
     let time = GenesisTime::from_seconds(1_700_000_000).unwrap();
     shape.network(time).unwrap().members

@@ -27,10 +27,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("common/rt/", "is the seam"),
     ("common/tee/", "an enclave has no async runtime: plain threads, the system's randomness"),
     ("node/src/lib.rs", "starts the async runtime of the program"),
-    (
-        "consensus/engine/src/comet/",
-        "watches the process of CometBFT, which no simulation contains",
-    ),
     ("paratime-runtime/sdk/", "is built for guests, where the host gives all randomness"),
 ];
 

@@ -8,6 +8,7 @@
 //! spelled out here, because `tendermint` encodes with another generation of prost than ours.
 
 use ed25519_dalek::Signer;
+use paralith_consensus_light::{LightError, validator};
 use paralith_types::PublicKey;
 use tendermint::account;
 use tendermint::block::header::Version;
@@ -21,8 +22,6 @@ use tendermint::validator::{Info, Set};
 use tendermint::vote::{self, Vote};
 use tendermint::{AppHash, Hash, Signature, Time, chain};
 use tendermint_proto::v0_38::types as raw;
-
-use crate::LightError;
 
 /// CometBFT's block protocol in v0.38.
 pub const BLOCK_PROTOCOL: u64 = 11;
@@ -87,21 +86,6 @@ impl std::fmt::Debug for ConsensusKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ConsensusKey(public {})", self.public())
     }
-}
-
-/// The validator with this key and power.
-pub fn validator(key: &PublicKey, power: u64) -> Result<Info, LightError> {
-    let reason = || LightError::BadValidators { reason: format!("{key} with power {power}") };
-    let key = tendermint::PublicKey::from_raw_ed25519(key.as_bytes()).ok_or_else(reason)?;
-    let power = vote::Power::try_from(power).map_err(|_| reason())?;
-    Ok(Info::new(key, power))
-}
-
-/// The set of these validators in CometBFT's order.
-pub fn validator_set(validators: &[(PublicKey, u64)]) -> Result<Set, LightError> {
-    let infos: Result<Vec<Info>, LightError> =
-        validators.iter().map(|(key, power)| validator(key, *power)).collect();
-    crate::block::normal_set(&infos?)
 }
 
 /// What a header says that does not follow from something else.

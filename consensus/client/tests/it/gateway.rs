@@ -1,0 +1,486 @@
+//! A gateway over a real chain: honest, or lying in one way.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::{Stream, StreamExt as _};
+use paralith_consensus_api::beacon::{self, EpochState};
+use paralith_consensus_api::keymanager::{self, RuntimePublicKey, SignedRuntimePublicKey, Status};
+use paralith_consensus_api::registry::{
+    self, Batching, Executor, Liveness, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
+};
+use paralith_consensus_api::roothash::{self, Header, HeaderType, RuntimeState};
+use paralith_crypto::HpkeSecret;
+use paralith_proto::{Canonical, Wire, pb};
+use paralith_runtime_api::envelope::{Info, open_call, seal_reply};
+use paralith_runtime_api::output::{Output, SealedReply};
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx::Body;
+use paralith_storage::Changes;
+use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId};
+use pb::consensus::v1 as cpb;
+use pb::keymanager::v1 as kpb;
+use pb::paratime::v1 as ppb;
+use pb::registry::v1 as rpb;
+use tonic::transport::{Channel, Server};
+use tonic::{Request, Response, Status as Refusal};
+
+use crate::chain::{Chain, key, set};
+
+pub(crate) const RUNTIME: RuntimeId = RuntimeId([5; 32]);
+const KEY_MANAGER: RuntimeId = RuntimeId([9; 32]);
+/// Signs the runtimes' keys.
+const SIGNING: u8 = 60;
+const GENERATION: Hash = Hash([0x11; 32]);
+
+/// What the gateway does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lie {
+    None,
+    /// A key of the epoch before, signed by the real key manager.
+    OldKey,
+    /// A key of the epoch after, as an attacker who learned a future key would like.
+    FutureKey,
+    /// A key of an earlier generation.
+    OldGeneration,
+    /// A key of its own, with a signature of its own.
+    OwnKey,
+    /// An answer of an enclave on an older final state.
+    StaleAnswer,
+    /// An answer on a state that never was.
+    InventedRoot,
+    /// An answer of a round that the chain does not have.
+    InventedRound,
+    /// A false value of state.
+    FalseValue,
+}
+
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) lie: Arc<Mutex<Lie>>,
+    /// Roots of the final rounds, by their number from 1.
+    roots: Arc<Mutex<Vec<Hash>>>,
+    /// The nonce that it says is next, and how many submissions it saw.
+    pub(crate) submissions: Arc<Mutex<u32>>,
+}
+
+fn secret(epoch: Epoch) -> HpkeSecret {
+    HpkeSecret::from_ikm(&[epoch.0 as u8; 32])
+}
+
+fn descriptor() -> Runtime {
+    Runtime {
+        id: RUNTIME,
+        entity_id: key(100).public(),
+        kind: RuntimeKind::Compute,
+        name: "secret".into(),
+        code: None,
+        confidential: true,
+        allow_plain_calls: false,
+        key_manager: Some(KEY_MANAGER),
+        tee: Some(TeePolicy { measurements: vec![Hash([1; 32])], max_age_blocks: 1000 }),
+        init_argument: Vec::new(),
+        min_gas_price: Amount::ZERO,
+        max_tx_gas: 1_000_000,
+        executor: Executor {
+            workers: 1,
+            backups: 0,
+            allowed_stragglers: 0,
+            round_timeout_blocks: 5,
+            max_messages: 0,
+            max_in_messages: 0,
+            max_failed_rounds: 3,
+            liveness: Liveness::default(),
+        },
+        batching: Batching {
+            max_batch_size: 4,
+            max_batch_bytes: 100_000,
+            flush_timeout_ms: 1,
+            propose_timeout_ms: 1,
+            max_batch_gas: 1_000_000_000,
+        },
+        staking: RuntimeStaking {
+            slash_incorrect_results: Amount(1),
+            slash_equivocation: Amount(1),
+            reward_incorrect_results_percent: 0,
+            reward_equivocation_percent: 0,
+            min_in_message_fee: Amount(0),
+        },
+    }
+}
+
+fn header(round: u64, state_root: Hash) -> Header {
+    Header {
+        version: 1,
+        runtime_id: RUNTIME,
+        round: Round(round),
+        timestamp: 0,
+        header_type: HeaderType::Normal,
+        previous_hash: Hash::ZERO,
+        io_root: Hash::ZERO,
+        state_root,
+        messages_hash: Hash::ZERO,
+        in_messages_hash: Hash::ZERO,
+        consensus_height: Height(0),
+        batch_hash: Hash::ZERO,
+    }
+}
+
+impl Gateway {
+    /// A chain in epoch 7 with one confidential ParaTime that has had one round.
+    pub(crate) fn new() -> Self {
+        let gateway = Self {
+            chain: Arc::new(Chain::new()),
+            lie: Arc::new(Mutex::new(Lie::None)),
+            roots: Arc::default(),
+            submissions: Arc::default(),
+        };
+        let mut changes = Changes::new();
+        set(&mut changes, registry::keys::runtime(&RUNTIME), &descriptor());
+        let status = Status {
+            id: KEY_MANAGER,
+            initialised: true,
+            generation: 0,
+            rotation_epoch: Epoch(1),
+            checksum: Some(GENERATION),
+            nodes: Vec::new(),
+            policy: None,
+            next_policy: None,
+            signing_key: Some(key(SIGNING).public()),
+            recipients: Vec::new(),
+        };
+        set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
+        gateway.chain.commit(&changes);
+        gateway.begin_epoch(7);
+        gateway.finish_round();
+        gateway
+    }
+
+    pub(crate) fn begin_epoch(&self, epoch: u64) {
+        let height = Height(self.chain.height() + 1);
+        let state = EpochState {
+            epoch: Epoch(epoch),
+            height,
+            next_height: height.plus(100),
+            entropy: Hash::ZERO,
+        };
+        let mut changes = Changes::new();
+        set(&mut changes, beacon::keys::epoch(), &state);
+        self.chain.commit(&changes);
+    }
+
+    /// A final round with a new state root.
+    pub(crate) fn finish_round(&self) {
+        let mut roots = self.roots.lock().unwrap();
+        let round = roots.len() as u64 + 1;
+        let root = Hash([round as u8; 32]);
+        roots.push(root);
+        let last_block = header(round, root);
+        let mut changes = Changes::new();
+        set(&mut changes, roothash::keys::header(&RUNTIME, Round(round)), &last_block);
+        let height = Height(self.chain.height() + 1);
+        let state = RuntimeState {
+            runtime_id: RUNTIME,
+            suspended: false,
+            last_block_height: height,
+            last_normal_round: Round(round),
+            last_normal_height: height,
+            pool: None,
+            skipped: Vec::new(),
+            failed: Vec::new(),
+            io_root: Hash::ZERO,
+            wakeup: None,
+            slashed: Vec::new(),
+            records: Vec::new(),
+            last_block,
+        };
+        set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &state);
+        self.chain.commit(&changes);
+    }
+
+    pub(crate) fn consensus_params(&self) -> paralith_consensus_api::consensus::Params {
+        self.chain.document.genesis.params.consensus.clone()
+    }
+
+    pub(crate) fn tell(&self, lie: Lie) {
+        *self.lie.lock().unwrap() = lie;
+    }
+
+    fn lie(&self) -> Lie {
+        *self.lie.lock().unwrap()
+    }
+
+    /// Serves, and gives a connection.
+    pub(crate) async fn serve(&self) -> Channel {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        let server = Server::builder()
+            .add_service(cpb::consensus_service_server::ConsensusServiceServer::new(self.clone()))
+            .add_service(rpb::registry_service_server::RegistryServiceServer::new(self.clone()))
+            .add_service(kpb::key_manager_service_server::KeyManagerServiceServer::new(
+                self.clone(),
+            ))
+            .add_service(ppb::para_time_service_server::ParaTimeServiceServer::new(self.clone()));
+        tokio::spawn(async move { server.serve_with_incoming(incoming).await });
+        Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+    }
+
+    fn epoch(&self) -> Epoch {
+        let (value, _) = self.chain.prove(self.chain.height(), &beacon::keys::epoch()).unwrap();
+        EpochState::decode(&value.unwrap(), 1000).unwrap().epoch
+    }
+}
+
+type Blocks = Pin<Box<dyn Stream<Item = Result<cpb::Block, Refusal>> + Send>>;
+
+fn not_here<T>() -> Result<Response<T>, Refusal> {
+    Err(Refusal::unimplemented("not in this test"))
+}
+
+#[tonic::async_trait]
+impl cpb::consensus_service_server::ConsensusService for Gateway {
+    type WatchBlocksStream = Blocks;
+
+    async fn submit(
+        &self,
+        _: Request<cpb::SubmitRequest>,
+    ) -> Result<Response<cpb::SubmitResponse>, Refusal> {
+        not_here()
+    }
+
+    async fn submit_and_wait(
+        &self,
+        request: Request<cpb::SubmitRequest>,
+    ) -> Result<Response<cpb::TransactionResult>, Refusal> {
+        use paralith_consensus_api::tx::SignedTransaction;
+        *self.submissions.lock().unwrap() += 1;
+        let signed = SignedTransaction::decode(&request.into_inner().transaction, 10_000).unwrap();
+        let context = self.chain.document.hash().unwrap();
+        let nonce = signed.open(&context).unwrap().nonce;
+        // Always names one more: a client must not go on for ever.
+        let error = paralith_types::Error::new("consensus", 1, "another nonce")
+            .with_retry(paralith_types::Retry::NonceIs { nonce: nonce + 1 });
+        Err(paralith_proto::status::status_of(tonic::Code::Aborted, &error))
+    }
+
+    async fn estimate_gas(
+        &self,
+        _: Request<cpb::EstimateGasRequest>,
+    ) -> Result<Response<cpb::EstimateGasResponse>, Refusal> {
+        Ok(Response::new(cpb::EstimateGasResponse { gas: u64::MAX }))
+    }
+
+    async fn get_chain(
+        &self,
+        _: Request<cpb::GetChainRequest>,
+    ) -> Result<Response<cpb::GetChainResponse>, Refusal> {
+        not_here()
+    }
+
+    async fn get_block(
+        &self,
+        _: Request<cpb::GetBlockRequest>,
+    ) -> Result<Response<cpb::Block>, Refusal> {
+        not_here()
+    }
+
+    async fn watch_blocks(
+        &self,
+        _: Request<cpb::WatchBlocksRequest>,
+    ) -> Result<Response<Blocks>, Refusal> {
+        // A block whenever the client waits for one.
+        let chain = Arc::clone(&self.chain);
+        let blocks = futures::stream::iter(0..100).map(move |_| {
+            let height = chain.commit(&Changes::new());
+            Ok(cpb::Block { height, ..cpb::Block::default() })
+        });
+        Ok(Response::new(Box::pin(blocks)))
+    }
+
+    async fn get_state(
+        &self,
+        request: Request<cpb::GetStateRequest>,
+    ) -> Result<Response<cpb::GetStateResponse>, Refusal> {
+        let request = request.into_inner();
+        let found = self.chain.prove(request.height, &request.key);
+        let (mut value, proof) = found.ok_or_else(|| Refusal::not_found("no such height"))?;
+        if self.lie() == Lie::FalseValue {
+            value = value.map(|mut value| {
+                value[0] ^= 1;
+                value
+            });
+        }
+        Ok(Response::new(cpb::GetStateResponse { height: request.height, value, proof }))
+    }
+
+    async fn get_light_block(
+        &self,
+        request: Request<cpb::GetLightBlockRequest>,
+    ) -> Result<Response<cpb::GetLightBlockResponse>, Refusal> {
+        let height = request.into_inner().height;
+        let block = self.chain.block(height).ok_or_else(|| Refusal::not_found("no block"))?;
+        Ok(Response::new(cpb::GetLightBlockResponse { height, light_block: block }))
+    }
+
+    async fn get_genesis(
+        &self,
+        _: Request<cpb::GetGenesisRequest>,
+    ) -> Result<Response<cpb::GetGenesisResponse>, Refusal> {
+        let document = self.chain.document.to_json().unwrap().into_bytes();
+        Ok(Response::new(cpb::GetGenesisResponse { document }))
+    }
+}
+
+#[tonic::async_trait]
+impl rpb::registry_service_server::RegistryService for Gateway {
+    async fn get_node(
+        &self,
+        _: Request<rpb::GetNodeRequest>,
+    ) -> Result<Response<rpb::GetNodeResponse>, Refusal> {
+        not_here()
+    }
+
+    async fn list_nodes(
+        &self,
+        _: Request<rpb::ListNodesRequest>,
+    ) -> Result<Response<rpb::ListNodesResponse>, Refusal> {
+        not_here()
+    }
+
+    async fn get_runtime(
+        &self,
+        _: Request<rpb::GetRuntimeRequest>,
+    ) -> Result<Response<rpb::Runtime>, Refusal> {
+        not_here()
+    }
+
+    async fn list_runtimes(
+        &self,
+        _: Request<rpb::ListRuntimesRequest>,
+    ) -> Result<Response<rpb::ListRuntimesResponse>, Refusal> {
+        let invented = Runtime { id: RuntimeId([66; 32]), ..descriptor() };
+        let runtimes = vec![descriptor().to_pb(), invented.to_pb()];
+        Ok(Response::new(rpb::ListRuntimesResponse { runtimes }))
+    }
+}
+
+#[tonic::async_trait]
+impl kpb::key_manager_service_server::KeyManagerService for Gateway {
+    async fn get_status(
+        &self,
+        _: Request<kpb::GetStatusRequest>,
+    ) -> Result<Response<kpb::Status>, Refusal> {
+        not_here()
+    }
+
+    async fn get_runtime_public_key(
+        &self,
+        request: Request<kpb::GetRuntimePublicKeyRequest>,
+    ) -> Result<Response<kpb::SignedRuntimePublicKey>, Refusal> {
+        let asked = Epoch(request.into_inner().epoch);
+        let lie = self.lie();
+        let epoch = match lie {
+            Lie::OldKey => Epoch(asked.0 - 1),
+            Lie::FutureKey => asked.next(),
+            _ => asked,
+        };
+        let checksum = if lie == Lie::OldGeneration { Hash([0x10; 32]) } else { GENERATION };
+        let public_key = RuntimePublicKey {
+            id: KEY_MANAGER,
+            runtime_id: RUNTIME,
+            epoch,
+            key: secret(epoch).public(),
+            checksum,
+        }
+        .encode();
+        let signer = key(if lie == Lie::OwnKey { 61 } else { SIGNING });
+        let context = self.chain.document.hash().unwrap();
+        let signature = signer.sign(keymanager::PUBLIC_KEY_DOMAIN, &context, &public_key);
+        Ok(Response::new(SignedRuntimePublicKey { public_key, signature }.to_pb()))
+    }
+}
+
+type Receipts = Pin<Box<dyn Stream<Item = Result<ppb::Receipt, Refusal>> + Send>>;
+type Rounds = Pin<Box<dyn Stream<Item = Result<ppb::Round, Refusal>> + Send>>;
+
+#[tonic::async_trait]
+impl ppb::para_time_service_server::ParaTimeService for Gateway {
+    type SubmitStream = Receipts;
+    type WatchRoundsStream = Rounds;
+
+    async fn submit(&self, _: Request<ppb::SubmitRequest>) -> Result<Response<Receipts>, Refusal> {
+        not_here()
+    }
+
+    async fn get_receipt(
+        &self,
+        _: Request<ppb::GetReceiptRequest>,
+    ) -> Result<Response<ppb::Receipt>, Refusal> {
+        not_here()
+    }
+
+    /// Answers as the enclave does, on the state that the gateway chooses for it.
+    async fn query(
+        &self,
+        request: Request<ppb::QueryRequest>,
+    ) -> Result<Response<ppb::QueryResponse>, Refusal> {
+        let query = Query::decode(&request.into_inner().query, 100_000).unwrap();
+        let Body::Envelope(envelope) = &query.body else { panic!("a plain query") };
+        let epoch = self.epoch();
+        let sender = query.signed.map(|(key, _)| key);
+        let info = Info::query(query.chain_context, RUNTIME, epoch, sender.as_ref());
+        let opened = open_call(&secret(epoch), &info, envelope).expect("sealed to the epoch's key");
+        let roots = self.roots.lock().unwrap().clone();
+        let (round, root) = match self.lie() {
+            Lie::StaleAnswer => (roots.len() - 1, roots[roots.len() - 2]),
+            Lie::InventedRoot => (roots.len(), Hash([0xee; 32])),
+            Lie::InventedRound => (roots.len() + 1, Hash([0xee; 32])),
+            _ => (roots.len(), roots[roots.len() - 1]),
+        };
+        let round = Round(round as u64);
+        let output = Output::Ok(b"42".to_vec()).encode();
+        let sealed = seal_reply(&opened.reply_key, &query.hash(), round, &root, &output);
+        Ok(Response::new(ppb::QueryResponse {
+            round: round.0,
+            state_root: root.as_bytes().to_vec(),
+            output: SealedReply { sealed }.encode(),
+        }))
+    }
+
+    async fn reveal(
+        &self,
+        _: Request<ppb::RevealRequest>,
+    ) -> Result<Response<ppb::QueryResponse>, Refusal> {
+        not_here()
+    }
+
+    async fn watch_rounds(
+        &self,
+        _: Request<ppb::WatchRoundsRequest>,
+    ) -> Result<Response<Rounds>, Refusal> {
+        not_here()
+    }
+
+    async fn get_round(
+        &self,
+        _: Request<ppb::GetRoundRequest>,
+    ) -> Result<Response<ppb::Round>, Refusal> {
+        not_here()
+    }
+
+    async fn upload_code(
+        &self,
+        _: Request<ppb::UploadCodeRequest>,
+    ) -> Result<Response<ppb::UploadCodeResponse>, Refusal> {
+        not_here()
+    }
+
+    async fn get_code(
+        &self,
+        _: Request<ppb::GetCodeRequest>,
+    ) -> Result<Response<ppb::GetCodeResponse>, Refusal> {
+        not_here()
+    }
+}

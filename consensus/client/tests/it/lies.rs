@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use paralith_consensus_api::tx::Body;
+use paralith_consensus_api::{consensus, staking};
+use paralith_consensus_client::{
+    ChainClient, ClientError, ClientOptions, ParaTimeClient, TxOptions,
+};
+use paralith_runtime_api::output::Output;
+use paralith_runtime_api::tx::Call;
+use paralith_storage::Changes;
+use paralith_types::{Amount, ChainContext, Height, Round};
+
+use crate::chain::{key, set};
+use crate::gateway::{Gateway, Lie};
+
+async fn connect(gateway: &Gateway) -> ChainClient {
+    let channel = gateway.serve().await;
+    ChainClient::connect("test", channel, ClientOptions::default()).await.unwrap()
+}
+
+fn balance() -> Call {
+    Call { method: "balance".to_string(), args: b"{}".to_vec() }
+}
+
+#[tokio::test]
+async fn an_honest_gateway_is_believed() {
+    let gateway = Gateway::new();
+    let mut chain = connect(&gateway).await;
+    let mut paratime = ParaTimeClient::new(&mut chain, "secret").await.unwrap();
+    let answer = paratime.query(&mut chain, Some(&key(1)), balance()).await.unwrap();
+    assert_eq!(answer.output, Output::Ok(b"42".to_vec()));
+    assert_eq!(answer.round, Round(1));
+    // The next epoch begins while the client runs: its key is asked for.
+    gateway.begin_epoch(8);
+    gateway.finish_round();
+    let answer = paratime.query(&mut chain, None, balance()).await.unwrap();
+    assert_eq!(answer.round, Round(2));
+}
+
+#[tokio::test]
+async fn a_key_of_another_epoch_generation_or_signer_is_refused() {
+    let gateway = Gateway::new();
+    let mut chain = connect(&gateway).await;
+    let mut paratime = ParaTimeClient::new(&mut chain, "secret").await.unwrap();
+    for lie in [Lie::OldKey, Lie::FutureKey, Lie::OldGeneration, Lie::OwnKey] {
+        gateway.tell(lie);
+        let error = paratime.query(&mut chain, None, balance()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unverifiable { .. }), "{lie:?}: {error}");
+    }
+    gateway.tell(Lie::None);
+    paratime.query(&mut chain, None, balance()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_on_an_older_or_invented_state_is_refused() {
+    let gateway = Gateway::new();
+    gateway.finish_round();
+    let mut chain = connect(&gateway).await;
+    let mut paratime = ParaTimeClient::new(&mut chain, "secret").await.unwrap();
+    for lie in [Lie::StaleAnswer, Lie::InventedRoot, Lie::InventedRound] {
+        gateway.tell(lie);
+        let error = paratime.query(&mut chain, None, balance()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unverifiable { .. }), "{lie:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_false_value_of_state_is_refused() {
+    let gateway = Gateway::new();
+    let mut chain = connect(&gateway).await;
+    gateway.tell(Lie::FalseValue);
+    let error = chain.epoch().await.unwrap_err();
+    assert!(matches!(error, ClientError::Unverifiable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_runtime_that_the_state_does_not_have_is_not_listed() {
+    let gateway = Gateway::new();
+    let mut chain = connect(&gateway).await;
+    let listed = chain.runtimes().await.unwrap();
+    assert_eq!(listed.len(), 1, "the gateway invented a second one: {listed:?}");
+}
+
+#[tokio::test]
+async fn an_old_height_is_proven_across_changes_of_all_validators() {
+    let gateway = Gateway::new();
+    let mut old = Changes::new();
+    set(&mut old, b"k".to_vec(), &staking::Account::default());
+    gateway.chain.commit(&old);
+    for seed in 110..114 {
+        for _ in 0..100 {
+            gateway.chain.commit(&Changes::new());
+        }
+        gateway.chain.replace_validator(seed);
+    }
+    let mut chain = connect(&gateway).await;
+    let newest = chain.sync().await.unwrap();
+    assert!(newest > Height(400));
+    // Not kept any more, and not signed by any validator of genesis.
+    for height in [5, 150, 250, 330] {
+        let proven = chain.proven(Some(Height(height)), b"k").await.unwrap();
+        assert_eq!(proven.height, Height(height));
+        assert!(proven.value.is_some());
+    }
+    let error = chain.proven(Some(newest.plus(5)), b"k").await.unwrap_err();
+    assert!(matches!(error, ClientError::NotReady { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_gateway_of_another_chain_or_with_old_blocks_is_refused() {
+    let gateway = Gateway::new();
+    let other = ClientOptions { chain: Some(ChainContext([1; 32])), max_age: None };
+    let error = ChainClient::connect("test", gateway.serve().await, other).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unverifiable { .. }), "{error}");
+
+    // Its newest header is years old.
+    let chain = Some(gateway.chain.document.hash().unwrap());
+    let fresh = ClientOptions { chain, max_age: Some(Duration::from_secs(600)) };
+    let mut client = ChainClient::connect("test", gateway.serve().await, fresh).await.unwrap();
+    let error = client.epoch().await.unwrap_err();
+    assert!(matches!(error, ClientError::Stale { max_seconds: 600, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_gateway_cannot_make_a_client_sign_for_ever_or_pay_any_fee() {
+    let gateway = Gateway::new();
+    let mut changes = Changes::new();
+    let params = consensus::Params { min_gas_price: Amount(3), ..gateway.consensus_params() };
+    set(&mut changes, consensus::keys::params(), &params);
+    gateway.chain.commit(&changes);
+    let mut chain = connect(&gateway).await;
+    let to = paralith_consensus_api::address::of_key(&key(2).public());
+    let body = Body::from(staking::Transfer { to, amount: Amount(1) });
+    let fee = chain.price(&key(1), 0, &body, TxOptions::default()).await.unwrap();
+    assert_eq!((fee.gas_limit, fee.amount), (10_000_000, Amount(30_000_000)), "a bounded estimate");
+    let error = chain.submit(&key(1), body, TxOptions::default()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused(_)), "{error}");
+    assert!(*gateway.submissions.lock().unwrap() < 100);
+}
