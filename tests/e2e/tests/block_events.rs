@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use e2e::{Client, Dev, DevOptions, account_key, address, claim, cli, until};
-use paralith::client::ParaTimeClient;
 use paralith_consensus_api::roothash::SubmitMessage;
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
@@ -97,11 +96,11 @@ async fn calls_become_final(client: &mut Client, name: &str) {
     })
     .await;
     for nonce in 0..3 {
-        let mut paratime = ParaTimeClient::new(&mut client.chain, name).await.unwrap();
+        let mut paratime = client.paratime(name).await;
+        let gas = paratime.gas(10_000_000, None).unwrap();
         let call = Call { method: "do".to_string(), args: Vec::new() };
         let key = account_key("carol");
-        let sent =
-            paratime.prepare(&mut client.chain, &key, nonce, 10_000_000, call).await.unwrap();
+        let sent = paratime.prepare(&mut client.chain, &key, nonce, gas, call).await.unwrap();
         let confirmed = client.submit_patiently(name, &sent).await.unwrap();
         assert_eq!(confirmed.output, Output::Ok(Vec::new()), "{name}");
     }
