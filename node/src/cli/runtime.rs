@@ -2,7 +2,6 @@
 
 use paralith_consensus_api::address;
 use paralith_proto::pb::paratime::v1 as ppb;
-use paralith_proto::status::error_of;
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
 use paralith_types::{Error, Round};

@@ -13,8 +13,8 @@ use paralith::trusted::Placement;
 use paralith::{dev, guests};
 use paralith_consensus_abci::Application;
 use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_engine::headers::ConsensusKey;
 use paralith_consensus_engine::{Engine, SoloEngine, SoloOptions, system_clock};
-use paralith_consensus_light::chain::ConsensusKey;
 use paralith_crypto::SigningKey;
 use paralith_genesis::{Builder, GenesisTime, NodeKeys, development_params};
 use paralith_storage::Kv;
@@ -50,7 +50,7 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 
 /// A public ParaTime with this module.
 pub(crate) fn runtime(name: &str, owner: &SigningKey, module: &[u8]) -> Runtime {
-    let rules = dev::shape(0);
+    let rules = dev::network_spec(0);
     Runtime {
         code: Some(code_of(module)),
         ..rules.runtime(name, owner.public(), module, false, vec![])
@@ -112,6 +112,7 @@ impl Chain {
             engine_name: "solo",
             network: TlsNetwork::new(self.validator.clone(), None),
             record: None,
+            connect: paralith::roles::compute::as_made(),
             stop: self.stop.clone(),
         };
         assemble(config, self.source()).unwrap()

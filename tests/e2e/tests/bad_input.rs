@@ -1,7 +1,7 @@
 //! What nobody should send: each kind has its own error, and the chain lives on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use e2e::{Client, Dev, DevOptions, Refusal, account_key, address, claim};
+use e2e::{Client, Dev, DevOptions, Refusal, account_key, address, claim, cli};
 use paralith::client::TxOptions;
 use paralith_consensus_api::staking::Transfer;
 use paralith_consensus_api::tx as consensus_tx;

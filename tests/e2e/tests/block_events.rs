@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use e2e::{Client, Dev, DevOptions, account_key, address, claim, cli, until};
+use paralith::client::TxOptions;
 use paralith_consensus_api::roothash::SubmitMessage;
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
@@ -71,7 +72,7 @@ fn a_deposit_into_public_tokens_and_the_next_calls_become_final() {
             tokens: Amount(1000),
             data: Vec::new(),
         };
-        client.chain.submit(&account_key("bob"), deposit).await.unwrap();
+        client.chain.submit(&account_key("bob"), deposit, TxOptions::default()).await.unwrap();
         let ask = json!({ "address": address("bob") });
         until("the deposit is credited", async || {
             let answer = client.query_patiently("open", None, "balance", &ask).await;

@@ -193,7 +193,6 @@ impl Side {
             code,
             sealed: self.sealed.clone(),
             sealing_key: vec![self.node; 32],
-            byzantine: Vec::new(),
             entropy: vec![seed],
         }
     }

@@ -124,6 +124,7 @@ fn header(round: u64, state_root: Hash) -> Header {
         in_messages_hash: Hash::ZERO,
         consensus_height: Height(0),
         batch_hash: Hash::ZERO,
+        proposal_id: Hash::ZERO,
     }
 }
 
@@ -446,6 +447,7 @@ impl ppb::para_time_service_server::ParaTimeService for Gateway {
             round: round.0,
             state_root: root.as_bytes().to_vec(),
             output: SealedReply { sealed }.encode(),
+            height: 0,
         }))
     }
 

@@ -18,14 +18,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use e2e::{Localnet, Refusal, account_key, binary, until};
 use paralith::chain::{ChainAccess, Source};
 use paralith::client::Sent;
+use paralith::code::CodeStore;
 use paralith::error::NodeError;
 use paralith::genesis_info::GenesisInfo;
 use paralith::keystore::read_key;
-use paralith::links::{Neighbours, NodeLinks};
+use paralith::links::{NodeLinks, TlsNetwork};
 use paralith::remote::RemoteChain;
 use paralith::roles::registration::Identity;
 use paralith::roles::{KeySource, Registrar, StartInput, attest_and_start, prove_freshness};
-use paralith::state::{CodeStore, Services};
+use paralith::state::Services;
 use paralith::trusted::{Kind, Placement, TrustedSide};
 use paralith_attest::SoftwarePlatform;
 use paralith_consensus_api::beacon::{self, EpochState};
@@ -99,7 +100,7 @@ impl Host {
         let validators: Vec<String> = validators.map(|node| node.endpoint.clone()).collect();
         let remote = RemoteChain::start(&genesis, &validators, stop.clone()).unwrap();
         let chain = ChainAccess::new(Source::Remote(remote), genesis.context, node_key.clone());
-        let links = NodeLinks::new(node_key.clone(), chain.clone(), Neighbours::default(), None);
+        let links = NodeLinks::new(TlsNetwork::new(node_key.clone(), None), chain.clone());
         let runtime = until("the ParaTime is known", async || {
             let all = chain.runtimes(None).await.ok()?;
             all.into_iter().find(|runtime| runtime.name == name)
@@ -160,7 +161,11 @@ impl Host {
         .await;
         Self {
             tree: Tree::new(kv.clone(), runtime.id.as_bytes()),
-            services: Services::new(CodeStore::new(kv)),
+            services: Services::new(CodeStore::new(
+                kv,
+                chain.clone(),
+                Placement::Process { program: binary() },
+            )),
             keyed: Mutex::default(),
             applied: Mutex::default(),
             next_round: Mutex::new(1),

@@ -67,6 +67,7 @@ pub(crate) fn prepare(home: &Path, base: u16) {
         software_platform_key: None,
         compression: true,
         record: None,
+        tls: None,
     };
     let text = config.to_toml().unwrap();
     write_private(&home.join(OURS).join("node.toml"), text.as_bytes()).unwrap();
