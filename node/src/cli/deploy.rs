@@ -27,6 +27,9 @@ const UPLOAD_PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn run(args: DeployArgs) -> Result<(), NodeError> {
     let file = args.module.display().to_string();
     let module = std::fs::read(&args.module).map_err(|e| NodeError::io(&file, &e))?;
+    // What every node would refuse after the registration is refused before it is paid for.
+    paralith_runtime_vm::check(&module)
+        .map_err(|error| NodeError::Refused(Error::new("upload", error.code(), &error)))?;
     let mut chain = args.node.connect().await?;
     let key = args.signer.key(chain.genesis())?;
     let fee = args.fee.options();
