@@ -29,9 +29,6 @@ use crate::state::NodeState;
 /// Longest request: a module with what stands around it. The vm's limit for modules is the only one.
 const MAX_REQUEST_BYTES: usize = MAX_CODE_BYTES + 64 * 1024;
 
-/// Where a refusal's code stands in the status's metadata.
-pub(crate) const CODE_KEY: &str = "paralith-code";
-
 /// A refusal with its stable identity. One that is unavailable here may be had of another node.
 pub(crate) fn refusal(
     grpc: Code,

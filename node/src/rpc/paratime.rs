@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::Stream;
-use paralith_consensus_api::registry;
 use paralith_proto::Canonical as _;
 use paralith_proto::pb::host::v1::Answer;
 use paralith_proto::pb::paratime::v1 as ppb;

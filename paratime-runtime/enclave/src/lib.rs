@@ -99,10 +99,9 @@ impl TrustedRuntime {
     }
 
     fn answer(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, TrustedError> {
-        let call = match call {
-            Call::Start(start) => return Ok(Reply::Started(self.start(&start)?)),
-            other => other,
-        };
+        if let Call::Start(start) = call {
+            return Ok(Reply::Started(self.start(&start)?));
+        }
         let session = &*self.session()?;
         Ok(match call {
             Call::Start(_) => return Err(TrustedError::AlreadyStarted),

@@ -74,9 +74,8 @@ fn measure_one(
                 edges = edges.saturating_add(weight);
             }
             Operator::End => {
-                if open.pop() == Some(true) {
-                    loops = loops.saturating_sub(1);
-                }
+                let ends_a_loop = open.pop() == Some(true);
+                loops = loops.saturating_sub(u64::from(ends_a_loop));
             }
             Operator::Else | Operator::Br { .. } | Operator::BrIf { .. } | Operator::Return => {
                 edges = edges.saturating_add(weight);

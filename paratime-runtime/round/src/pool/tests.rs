@@ -299,9 +299,9 @@ proptest! {
             prop_assert!(batch.len() <= 4);
             for (place, tx) in batch.iter().enumerate() {
                 let known = pool.next_nonces.get(&tx.sender).map(|next| next.nonce);
-                let earlier = batch[..place].iter().filter(|other| other.sender == tx.sender);
+                let mut earlier = batch[..place].iter().filter(|other| other.sender == tx.sender);
                 prop_assert!(earlier.clone().all(|other| other.nonce < tx.nonce));
-                if let Some(before) = earlier.last() {
+                if let Some(before) = earlier.next_back() {
                     prop_assert_eq!(before.nonce + 1, tx.nonce);
                 } else if let Some(known) = known {
                     prop_assert!(tx.nonce <= known);
