@@ -61,18 +61,9 @@ pub fn binary() -> PathBuf {
     built("paralith", &["--package", "paralith", "--bin", "paralith"])
 }
 
-/// The program whose nodes misbehave. It is no part of the product, so it is brought up to date here.
+/// The program whose nodes misbehave. It lies beside the program under test.
 pub fn adversary() -> PathBuf {
-    static FRESH: Mutex<bool> = Mutex::new(false);
-    let mut fresh = FRESH.lock().unwrap_or_else(PoisonError::into_inner);
-    let args = ["--package", "paralith-adversary", "--features", "node"];
-    let program = if *fresh {
-        folder().join("paralith-adversary")
-    } else {
-        build("paralith-adversary", &args)
-    };
-    *fresh = true;
-    program
+    built("paralith-adversary", &["--package", "paralith-adversary"])
 }
 
 /// Where cargo puts programs: beside the tests' folder.
