@@ -38,7 +38,7 @@ impl Document {
 
 fn params(genesis: &Genesis) -> Result {
     let params = &genesis.params;
-    let (beacon, scheduler, roothash) = (&params.beacon, &params.scheduler, &params.roothash);
+    let (beacon, scheduler) = (&params.beacon, &params.scheduler);
     let least_tx = 1024;
     for (fine, path, problem, remedy) in [
         (
@@ -107,6 +107,19 @@ fn params(genesis: &Genesis) -> Result {
             "lets accounts without any balance fill blocks",
             "set it to 1 at least",
         ),
+    ] {
+        if !fine {
+            return Err(GenesisError::field(format!("genesis.params.{path}"), problem, remedy));
+        }
+    }
+    queues(genesis)
+}
+
+/// Bounds of what waits for a ParaTime or for a committee of key managers.
+fn queues(genesis: &Genesis) -> Result {
+    let params = &genesis.params;
+    let roothash = &params.roothash;
+    for (fine, path, problem, remedy) in [
         (
             // Twice: the encoding of a message has more than its data.
             u64::from(roothash.max_in_message_bytes).saturating_mul(2)

@@ -14,7 +14,7 @@ mod task;
 mod thread;
 mod time;
 
-pub use task::{JoinError, JoinHandle, TaskSet, spawn};
+pub use task::{JoinError, JoinHandle, TaskSet, spawn, yield_now};
 pub use thread::{Handle, blocking, in_place, parallel, thread};
 pub use time::{Elapsed, Instant, Interval, sleep, timeout, unix_time_ms};
 

@@ -54,6 +54,11 @@ where
     JoinHandle(tokio::spawn(future))
 }
 
+/// Lets other tasks run.
+pub async fn yield_now() {
+    tokio::task::yield_now().await;
+}
+
 /// Tasks with one owner: they end when the set is dropped.
 #[derive(Debug, Default)]
 pub struct TaskSet<T: 'static = ()>(tokio::task::JoinSet<T>);

@@ -145,7 +145,7 @@ impl Maker {
             if *self.hurries.borrow() && self.application.pool_len() == 0 {
                 paralith_rt::sleep(HURRY_PAUSE).await;
             }
-            tokio::task::yield_now().await;
+            paralith_rt::yield_now().await;
         }
     }
 }
