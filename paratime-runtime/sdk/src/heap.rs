@@ -114,7 +114,7 @@ mod tests {
         // SAFETY: the layouts here are not empty, and blocks are filled with what they hold.
         unsafe {
             let block = heap.alloc(layout);
-            assert!(!block.is_null() && block as usize % layout.align() == 0);
+            assert!(!block.is_null() && (block as usize).is_multiple_of(layout.align()));
             block.write_bytes(with, layout.size());
             block
         }

@@ -23,6 +23,8 @@ const STAKE: u128 = 1_000_000;
 /// What a wrong result and a contradiction cost, and the runtime's share of it in percent.
 const SLASH_WRONG: u128 = 10_000;
 const SLASH_EQUIVOCATION: u128 = 20_000;
+/// What may be paid of it as rewards, in percent; the rest goes to the common pool.
+const REWARDED: u128 = 10;
 const RUNTIME_SHARE: u128 = 20;
 
 /// 2.5 round timeouts.
@@ -145,28 +147,32 @@ fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> Expected {
     for (index, Seen { height, event }) in events.iter().enumerate() {
         match event {
             EventKind::RoundFinalised(verdict) => {
-                let taken: u128 =
-                    verdict.bad.iter().map(|node| slash(&mut stakes, node, SLASH_WRONG)).sum();
-                let share = taken * RUNTIME_SHARE / 100;
+                let reward: u128 = verdict
+                    .bad
+                    .iter()
+                    .map(|node| slash(&mut stakes, node, SLASH_WRONG) * REWARDED / 100)
+                    .sum();
+                let share = reward * RUNTIME_SHARE / 100;
                 runtime += if verdict.runtime_id == *id { share } else { 0 };
-                if let Some(each) = (taken - share).checked_div(verdict.good.len() as u128) {
+                if let Some(each) = (reward - share).checked_div(verdict.good.len() as u128) {
                     for node in &verdict.good {
                         *stakes.get_mut(&members.entity(node)).unwrap() += each;
                     }
                 }
             }
             EventKind::EvidenceAccepted(found) => {
-                let taken = slash(&mut stakes, &found.node, SLASH_EQUIVOCATION);
-                let share = taken * RUNTIME_SHARE / 100;
-                runtime += if found.runtime_id == *id { share } else { 0 };
-                // Who told is in the reward that comes just before.
+                let due = slash(&mut stakes, &found.node, SLASH_EQUIVOCATION) * REWARDED / 100;
+                let share = due * RUNTIME_SHARE / 100;
+                // The reporter is in the reward that comes just before. There is none if the
+                // offender's own transaction shows the equivocation.
                 let paid = events[..index].iter().rev().take_while(|seen| seen.height == *height);
                 let teller = paid.into_iter().find_map(|seen| match &seen.event {
                     EventKind::EscrowAdded(added) => Some((added.escrow, added.amount.0)),
                     _ => None,
                 });
-                let (teller, reward) = teller.expect("whoever told is paid");
-                assert_eq!(reward, taken - share);
+                let Some((teller, reward)) = teller else { continue };
+                runtime += if found.runtime_id == *id { share } else { 0 };
+                assert_eq!(reward, due - share);
                 *stakes.get_mut(&teller).unwrap() += reward;
                 *told.entry(teller).or_default() += reward;
             }

@@ -219,11 +219,11 @@ fn the_hashes_of_a_known_chain_are_frozen() {
     let txs = vec![net.tx(BOB, reclaim)];
     let second = net.block(txs).app_hash;
     let third = net.slash(ENTITIES[1] + 2).app_hash;
-    assert_eq!(net.document.chain_id().unwrap(), "test-68310cd6f3d540a566fb50359a2ebd881094ac9b");
+    assert_eq!(net.document.chain_id().unwrap(), "test-23171ed8e39ffef066369c180ecc2a6063951023");
     let frozen = [
-        "e001d1521551323d0f5a72add80c5d4644340a665df2b6ceb7e42b7db2a8edc1",
-        "217503f25868a4c60865b35f2670f3aec26880fa059b4f6afe14ec1980423404",
-        "bccd037343053846cd38a8320f19145a09be6a5b082136fd6f554ce159a4c565",
+        "755b2879e780f0a3e13da37e05f3986c5880d4fde9081f533d1d98890702b28e",
+        "35031a336cb651c75ff92738cb330ca48035245589569778476b6f97cc94a98d",
+        "113ac7697f2d652bf6b341fc2468968008e89069d093a8e3b8554c23e955ca45",
     ];
     assert_eq!([first, second, third].map(|hash| hash.to_string()), frozen);
 }

@@ -213,14 +213,23 @@ async fn a_store_of_another_chain_is_refused() {
     assert!(matches!(opened.unwrap_err(), EngineError::Genesis { .. }));
 }
 
+/// Opens a store that was just given up: the thread that checks transactions may still hold it.
+async fn reopen(folder: &std::path::Path) -> Kv {
+    loop {
+        match Kv::open(folder, paralith_storage::KvOptions::default()) {
+            Err(paralith_storage::StorageError::Locked { .. }) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_chain_survives_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let document = document(1);
-    let options = paralith_storage::KvOptions::default();
     let mut expected = Hash::ZERO;
     for round in 0..4 {
-        let kv = Kv::open(folder.path(), options).unwrap();
+        let kv = reopen(folder.path()).await;
         let (application, mut chain) = open(&kv, &document, 1).await;
         if round > 0 {
             assert_eq!(application.info().app_hash, expected);
@@ -236,7 +245,7 @@ async fn the_chain_survives_on_the_disk() {
         let stored = chain.store(proposed).unwrap();
         chain.finalise(stored).await.unwrap();
         drop((application, chain, kv));
-        let kv = Kv::open(folder.path(), options).unwrap();
+        let kv = reopen(folder.path()).await;
         let (application, _) = open(&kv, &document, 1).await;
         assert_eq!(application.info().height, Height(height));
         expected = application.info().app_hash;
