@@ -1,5 +1,5 @@
 # `make dev` runs a chain, `make test` runs all tests. Each target sets up what it needs first.
-.PHONY: dev test soak setup build lint bench release
+.PHONY: dev test check-more soak setup build lint bench release
 
 # All targets share one folder and one cargo profile, so that nothing is compiled twice.
 export CARGO_INCREMENTAL ?= 0
@@ -27,6 +27,11 @@ lint:
 	@scripts/setup.sh build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# Slower checks beside .ci/run: documentation, dependencies, WebAssembly, a build without C++.
+check-more:
+	@scripts/setup.sh check
+	scripts/check-more.sh
 
 bench: setup
 	scripts/bench.sh

@@ -6,7 +6,7 @@ pub enum GenesisError {
     /// A field holds what it cannot.
     #[error("{path}: {problem}; {remedy}")]
     Field {
-        /// Where, e.g. "genesis.accounts[3].address".
+        /// Where, e.g. `genesis.accounts[3].address`.
         path: String,
         /// What is wrong.
         problem: String,

@@ -8,7 +8,7 @@ use crate::{beacon, keymanager, registry, roothash, scheduler, staking};
 /// An event as it travels: its kind, its encoded message, and the transaction that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Event {
-    /// "<module>.<Event>".
+    /// `<module>.<Event>`.
     pub kind: String,
     /// The event's message, encoded.
     #[serde(with = "paralith_types::hex_bytes")]
@@ -30,7 +30,7 @@ macro_rules! kinds {
         }
 
         impl EventKind {
-            /// "<module>.<Event>", stable.
+            /// `<module>.<Event>`, stable.
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $kind,)* }
             }

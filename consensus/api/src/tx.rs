@@ -34,7 +34,7 @@ pub struct Transaction {
     pub nonce: u64,
     /// What it pays.
     pub fee: Fee,
-    /// "<module>.<Method>".
+    /// `<module>.<Method>`.
     pub method: String,
     /// The method's message, encoded.
     #[serde(with = "paralith_types::hex_bytes")]
@@ -125,7 +125,7 @@ macro_rules! methods {
         }
 
         impl Body {
-            /// "<module>.<Method>", stable.
+            /// `<module>.<Method>`, stable.
             pub fn method(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $method,)* }
             }

@@ -19,7 +19,7 @@ message! {
 message! {
     /// What an account's active stake is promised to.
     Claim = pb::staking::v1::Claim {
-        /// "registry.RegisterNode.<node id>" and the like; unique in the account.
+        /// `registry.RegisterNode.<node id>` and the like; unique in the account.
         id: String,
         /// How much stake it needs.
         amount: Amount,

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Slower checks beside .ci/run: documentation, dependencies, builds for WebAssembly and without C++.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools="${PARALITH_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/paralith/tools}"
+export PATH="$PATH:$tools/bin"
+# Crates that decide and nothing else: they must build where there is no operating system.
+pure=(types crypto proto storage consensus-api runtime-abi runtime-api genesis keymanager-core)
+
+step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
+
+step documentation
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+step dependencies
+if command -v cargo-deny >/dev/null; then
+    cargo deny --all-features --locked check --hide-inclusion-graph bans licenses sources
+    if [ -d "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" ]; then
+        cargo deny --locked check --disable-fetch advisories
+    else
+        echo "SKIPPED cargo deny check advisories: no copy of the advisory database here (cargo deny fetch)"
+    fi
+else
+    echo "SKIPPED cargo deny: it is not installed (scripts/setup.sh check installs it); tests/tidy checks licences and sources"
+fi
+
+step "pure crates for wasm32"
+cargo check --target wasm32-unknown-unknown --no-default-features --lib "${pure[@]/#/--package=paralith-}" --package discrepancy
+
+step "a build without C++"
+# The program of `make dev`: the compilers that it must not need are not to be found.
+CXX=/nonexistent/c++ LIBCLANG_PATH=/nonexistent cargo check --package paralith --bin paralith
+
+step done
