@@ -28,7 +28,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("common/tee/", "an enclave has no async runtime: plain threads, the system's randomness"),
     ("consensus/abci/src/serve.rs", "serves CometBFT's socket, which no simulation contains"),
     ("node/src/lib.rs", "starts the async runtime of the program"),
-    ("paratime-runtime/sdk/", "is built for guests, where the host gives all randomness"),
 ];
 
 fn product(path: &str) -> bool {
