@@ -34,6 +34,17 @@ apt_add() { # command-or-file that must appear, then packages
         || fail "apt-get could not install $2 (needed: $1); install it, then run this again"
 }
 
+has_libclang() { # where clang-sys looks; libclang-cpp is another library
+    local file
+    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* "${LIBCLANG_PATH:-/nonexistent}"/libclang*.so*; do
+        case "$file" in
+        *-cpp.*) ;;
+        *) if [ -e "$file" ]; then return 0; fi ;;
+        esac
+    done
+    return 1
+}
+
 command -v rustup >/dev/null || fail "rustup is missing: install it from https://rustup.rs, then run this again"
 toolchain=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 if ! rustup toolchain list | grep -q "^$toolchain"; then
@@ -56,7 +67,7 @@ for component in rustfmt clippy; do
     fi
 done
 command -v c++ >/dev/null || apt_add "a C++ compiler, for RocksDB" "build-essential"
-if ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* "${LIBCLANG_PATH:-/nonexistent}"/libclang*.so* 2>/dev/null | grep -q .; then
+if ! has_libclang; then
     apt_add "libclang, for RocksDB's bindings" "libclang-dev"
 fi
 if [ "$level" -lt 3 ]; then say "ready"; exit; fi

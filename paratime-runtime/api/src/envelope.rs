@@ -7,7 +7,7 @@
 //! `sealed` = encapsulated key (32 bytes) || ciphertext. `info` binds the envelope to its chain,
 //! runtime, epoch, sender and nonce: copied under another sender it does not open.
 //!
-//! **To open a reply.** Key = HKDF-SHA256 as [`reply_key`] says; AES-256-GCM-SIV with a nonce of
+//! **To open a reply.** Key = HKDF-SHA256 as `reply_key` says; AES-256-GCM-SIV with a nonce of
 //! twelve zero bytes and empty AAD: the key is used once, as it binds the transaction, its round and
 //! the whole proposal header.
 

@@ -4,7 +4,7 @@
 //! * A key manager's committee is not elected. At each epoch it is made of the live key-manager nodes
 //!   whose attested enclaves say that they hold every accepted generation and follow the policy, and
 //!   whose entities' stake covers its claims. A policy may name the only nodes that may be members.
-//! * Members count by stake, or one each if the policy names them: see [`weight`].
+//! * Members count by stake, or one each if the policy names them: see `weight`.
 //! * The keys that a node has registered when an epoch begins are its recipient keys of that epoch.
 //!   What it registers meanwhile is for the next one, so that an enclave can take a new encryption
 //!   key in each epoch and erase the old one.

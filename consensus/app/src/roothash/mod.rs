@@ -9,7 +9,7 @@
 //! * FINALISE makes a Normal block: messages from consensus leave the queue, messages to consensus
 //!   run as the runtime's account. FAIL makes a RoundFailed block with the same state root.
 //! * An equivocator loses stake once a round, as soon as it is found, whatever becomes of the round.
-//! * [`liveness`] counts who takes part, and suspends who does too little in an epoch.
+//! * `liveness` counts who takes part, and suspends who does too little in an epoch.
 //! * A new epoch discards the running round: its results may name the old committee's inputs.
 //!
 //! The rules of the pool are those of the crate `discrepancy`; what they cost and pay is here.

@@ -89,7 +89,7 @@ pub struct CometOptions {
     /// Nodes that are asked for further peers, as "id@host:port".
     pub seeds: Vec<String>,
     /// The validator key signed for another home before. A home that has signed nothing yet starts
-    /// only if the key signed none of the last [`TAKEOVER_BLOCKS`] blocks.
+    /// only if the key signed none of the last `TAKEOVER_BLOCKS` blocks.
     pub took_over_key: bool,
     /// The node's name for people.
     pub moniker: String,
