@@ -1,4 +1,4 @@
-//! The decision at the end of a block: rules E1 to E3 of docs/protocol/discrepancy.md.
+//! The decision at the end of a block: rules DD-E1 to DD-E3 of docs/protocol/discrepancy.md.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub(crate) enum Decision {
 }
 
 impl Decision {
-    /// E1: no lead. The round waits for nobody who could not still propose.
+    /// DD-E1: no lead. The round waits for nobody who could not still propose.
     pub(crate) const fn without_lead(all_void: bool) -> Self {
         if all_void { Self::Fail(FailReason::AllVoid) } else { Self::Wait }
     }
@@ -98,7 +98,7 @@ pub(crate) struct Ballot<'a> {
 }
 
 impl Ballot<'_> {
-    /// E2: not disputed, over workers at the lead.
+    /// DD-E2: not disputed, over workers at the lead.
     pub(crate) fn detect(&self, height: u64, late: bool) -> Decision {
         let n = self.committee.worker_count();
         let s = self.committee.stragglers();
@@ -125,7 +125,7 @@ impl Ballot<'_> {
         self.finalise()
     }
 
-    /// E3: disputed, over backups at the lead.
+    /// DD-E3: disputed, over backups at the lead.
     pub(crate) fn resolve(&self, late: bool) -> Decision {
         if let Some(result) = self.backups_majority() {
             return if result == self.scheduler.result {

@@ -1,4 +1,5 @@
-//! What follows from the verdict: rules F1 to F4, L1 and L2 of docs/protocol/discrepancy.md.
+//! What follows from the verdict: rules DD-F1 to DD-F4, DD-L1 and DD-L2 of
+//! docs/protocol/discrepancy.md.
 //!
 //! A `fail` and a missing vote are neither good nor bad; [`Outcome::failed`] and
 //! [`Outcome::silent`] name them, so that a chain can count who takes no part in rounds that others
@@ -25,9 +26,9 @@ pub struct Outcome {
     pub finalised: Vec<Signer>,
     /// Whose proposal is counted as missed.
     pub missed: Vec<Signer>,
-    /// Voted `fail` in a round that others could execute (L1).
+    /// Voted `fail` in a round that others could execute (DD-L1).
     pub failed: Vec<Signer>,
-    /// Did not vote although the round waited for them (L2).
+    /// Did not vote although the round waited for them (DD-L2).
     pub silent: Vec<Signer>,
 }
 
@@ -35,7 +36,7 @@ impl Pool {
     /// What follows from the verdict, once there is one.
     pub fn outcome(&self) -> Option<Outcome> {
         let outcome = match self.closed? {
-            // F1
+            // DD-F1
             Verdict::Finalise { rank, result, .. } => {
                 let (good, bad) = self.judge(result);
                 Outcome {
@@ -50,21 +51,21 @@ impl Pool {
                     silent: self.silent_workers(),
                 }
             }
-            // F2
+            // DD-F2
             Verdict::Fail(FailReason::LyingScheduler) => {
                 let truth = self.ballot().and_then(|ballot| ballot.backups_majority());
                 let (good, bad) = truth.map(|truth| self.judge(truth)).unwrap_or_default();
                 let silent = self.silent_workers();
                 Outcome { good, bad, silent, ..self.nobody_judged(self.schedulers_of(self.lead)) }
             }
-            // F3
+            // DD-F3
             Verdict::Fail(FailReason::NoMajority) => {
                 let silent: BTreeSet<Signer> =
                     self.silent_workers().into_iter().chain(self.silent_backups()).collect();
                 let silent = silent.into_iter().collect();
                 Outcome { silent, ..self.nobody_judged(self.schedulers_of(self.lead)) }
             }
-            // F4
+            // DD-F4
             Verdict::Fail(FailReason::AllVoid) => {
                 let all: BTreeSet<Signer> = self.committee.schedulers().iter().copied().collect();
                 self.nobody_judged(all.into_iter().collect())
@@ -89,14 +90,14 @@ impl Pool {
         (signers(good).collect(), signers(bad).collect())
     }
 
-    /// L1: a `fail` counts only if the scheduler's result is final. In a round without result the
+    /// DD-L1: a `fail` counts only if the scheduler's result is final. In a round without result the
     /// scheduler may have withheld the batch from everybody.
     fn failed(&self) -> Vec<Signer> {
         let fails = self.votes_at_lead().iter().filter(|(_, vote)| vote.is_none());
         fails.map(|(signer, _)| *signer).collect()
     }
 
-    /// L2: the workers that did not vote. A dispute shuts workers out, so that there only those
+    /// DD-L2: the workers that did not vote. A dispute shuts workers out, so that there only those
     /// count as silent that had had the whole round timeout before it began.
     fn silent_workers(&self) -> Vec<Signer> {
         let Some(ballot) = self.ballot() else { return Vec::new() };
@@ -113,7 +114,7 @@ impl Pool {
         if had_time { self.without_vote(&config.workers) } else { Vec::new() }
     }
 
-    /// L2: the backups that did not vote until the dispute timed out. A round without majority in
+    /// DD-L2: the backups that did not vote until the dispute timed out. A round without majority in
     /// which the missing votes could still have made one ended for that reason alone.
     fn silent_backups(&self) -> Vec<Signer> {
         let timed_out = self.ballot().is_some_and(|ballot| ballot.majority_is_open());

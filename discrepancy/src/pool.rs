@@ -1,7 +1,8 @@
 //! The state of a round, and how a vote and the end of a block change it.
 //!
-//! Rules are cited by their ids in docs/protocol/discrepancy.md: V0 to V4 for "a vote arrives", E1 to
-//! E3 for "a block ends". Heights saturate: a chain that reaches 2^64 blocks may close its rounds early.
+//! Rules are cited by their ids in docs/protocol/discrepancy.md: DD-V0 to DD-V4 for "a vote
+//! arrives", DD-E1 to DD-E3 for "a block ends". Heights saturate: a chain that reaches 2^64 blocks may
+//! close its rounds early.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -107,7 +108,7 @@ impl Pool {
         let scheduler = self.admit(&vote)?;
         let arrival = self.arrival(&vote, scheduler);
         match arrival {
-            // V1
+            // DD-V1
             Arrival::ConflictingProposal => {
                 self.expose(scheduler);
                 // A dispute is judged on the proposal that opened it: a second one must not save
@@ -116,9 +117,9 @@ impl Pool {
                     self.void_rank(height, vote.rank);
                 }
             }
-            // V3
+            // DD-V3
             Arrival::Equivocated => self.expose(vote.signer),
-            // V4
+            // DD-V4
             Arrival::SchedulersOwn(result) => {
                 self.keep(vote).scheduler = Some(SchedulerVote { height, result });
                 self.take_lead(height, vote.rank);
@@ -226,7 +227,7 @@ impl Pool {
         self.closed.as_ref()
     }
 
-    /// V0: what any vote must satisfy; nothing changes if it does not. Returns the rank's scheduler.
+    /// DD-V0: what any vote must satisfy; nothing changes if it does not. Returns the rank's scheduler.
     fn admit(&self, vote: &Vote) -> Result<Signer, Ignored> {
         if self.closed.is_some() {
             return Err(Ignored::RoundClosed);
@@ -241,17 +242,17 @@ impl Pool {
         Ok(scheduler)
     }
 
-    /// The first clause of V1 to V4 that applies.
+    /// The first clause of DD-V1 to DD-V4 that applies.
     fn arrival(&self, vote: &Vote, scheduler: Signer) -> Arrival {
         let known = self.pools.get(&vote.rank);
-        // V1
+        // DD-V1
         if self.void.contains(&vote.rank) {
             return Arrival::RankVoid;
         }
         if known.is_some_and(|pool| pool.proposal != vote.proposal) {
             return Arrival::ConflictingProposal;
         }
-        // V2
+        // DD-V2
         if self.lead.is_some_and(|lead| vote.rank > lead) {
             return Arrival::WorseRank;
         }
@@ -261,13 +262,13 @@ impl Pool {
         if self.disputed && !self.committee.is_backup(&vote.signer) {
             return Arrival::NotBackupInDispute;
         }
-        // V3
+        // DD-V3
         match known.and_then(|pool| pool.votes.get(&vote.signer)) {
             Some(first) if *first == vote.result => return Arrival::Duplicate,
             Some(_) => return Arrival::Equivocated,
             None => {}
         }
-        // V4. In dispute the scheduler of the lead has voted, so what is left is never its own.
+        // DD-V4. In dispute the scheduler of the lead has voted, so what is left is never its own.
         match vote.result {
             Some(result) if vote.signer == scheduler => Arrival::SchedulersOwn(result),
             Some(_) | None => Arrival::Fresh,
@@ -279,7 +280,7 @@ impl Pool {
         self.touched = true;
     }
 
-    /// V1: only this rank is lost; the others go on.
+    /// DD-V1: only this rank is lost; the others go on.
     fn void_rank(&mut self, height: u64, rank: u64) {
         self.pools.remove(&rank);
         self.void.insert(rank);
@@ -304,7 +305,7 @@ impl Pool {
         pool
     }
 
-    /// V4: the scheduler of a better rank has voted.
+    /// DD-V4: the scheduler of a better rank has voted.
     fn take_lead(&mut self, height: u64, rank: u64) {
         self.pools.retain(|other, _| *other <= rank);
         self.lead = Some(rank);
@@ -312,7 +313,7 @@ impl Pool {
         self.grace = None;
     }
 
-    /// E1 to E3: takes the decision and applies it.
+    /// DD-E1 to DD-E3: takes the decision and applies it.
     fn conclude(&mut self, height: u64) -> Verdict {
         let late = self.late(height);
         match self.decide(height, late) {

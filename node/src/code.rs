@@ -162,6 +162,7 @@ impl CodeStore {
             return Err(UploadError::TooLarge { bytes: module.len(), max: MAX_CODE_BYTES }.into());
         }
         let id = paralith_runtime_vm::code_id(&module);
+        // WI-7: what is compiled and stored was paid for by an owner.
         if !self.is_named(&id).await? {
             return Err(CodeError::NotNamed(id));
         }
@@ -319,6 +320,7 @@ pub fn check_standard_input() -> Result<(), NodeError> {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
             .map_err(|e| NodeError::io("limiting the compiler's process", &e.into()))
     };
+    // WI-9: whatever a module costs ends here.
     limit(Resource::Cpu, MAX_CPU_SECONDS)?;
     limit(Resource::Data, MAX_MEMORY_BYTES)?;
     limit(Resource::Core, 0)?;

@@ -28,6 +28,7 @@ pub fn status_of(grpc: Code, error: &Error) -> Status {
             metadata.insert(kind.to_string(), value.to_string());
         }
     }
+    // WI-14: callers decide by module, code and retry, never by text.
     let reason = format!("{}/{}", error.module, error.code);
     let details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, metadata);
     let mut status = Status::with_error_details(grpc, error.message.clone(), details);

@@ -196,6 +196,7 @@ mod disk {
         file.write_all(content)?;
         file.sync_all()?;
         drop(file);
+        // ST-13: the name changes in one step, after the content is on the disk.
         std::fs::rename(&new, folder.join(name))
     }
 

@@ -198,6 +198,7 @@ pub(crate) fn scan_latest(
     limit: usize,
 ) -> Result<Vec<Pair>, StorageError> {
     let after = start_after.map(|after| latest_key(prefix, after));
+    // ST-10: over present keys alone, whatever the age of the chain.
     let found =
         kv.prefix(Column::Latest, &latest_key(prefix, key_prefix), after.as_deref(), limit)?;
     let pair = |(stored, value): Pair| {

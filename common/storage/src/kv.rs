@@ -105,6 +105,7 @@ pub enum Durability {
 ///   moment (`kill -9`, loss of power). A later operation of a batch on a key replaces an earlier one.
 /// * Batches become visible and durable in the order of the calls.
 /// * Keys are ordered as bytes.
+/// * A read sees each batch whole or not at all; two reads are two moments (ST-4).
 pub trait Backend: fmt::Debug + Send + Sync {
     /// Writes a batch. After an error the backend may refuse everything; it never holds half a batch.
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StorageError>;

@@ -15,6 +15,7 @@ impl Tree {
         let Some((latest, _)) = self.last_version(u64::MAX)? else { return Ok(0) };
         let versions = self.key(VERSION, &[]);
         let end = self.key(VERSION, &keep_from.min(latest).to_be_bytes());
+        // ST-8: records go first, so that no reader takes half a version for a whole one.
         let mut dropped = 0u64;
         loop {
             let old = self.kv().range(Column::Nodes, &versions, Some(&end), BATCH)?;
@@ -67,6 +68,7 @@ impl Tree {
         let journal_key = self.key(JOURNAL, &version.to_be_bytes());
         let bytes = self.kv().get(Column::Nodes, &journal_key)?;
         let journal = Journal::from_bytes(&bytes.ok_or(StorageError::VersionMissing { version })?)?;
+        // ST-9: only to a version that is kept.
         if let Some(base) = journal.base
             && self.root_slot(base)?.is_none()
         {

@@ -53,6 +53,7 @@ impl Backend for Red {
         let mut transaction = self.db.begin_write().map_err(error)?;
         transaction
             .set_durability(match durability {
+                // ST-3: a synced commit carries all earlier ones that were not.
                 Durability::Synced => redb::Durability::Immediate,
                 Durability::Lazy => redb::Durability::None,
             })
@@ -67,6 +68,7 @@ impl Backend for Red {
                 };
             }
         }
+        // ST-1 and ST-2: one transaction a batch, and one writer at a time.
         transaction.commit().map_err(error)
     }
 
@@ -117,6 +119,7 @@ fn error(cause: impl Into<redb::Error>) -> StorageError {
     let cause = cause.into();
     let detail = cause.to_string();
     match cause {
+        // ST-5: refused, never guessed at.
         redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. } => {
             StorageError::corrupt(detail)
         }

@@ -60,6 +60,7 @@ impl Backend for Rocks {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
+        // ST-1: one write of RocksDB is atomic over column families.
         self.db.write_opt(native, &options).map_err(|e| error(&e))
     }
 

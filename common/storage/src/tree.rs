@@ -166,6 +166,7 @@ impl Tree {
                 Some(base) => flat::get(&self.kv, &self.prefix, key, base)?,
                 None => None,
             };
+            // ST-7: what changes nothing is written nowhere.
             if previous.as_ref().map(|(_, value)| value) != value.as_ref() {
                 effective.insert(key.clone(), value.clone());
                 values.push(previous);
@@ -270,6 +271,7 @@ impl Tree {
         version: u64,
         result: Result<T, StorageError>,
     ) -> Result<T, StorageError> {
+        // ST-11: the record is read last.
         let record = self.kv.get(Column::Nodes, &self.key(VERSION, &version.to_be_bytes()))?;
         record.ok_or(StorageError::VersionMissing { version })?;
         result

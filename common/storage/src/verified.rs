@@ -99,6 +99,7 @@ impl<S: NodeSource> VerifiedTree<S> {
                 }
                 let bytes =
                     self.source.value(key)?.ok_or(StorageError::Missing { what: "a value" })?;
+                // ST-12: a value counts only under the hash that its leaf gives.
                 if value_hash(&bytes) != value {
                     return Err(StorageError::Unverifiable { what: "value" });
                 }

@@ -34,6 +34,7 @@ impl Candidate {
         if raw.len() > limit {
             return Err(Error::Oversized { limit, got: raw.len() });
         }
+        // SK-8: one encoding, this chain's context, a known method. The signature comes later.
         let signed = SignedTransaction::decode(raw, limit).map_err(Error::Malformed)?;
         let tx = signed.read(chain)?;
         let body = Body::decode(&tx.method, &tx.body)?;
@@ -65,17 +66,21 @@ impl Candidate {
         if address::is_reserved(&sender) {
             return Err(Error::ReservedAddress { address: sender.to_string() });
         }
+        // SK-9: each transaction runs once, in its sender's order.
         if self.tx.nonce != nonce || nonce == u64::MAX {
             return Err(Error::InvalidNonce { expected: nonce, got: self.tx.nonce });
         }
         let fee = &self.tx.fee;
+        // SK-10: a limit below this would make the fee less than what the transaction costs.
         if fee.gas_limit < floor {
             return Err(Error::OutOfGas { needed: floor, limit: fee.gas_limit });
         }
+        // SK-11: the price is due for the limit, which is what the block reserves.
         let least = params.min_gas_price.0.checked_mul(u128::from(fee.gas_limit));
         if least.is_none_or(|least| fee.amount.0 < least) {
             return Err(Error::GasPriceTooLow { minimum: params.min_gas_price.to_string() });
         }
+        // SK-12: an account that cannot pay gets no entry in the state.
         let minimum = params.min_transact_balance;
         if balance < minimum {
             let (balance, minimum) = (balance.to_string(), minimum.to_string());

@@ -32,6 +32,7 @@ pub(crate) fn check(before: &dyn StateRead, changes: &Changes) -> Result<(), Err
             sums.pool(pool, was.shares, now.shares);
         }
     }
+    // SK-7: each violation is a fault of the program, and ends it.
     sums.check(supply(before, changes)?)?;
     let accumulator = keys::account(&address::fee_accumulator());
     if matches!(changes.get(&accumulator), Some(Some(_))) {

@@ -17,6 +17,7 @@ pub(crate) fn punish(ctx: &mut Context<'_>, offences: &[Misbehaviour]) -> Result
         let Some(mut owner) = registry::consensus_key_owner(ctx, &offence.validator)? else {
             continue;
         };
+        // SK-24: once a height, whatever CometBFT reports of it.
         if !registry::note_punished(ctx, &offence.validator, &mut owner, offence.height) {
             continue;
         }

@@ -14,6 +14,7 @@ use crate::context::Context;
 /// Records the root of the state that this block builds on.
 pub(crate) fn record(ctx: &mut Context<'_>, root: Hash) {
     let height = ctx.height().minus(1);
+    // AT-5: by height modulo what is kept, so that state does not grow.
     ctx.set(keys::state_root(height), &StateRoot { height, root });
 }
 

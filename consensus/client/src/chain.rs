@@ -116,6 +116,7 @@ impl ChainClient {
         let now = paralith_rt::unix_time_ms() / 1000;
         let age_seconds = now.saturating_sub(self.light.trusted().time_seconds());
         let max_seconds = max_age.as_secs();
+        // LC-16: a gateway that stands still shows a true but old state.
         if age_seconds > max_seconds {
             return Err(ClientError::Stale { age_seconds, max_seconds });
         }

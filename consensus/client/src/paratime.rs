@@ -292,6 +292,7 @@ impl ParaTimeClient {
             total: receipt.leaf_count,
             path: path.map_err(|e| unverifiable(&e))?,
         };
+        // LC-14: header, leaf, output and reply are each tied to the one before.
         if leaf.tx_hash != sent.hash || !proof.verify(&header.io_root, &leaf.encode()) {
             return Err(unverifiable(&"the transaction is not in the round's I/O tree"));
         }
@@ -429,6 +430,7 @@ impl ParaTimeClient {
             chain.sync_to(height.next()).await?;
             (height, state) = self.state(chain).await?;
         }
+        // LC-15: the state root must be the proven one of the answer's round.
         let found = if state.last_normal_round == round {
             // Rounds without results leave the state as it was.
             Some(state.last_block.state_root)
@@ -490,6 +492,7 @@ fn check_key(
     if key.id != status.id || key.runtime_id != runtime.id {
         return Err(unverifiable(&"the epoch key is another runtime's"));
     }
+    // LC-10: the key of exactly the proven epoch and generation.
     if key.epoch != epoch {
         let got = key.epoch;
         return Err(unverifiable(&format!("the key is of epoch {got}, the chain's is {epoch}")));

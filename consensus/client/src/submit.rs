@@ -73,6 +73,7 @@ impl ChainClient {
             Some(limit) => limit,
             None => {
                 let gas = self.estimate_gas(key, nonce, body).await?;
+                // LC-11: the node's word, with a margin and a bound.
                 gas.saturating_add(gas / 4).saturating_add(1).min(MAX_GAS)
             }
         };
@@ -136,6 +137,7 @@ impl ChainClient {
 fn later_nonce(error: &ClientError, signed: u64) -> Option<u64> {
     match error {
         ClientError::Refused(error) => match error.retry {
+            // LC-12: an earlier nonce would have this client sign a transaction twice.
             Retry::NonceIs { nonce } if nonce > signed => Some(nonce),
             _ => None,
         },

@@ -103,6 +103,7 @@ impl LightClient {
     /// next block, by more than two thirds of the validators that are trusted so far.
     pub fn update(&mut self, block: &LightBlock) -> Result<(), LightError> {
         let header = &block.signed_header.header;
+        // LC-1: this chain, and a height above the trusted one.
         if header.chain_id != self.trusted.chain_id {
             return Err(LightError::WrongChain {
                 expected: self.trusted.chain_id.to_string(),
@@ -176,10 +177,12 @@ impl LightClient {
         // The trusting period is a rule about the reader's clock, and there is none: the block's
         // own time is taken as now and the period as just long enough. What remains of the check
         // is that time moves forward.
+        // LC-5
         let age = time.duration_since(self.trusted.time).map_err(|_| LightError::BadCommit {
             reason: format!("its time {time} lies before the trusted {}", self.trusted.time),
         })?;
         let options = Options {
+            // LC-4: not CometBFT's third, which half of the honest validators could sign away.
             trust_threshold: TrustThreshold::TWO_THIRDS,
             trusting_period: age.saturating_add(Duration::from_secs(1)),
             clock_drift: Duration::from_secs(1),
@@ -199,6 +202,8 @@ impl LightClient {
             validators: &block.validators,
             next_validators: Some(&block.next_validators),
         };
+        // LC-2 and LC-3: both sets hash to what the header says, and more than 2/3 of its own
+        // signed.
         match ProdVerifier::default().verify_update_header(untrusted, trusted, &options, time) {
             Verdict::Success => Ok(()),
             Verdict::NotEnoughTrust(tally) => {

@@ -46,6 +46,7 @@ impl Follow {
         }
         if self.wanted.is_empty() {
             let near = self.target.minus(self.kept_steps);
+            // LC-6: no step is longer than stake that left stays slashable.
             let step = if trusted < near {
                 near.min(trusted.plus(light.max_step()))
             } else {
@@ -61,12 +62,14 @@ impl Follow {
     /// peer may be asked for the same header.
     pub fn take(&mut self, light: &mut LightClient, block: &LightBlock) -> Result<(), LightError> {
         let Some(wanted) = self.next(light) else { return Ok(()) };
+        // LC-8: an answer to another question proves nothing about this one.
         if block.height() != wanted {
             return Err(LightError::WrongHeight { wanted, got: block.height() });
         }
         match light.update(block) {
             Ok(()) => Ok(()),
             Err(error @ LightError::NotEnoughTrust { .. }) => {
+                // LC-7: half way, down to the next height.
                 let half = wanted.0.saturating_sub(light.height().0) / 2;
                 if half == 0 {
                     return Err(error);

@@ -147,6 +147,7 @@ impl ChainView {
             return Ok(value.clone());
         }
         let (value, proof) = source.state_value(height.0, key).map_err(ViewError::Source)?;
+        // LC-9: against a root of a verified header, or not at all.
         self.light.verify_state(height, key, value.as_deref(), &proof)?;
         self.proven.borrow_mut().add(place, value.clone());
         Ok(value)

@@ -73,37 +73,37 @@ fn what_no_vote_may_be_is_ignored_without_effect() {
 fn v1_two_proposals_of_one_rank_void_it() {
     check(&[
         row(
-            "V1 rank void: ignore, and the round goes on at another rank",
+            "DD-V1 rank void: ignore, and the round goes on at another rank",
             "10 a0Px b0Qx . 11 a0Px b1Rx .",
             "b0Qx:conflict(a) 10=wait a0Px:void 11=wait",
             "lead=1 timeout=16 votes=bx void=0 eq=a",
         ),
         row(
-            "V1 another proposal: the scheduler is the equivocator, not the signer; lead none, timeout never",
+            "DD-V1 another proposal: the scheduler is the equivocator, not the signer; lead none, timeout never",
             "10 a0Px b0Px . 12 d0Q- .",
             "10=wait d0Q-:conflict(a) 12=wait",
             "lead=- timeout=- votes= void=0 eq=a",
         ),
         row(
-            "V1 drop its pool: also one whose scheduler has not voted",
+            "DD-V1 drop its pool: also one whose scheduler has not voted",
             "10 b0Px c0Qx . 11 a0Px .",
             "c0Qx:conflict(a) 10=wait a0Px:void",
             "lead=- timeout=- votes= void=0 eq=a",
         ),
         row(
-            "V1 a better rank that never led is void: the lead and its clock stay",
+            "DD-V1 a better rank that never led is void: the lead and its clock stay",
             "10 b1Px b0Qx . 13 c0Rx .",
             "10=wait c0Rx:conflict(a) 13=wait",
             "lead=1 timeout=15 votes=bx void=0 eq=a",
         ),
         row(
-            "V1 worse ranks were dropped when the void rank took the lead, and may be sent again",
+            "DD-V1 worse ranks were dropped when the void rank took the lead, and may be sent again",
             "10 b1Px c1Px . 11 a0Qx . 12 c0Rx . 13 c1Px b1Px .",
             "10=wait 11=wait c0Rx:conflict(a) 12=wait 13=wait",
             "lead=1 timeout=18 votes=bx,cx void=0 eq=a",
         ),
         row(
-            "V1 in dispute: ignore the vote and go on with the dispute",
+            "DD-V1 in dispute: ignore the vote and go on with the dispute",
             "10 a0Px b0Py . 11 d0Qx c0Qx d0Px e0Px .",
             "10=discrepancy(0) 10=wait d0Qx:conflict(a) c0Qx:conflict(a) 11=finalise(0Px)",
             "lead=0 timeout=17 votes=ax,by,dx,ex void= eq=a",
@@ -115,25 +115,25 @@ fn v1_two_proposals_of_one_rank_void_it() {
 fn v2_what_cannot_decide_is_not_kept() {
     check(&[
         row(
-            "V2 rank worse than lead: ignore",
+            "DD-V2 rank worse than lead: ignore",
             "10 a0Px b1Qx c1Qx .",
             "b1Qx:worse c1Qx:worse 10=wait",
             "lead=0 timeout=15 votes=ax void= eq=",
         ),
         row(
-            "V2 in dispute: ignore worse and better ranks, even of their schedulers",
+            "DD-V2 in dispute: ignore worse and better ranks, even of their schedulers",
             "10 b1Px c1Py . 15 . 16 d2Px a0Qx d0Qx .",
             "10=wait 15=discrepancy(1,late) 15=wait d2Px:worse a0Qx:other_rank d0Qx:other_rank",
             "lead=1 timeout=22 votes=bx,cy void= eq=",
         ),
         row(
-            "V2 in dispute: ignore signers that are not backups, without exposing them",
+            "DD-V2 in dispute: ignore signers that are not backups, without exposing them",
             "10 a0Px b0Py . 11 c0Px b0Px .",
             "10=discrepancy(0) 10=wait c0Px:not_backup b0Px:not_backup",
             "lead=0 timeout=17 votes=ax,by void= eq=",
         ),
         Row {
-            line: "V2 in dispute: a worker that is a backup too may vote",
+            line: "DD-V2 in dispute: a worker that is a backup too may vote",
             setup: "abc/cde/1/5/0",
             script: "10 a0Px b0Py . 11 c0Px .",
             trace: "10=discrepancy(0) 10=wait 11=wait",
@@ -146,37 +146,37 @@ fn v2_what_cannot_decide_is_not_kept() {
 fn v3_a_signer_has_one_vote_a_rank() {
     check(&[
         row(
-            "V3 the same again: ignore",
+            "DD-V3 the same again: ignore",
             "10 a0Px a0Px b0P- b0P- . 11 a0Px .",
             "a0Px:duplicate b0P-:duplicate 10=wait a0Px:duplicate",
             "lead=0 timeout=15 votes=ax,b- void= eq=",
         ),
         row(
-            "V3 a different one: equivocator, the first vote stands",
+            "DD-V3 a different one: equivocator, the first vote stands",
             "10 a0Px b0Px b0Py .",
             "b0Py:equivocated 10=wait",
             "lead=0 timeout=15 votes=ax,bx void= eq=b",
         ),
         row(
-            "V3 a result after a fail, and a fail after a result, differ",
+            "DD-V3 a result after a fail, and a fail after a result, differ",
             "10 a0Px b0P- c0Px b0Px c0P- .",
             "b0Px:equivocated c0P-:equivocated 10=finalise(0Px)",
             "lead=0 timeout=15 votes=ax,b-,cx void= eq=bc",
         ),
         row(
-            "V3 the scheduler too",
+            "DD-V3 the scheduler too",
             "10 a0Px a0Py .",
             "a0Py:equivocated 10=wait",
             "lead=0 timeout=15 votes=ax void= eq=a",
         ),
         row(
-            "V3 votes at different ranks are different votes",
+            "DD-V3 votes at different ranks are different votes",
             "10 b0Px b1Qy .",
             "10=wait",
             "lead=1 timeout=15 votes=by void= eq=",
         ),
         Row {
-            line: "V3 in dispute: a backup keeps the vote that it cast as a worker",
+            line: "DD-V3 in dispute: a backup keeps the vote that it cast as a worker",
             setup: "abc/cde/1/5/0",
             script: "10 a0Px b0Py c0P- . 11 c0Px .",
             trace: "10=discrepancy(0) 10=wait c0Px:equivocated 11=wait",
@@ -189,31 +189,31 @@ fn v3_a_signer_has_one_vote_a_rank() {
 fn v4_the_schedulers_vote_takes_the_lead() {
     check(&[
         row(
-            "V4 votes for a rank whose scheduler has not voted are kept and decide nothing",
+            "DD-V4 votes for a rank whose scheduler has not voted are kept and decide nothing",
             "10 b0Px c0Px d0Py . 13 . 40 .",
             "10=wait",
             "lead=- timeout=- votes= void= eq=",
         ),
         row(
-            "V4 they count once it votes",
+            "DD-V4 they count once it votes",
             "10 b0Px c0Px . 14 a0Px .",
             "10=wait 14=finalise(0Px)",
             "lead=0 timeout=19 votes=ax,bx,cx void= eq=",
         ),
         row(
-            "V4 a better rank takes the lead, worse pools are dropped, the timeout starts anew",
+            "DD-V4 a better rank takes the lead, worse pools are dropped, the timeout starts anew",
             "10 c2Px a2Px . 12 b1Qx . 14 a0Rx c2Px .",
             "10=wait 12=wait c2Px:worse 14=wait",
             "lead=0 timeout=19 votes=ax void= eq=",
         ),
         row(
-            "V4 votes for better ranks stay when a worse one leads",
+            "DD-V4 votes for better ranks stay when a worse one leads",
             "10 b0Px c0Px b1Qx . 11 a0Px .",
             "10=wait 11=finalise(0Px)",
             "lead=0 timeout=16 votes=ax,bx,cx void= eq=",
         ),
         Row {
-            line: "V4 in dispute a scheduler that is a backup has voted already",
+            line: "DD-V4 in dispute a scheduler that is a backup has voted already",
             setup: "abc/ade/1/5/0",
             script: "10 a0Px b0Py . 11 a0Px e0Px .",
             trace: "10=discrepancy(0) 10=wait a0Px:duplicate 11=finalise(0Px)",

@@ -75,16 +75,20 @@ pub fn authorise_keys(
     asker: &Asker,
 ) -> Result<Granted<KeyRequest>, Refusal> {
     let request = signed.unverified()?;
+    // KM-Q1
     let policy = admit(facts, request.version, &request.id, request.epoch)?;
     let unknown = || Refusal::UnknownRuntime { runtime_id: request.runtime_id.to_string() };
     let runtime = asker.runtime.as_ref().ok_or_else(unknown)?;
+    // KM-Q2
     let ours = runtime.id == request.runtime_id && runtime.key_manager == Some(facts.id);
     if !ours || !policy.runtimes.iter().any(|one| one.runtime_id == runtime.id) {
         return Err(unknown());
     }
     let (node, tee) = registered(asker.node.as_ref(), &request.node, runtime, ROLE_COMPUTE, facts)?;
+    // KM-Q4
     signed.verify(&tee.rak, &facts.chain).map_err(|_| Refusal::BadSignature)?;
     let epoch = facts.epoch.epoch;
+    // KM-Q3: registered above, and elected for this epoch.
     let elected = asker.committee.as_ref().is_some_and(|committee| {
         committee.runtime_id == runtime.id
             && committee.epoch == epoch
@@ -94,10 +98,12 @@ pub fn authorise_keys(
         let (node, runtime_id) = (node.id.to_string(), runtime.id.to_string());
         return Err(Refusal::NotElected { node, runtime_id, epoch: epoch.0 });
     }
+    // KM-Q5
     let enclave = attested(node, tee, runtime, facts)?;
     if !may_ask(policy, &runtime.id, &enclave) {
         return Err(not_in_policy(&enclave));
     }
+    // KM-Q6, then KM-Q7
     fresh(asker.freshness.as_ref(), &request.freshness, facts)?;
     same_chain(asker.state_root, request.height, &request.state_root)?;
     let (request_hash, reply_key) = (request.hash(), request.reply_key);
@@ -168,6 +174,7 @@ fn admit<'a>(
     if asked != epoch {
         return Err(Refusal::WrongEpoch { expected: epoch.0, got: asked.0 });
     }
+    // KM-F4: an enclave that sees no living chain answers nobody.
     if facts.fresh != Some(epoch) {
         return Err(Refusal::NotReady { epoch: epoch.0 });
     }
@@ -226,6 +233,7 @@ fn attested(
 /// The asker follows the chain that this enclave follows. Its RAK and its blob may be in this state
 /// and it may follow another chain all the same: its host can register and show what it likes.
 fn same_chain(proven: Option<Hash>, height: Height, root: &Hash) -> Result<(), Refusal> {
+    // KM-E1: compared at a height that this enclave has proven itself.
     match proven {
         None => Err(Refusal::UnknownHeight { height: height.0 }),
         Some(proven) if proven == *root => Ok(()),

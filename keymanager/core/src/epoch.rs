@@ -78,6 +78,7 @@ impl EpochSecrets {
         published: &EpochChecksums,
     ) -> Result<(), SecretError> {
         let checksum = epoch_checksum(id, epoch, &secret);
+        // KM-R2: only the published secret of its epoch.
         let known = published.checksums.iter().find(|one| one.epoch == epoch);
         if known.is_none_or(|known| known.checksum != checksum) {
             return Err(SecretError::WrongChecksum);

@@ -58,6 +58,7 @@ impl MasterSecrets {
         for secret in secrets {
             longer.push(secret);
         }
+        // KM-R1: all or none.
         if longer.checksum != Some(*accepted) {
             return Err(SecretError::WrongChecksum);
         }

@@ -82,6 +82,7 @@ pub fn open_epoch_secret(
 ) -> Result<Secret, SecretError> {
     let EncryptedEpochSecret { id, epoch, checksum, ciphertexts } = encrypted;
     let secret = open_own(&epoch_info(chain, id, *epoch, checksum), ciphertexts, reks)?;
+    // KM-P3: the members could otherwise get different secrets.
     if epoch_checksum(id, *epoch, &secret) == *checksum {
         Ok(secret)
     } else {
@@ -103,6 +104,7 @@ fn seal_all(
         .filter_map(|rek| {
             let parts: [&[u8]; 2] = [info.as_bytes(), rek.as_bytes()];
             let randomness = kdf::prf(seed.as_bytes(), RANDOMNESS, &parts);
+            // KM-P2: a REK to which nothing can be sealed gets no ciphertext.
             let sealed =
                 hpke::seal(&rek, info.as_bytes(), &[], secret.as_bytes(), randomness).ok()?;
             Some(Ciphertext { rek, sealed })

@@ -45,6 +45,7 @@ impl RecipientKeys {
     pub fn advance(&mut self, now: Epoch, fresh: &Secret) {
         match self.epoch {
             Some(epoch) if epoch >= now => return,
+            // KM-P1: the older key goes; what was published to it opens no more.
             Some(epoch) => {
                 let current = HpkeSecret::from_ikm(fresh.as_bytes());
                 let replaced = std::mem::replace(&mut self.current, current);

@@ -203,6 +203,7 @@ impl Enclave {
         let secrets = signed.open(request, &rak, reply_key, &self.place.chain)?;
         let now = self.follow(secrets.height, callbacks)?;
         let height = secrets.height.0;
+        // KM-E2: nothing of a replier on another chain is taken.
         match self.view.app_hash(secrets.height) {
             None => return Err(SecretError::UnknownHeight { height }.into()),
             Some(root) if root != secrets.state_root => {

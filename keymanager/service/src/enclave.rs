@@ -276,6 +276,7 @@ impl Enclave {
         let status = status.ok_or(ServiceError::NotRegistered)?;
         let state_root = self.view.app_hash(height).ok_or(ServiceError::NotRegistered)?;
         let now = Now { height, state_root, epoch, status };
+        // KM-S1: every call that reads the newest state erases first.
         self.take_over(&now)?;
         Ok(now)
     }

@@ -51,6 +51,8 @@ impl Handler for Service {
         };
         // Never waits for the host while it holds the lock: a host that answers one call late must
         // not hold up the others.
+        // KM-B3: nothing is asked of the host under the lock; what is missing is fetched without
+        // it.
         let reply = with_fetched(callbacks, |fetched| {
             // Every change of an enclave is all or nothing, so a panic leaves it consistent.
             let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -71,6 +71,7 @@ async fn query(args: CallArgs) -> Result<(), NodeError> {
     let mut chain = args.node.connect().await?;
     let mut paratime = ParaTimeClient::new(&mut chain, &args.runtime).await?;
     // A question needs no signature; with one the ParaTime may answer what only its sender may know.
+    // LC-13: off development chains no test key signs by default.
     let key = match (&args.signer.from, chain.genesis().is_development()) {
         (None, false) => None,
         _ => Some(args.signer.key(chain.genesis())?),

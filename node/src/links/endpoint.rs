@@ -147,6 +147,7 @@ fn endpoint(address: &str, trust: &Trust) -> Result<(Endpoint, Dialer), NodeErro
     let host = authority.host();
     let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let tls = match (secure, trust) {
+        // WI-13: no fallback to plain text.
         (true, trust) => {
             let plain_host = host.trim_start_matches('[').trim_end_matches(']').to_string();
             let name = ServerName::try_from(plain_host)
@@ -175,6 +176,7 @@ fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, NodeError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|e| NodeError::internal(&e))?;
+    // WI-12: the system's authorities, a file's, or one pinned key.
     let mut config = match trust {
         Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
         pinned => builder
@@ -329,6 +331,7 @@ impl ServerTls {
             .with_safe_default_protocol_versions()
             .map_err(|e| NodeError::internal(&e))?
             .with_no_client_auth()
+            // WI-11: a key of another certificate ends the start of the node.
             .with_single_cert(chain, key)
             .map_err(|e| {
                 unusable(&self.key, format!("it does not fit {}: {e}", self.cert.display()))

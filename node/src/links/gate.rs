@@ -152,6 +152,7 @@ impl Queue {
         registered: bool,
         rule: &Rule,
     ) -> Result<Vec<OwnedSemaphorePermit>, Status> {
+        // WI-5: strangers compete with strangers only.
         let lanes = if registered {
             vec![self.nodes.lane(from.peer, rule)?]
         } else {

@@ -161,6 +161,7 @@ impl LinkPlaces {
     async fn of(&self, link: &Connection) -> Option<Vec<OwnedSemaphorePermit>> {
         // A node without proven state knows no one: callers try again.
         let registered = self.peers.is(&link.peer, Caller::is_registered).await.ok()?;
+        // WI-6: places for connections, apart in the same way.
         let wanted = if registered {
             vec![Arc::clone(&self.nodes)]
         } else {

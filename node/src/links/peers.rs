@@ -77,11 +77,13 @@ impl Peers {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
         if let Some((at, caller)) = known {
             let fits = suffices(&caller);
+            // WI-3: what suffices cannot be given back within these blocks.
             if at == height || (fits && height < at.saturating_add(TRUSTED_BLOCKS)) {
                 return Ok(fits);
             }
         }
         let node: Option<registry::Node> = self.chain.get(&registry::keys::node(key)).await?;
+        // WI-2: registered, or a stranger.
         let caller = Caller::of(node.as_ref(), self.chain.epoch().await?);
         let fits = suffices(&caller);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -57,6 +57,7 @@ pub(super) struct Rule {
 /// The rule for the method with this path; none if there is no such method.
 pub(super) fn rule(path: &str) -> Option<Rule> {
     let method = path.strip_prefix("/paralith.worker.v1.WorkerService/")?;
+    // WI-4: who may call, how much a request may hold, and whether it is bulk.
     let (who, request_bytes, bulk) = match method {
         "SubmitTransactions" => (Who::Anyone, MEDIUM, false),
         "Propose" => (Who::Compute, LARGE, true),

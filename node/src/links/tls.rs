@@ -103,6 +103,7 @@ impl ServerCertVerifier for OneNode {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        // WI-1: only the key that the registry names for the node that was called.
         if end_entity.as_ref() == self.spki.as_slice() {
             Ok(ServerCertVerified::assertion())
         } else {

@@ -119,6 +119,7 @@ pub(crate) fn run(
 ) -> Result<Block, TrustedError> {
     let mut block = Block::default();
     guest.max_messages = inputs.messages.after_taking(0);
+    // EN-4: under code that did not come up nothing runs and nothing is taken.
     if bring_to_code(guest, inputs, &mut block)? {
         begin(guest, inputs, &mut block)?;
         for raw in transactions {
@@ -130,6 +131,7 @@ pub(crate) fn run(
     } else {
         block.receipts = transactions.iter().map(|raw| not_initialised(raw)).collect();
     }
+    // EN-6: after the transactions' leaves, with an output like any other.
     let own = block.own_receipt();
     block.receipts.extend(own);
     Ok(block)
@@ -177,6 +179,7 @@ fn begin(
     let called = guest.call(Export::BeginBlock, &request, BLOCK_GAS)?;
     let succeeded = block.note(called);
     block.take(&offer, succeeded);
+    // EN-10
     guest.max_messages = inputs.messages.after_taking(block.results_taken);
     inbox.settle(Round(guest.context.round), &offer, succeeded);
     write_inbox(guest, &inbox);
@@ -189,6 +192,7 @@ impl Block {
         self.messages_taken = u32::from(offer.skipped.is_some());
         if succeeded {
             self.messages_taken = self.messages_taken.saturating_add(count(offer.incoming.len()));
+            // EN-7: only a `begin_block` that succeeds takes anything.
             self.results_taken = count(offer.results.len());
         }
     }

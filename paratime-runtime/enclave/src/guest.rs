@@ -177,6 +177,7 @@ impl<'a> Guest<'a> {
             Ok((value, messages)) => bytes_of(value, messages, &events),
             Err(error) => error_bytes(error),
         };
+        // EN-5: a call that fails leaves nothing behind but the gas that it used.
         if settled.is_err() {
             self.state.undo();
         }
@@ -199,6 +200,7 @@ impl<'a> Guest<'a> {
     /// Whether the round has room for what is written and given so far and this.
     fn has_room(&self, export: Export, given: usize) -> bool {
         let reserved = if export == Export::EndBlock { 0 } else { END_BLOCK_BYTES };
+        // EN-13: a round fits into one frame, whatever the guest does.
         let used = self.state.written_bytes().saturating_add(self.given_bytes);
         used.saturating_add(given) <= MAX_ROUND_BYTES.saturating_sub(reserved)
     }

@@ -102,11 +102,13 @@ impl Inbox {
         let empty = empty.encoded_len();
         let skipped = queues.incoming.first().filter(|message| {
             let bytes = encoded_len(INCOMING, &incoming(message)).saturating_add(empty);
+            // EN-9: skipped once it cannot fit or has failed alone often enough.
             let hopeless = bytes > abi::MAX_REQUEST_BYTES || self.attempts >= abi::MESSAGE_ATTEMPTS;
             hopeless && (may_refund || message.tokens == Amount::ZERO)
         });
         let (limit, waiting) = match skipped {
             Some(_) => (usize::MAX, queues.incoming.get(1..).unwrap_or_default()),
+            // EN-8: halved by each failure, until a bad message is alone.
             None => (limit_of(self.limit), queues.incoming),
         };
         let mut room = abi::MAX_REQUEST_BYTES.saturating_sub(empty);

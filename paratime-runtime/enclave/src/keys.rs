@@ -167,6 +167,7 @@ pub(crate) fn provide(
         .ok_or_else(|| TrustedError::KeyReply("it answers no request of this enclave".into()))?;
 
     let mut view = session.view();
+    // KM-Q8: of an enclave that proven state lets reply, to a request that waits.
     let rak = replier(session, &newest(&view, callbacks), request, &said.node)?;
     let secrets = signed.open(request, &rak, reply_key, &session.chain)?;
     view.sync(callbacks, secrets.height)?;

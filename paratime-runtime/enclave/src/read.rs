@@ -143,6 +143,7 @@ pub(crate) fn query(
     }
     let sender =
         query.verified_sender().map_err(|error| refusal("paratime", error.code(), error))?;
+    // EN-17: the newest final root at the newest proven height.
     let root = newest_root(session, callbacks)?;
     let opener = root.opener(session);
     let answer = |output: Vec<u8>| pb::Answer {
@@ -214,6 +215,7 @@ pub(crate) fn reveal(
     let sealer = session.sealer(root.keys.as_ref());
     let output: Output = root.on_root(session, callbacks, sealer.as_ref(), |guest| {
         let intent = [abi::REVEAL_INTENT_PREFIX, &call.handle].concat();
+        // EN-18: only what that very round asked for.
         if guest.state.read(&intent)? != Some(round.0.to_be_bytes().to_vec()) {
             return Err(not_found);
         }

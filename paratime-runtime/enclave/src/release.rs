@@ -31,6 +31,7 @@ pub(crate) fn release(
         let keys = session.keys(&at, &runtime)?;
         (header, session.sealer(keys.as_ref()))
     };
+    // EN-16: of all executions on one state only the final one opens.
     if io_root(&leaves) != header.io_root {
         return Err(TrustedError::BadOutputs(
             "the leaves are not under the round's I/O root".into(),

@@ -137,9 +137,11 @@ fn inputs(
     let runtime = pinned.runtime(&session.runtime_id)?;
     session.module(&runtime)?;
     let state = pinned.runtime_state(&session.runtime_id)?;
+    // EN-1: the next round after the proven block, by a worker, for this node's committee.
     follows(&proposal, &state)?;
     let epoch = pinned.epoch()?.epoch;
     check_committee(session, &pinned, signed, epoch)?;
+    // EN-3: a key that is missing here is no result; what every replica sees alike is one.
     let keys = session.keys(&newest(&view, callbacks), &runtime)?;
     let generation = if runtime.confidential { pinned.generation(&runtime)? } else { 0 };
     if keys.as_ref().is_some_and(|keys| keys.generation() < generation) {
@@ -204,6 +206,7 @@ fn check_batch(
     opener: &Opener<'_>,
     transactions: &[Vec<u8>],
 ) -> Result<(), TrustedError> {
+    // EN-2
     let limits = &inputs.runtime.batching;
     let count = transactions.len() as u64;
     within("transactions", u64::from(limits.max_batch_size).min(MAX_BATCH_TRANSACTIONS), count)?;
@@ -250,6 +253,7 @@ fn guest<'a>(
 fn public_seeds(context: &RoundContext) -> Seeds {
     let round = context.round.0.to_be_bytes();
     Seeds {
+        // EN-15: without the header, which the scheduler could choose for its draws.
         block: hash(PUBLIC_BLOCK_SEED, &[&round, context.previous_hash.as_bytes()]).0,
         transactions: hash(PUBLIC_SEED, &[context.proposal_id.as_bytes()]).0,
     }
@@ -273,6 +277,7 @@ fn outputs(
             Some(sealer) => {
                 let generation = inputs.generation;
                 let without_key = || missing(generation);
+                // EN-14: from the proposal id, so that nothing of two executions can be compared.
                 let blinding =
                     sealer.blinding(generation, round, &tx_hash).ok_or_else(without_key)?;
                 let blinded = [blinding.as_bytes(), output.as_slice()].concat();

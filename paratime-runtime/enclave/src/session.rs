@@ -90,6 +90,7 @@ impl Session {
         let epoch = at_newest.epoch()?.epoch;
         let mut secrets = self.secrets();
         secrets.enter(epoch);
+        // EN-19: an enclave that sees no living chain uses no keys.
         if secrets.freshness.proven().is_none_or(|(fresh, _)| fresh.next() < epoch) {
             return Err(TrustedError::NotFresh { epoch: epoch.0 });
         }

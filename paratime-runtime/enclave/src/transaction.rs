@@ -63,6 +63,7 @@ impl Opener<'_> {
             return Err(TxError::GasLimit { limit, got });
         }
         // What overflows nobody can pay.
+        // EN-11: the limit is charged, since it keeps others out of the batch.
         let least = min_gas_price.0.saturating_mul(u128::from(got));
         if transaction.fee.0 < least {
             return Err(TxError::FeeTooLow { least: Amount(least), got: transaction.fee });
@@ -89,6 +90,7 @@ impl Opener<'_> {
 
     /// Whether envelopes of this epoch are accepted, by its number alone.
     pub(crate) fn admit_epoch(&self, got: Epoch) -> Result<(), EnvelopeError> {
+        // EN-12: the running epoch and the one before.
         let (oldest, newest) = (self.epoch.minus(1), self.epoch);
         if (oldest..=newest).contains(&got) {
             return Ok(());

@@ -27,6 +27,7 @@ impl Gateway {
         let newest = self.newest_state(&query.runtime_id).await?;
         for member in self.members(&query.runtime_id).await? {
             match self.members.run_query(member, query.clone()).await {
+                // RD-27: no older state than a user may have seen final here.
                 Ok(answer) if answer.round < newest.0 => last = GatewayError::Behind,
                 Ok(answer) => return Ok(answer),
                 Err(error) => last = error.into(),

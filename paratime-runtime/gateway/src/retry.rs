@@ -25,6 +25,7 @@ impl RetryBudget {
 
     /// Whether to ask again after a refusal; if so, a block later.
     pub(crate) async fn allows(&mut self, retry: Retry) -> bool {
+        // RD-24: a new committee gets its keys first.
         let left = BUDGET.saturating_sub(self.began.elapsed());
         if !retry.is_retryable() || left.is_zero() {
             return false;

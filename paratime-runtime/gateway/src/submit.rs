@@ -131,6 +131,7 @@ impl Gateway {
             };
             // A member that applies the round with it refuses it, too: the search for its receipt
             // is given time.
+            // RD-25: one refusal may come from a member that has just applied the round with it.
             if is_permanent && was_refused {
                 return Err(error);
             }
@@ -146,7 +147,7 @@ impl Gateway {
         hash: &Hash,
     ) -> Result<ppb::Receipt, GatewayError> {
         loop {
-            // A round without it is passed over, also where its outputs cannot be opened.
+            // RD-26: a round without it is passed over, also where its outputs cannot be opened.
             let relevant = |round: &FinalRound| !round.contains(hash);
             let round = self.next_round(id, after, relevant, None).await?;
             if let Some(receipt) = round.receipt(hash) {
@@ -163,6 +164,7 @@ impl Gateway {
         id: &RuntimeId,
         after: Round,
     ) -> Result<Arc<FinalRound>, GatewayError> {
+        // RD-28: a round that nobody opens does not hold up the next ones.
         self.next_round(id, after, |_| false, Some(OPEN_BLOCKS)).await
     }
 

@@ -86,6 +86,7 @@ impl Run {
         }
         let Some(votes) = self.votes.get(&rank) else { return false };
         let opened = self.on_chain(rank).is_some_and(|pool| pool.scheduler_voted_at.is_some());
+        // RD-4: by the scheduler when it has all votes, at the first difference, or after a while.
         if !opened && self.scheduler(rank) == Some(self.me) {
             return self.workers_votes(votes).count() == self.config.workers.len()
                 || self.differs(rank)
@@ -198,6 +199,7 @@ impl Run {
     }
 
     /// Tells users when all workers agree.
+    // RD-6: before the chain has the votes, and no promise of finality.
     pub(crate) fn confirm(&mut self, outputs: &mut Vec<Output>) {
         if self.soft || self.chain_pool().is_some_and(|pool| pool.disputed) {
             return;

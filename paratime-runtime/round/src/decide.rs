@@ -23,6 +23,7 @@ impl Run {
     fn wanted(&self, now_ms: u64, pool: &PoolView) -> bool {
         let flush_ms = u64::from(self.snapshot.batching.flush_timeout_ms);
         let waited = |since: u64| now_ms >= since.saturating_add(flush_ms);
+        // RD-1: messages, results, or transactions that fill a batch or have waited.
         self.snapshot.forced
             || (pool.waiting > 0 && (pool.full || pool.oldest_ms.is_some_and(waited)))
     }
@@ -70,6 +71,7 @@ impl Run {
             return false;
         }
         let turn = self.turn_ms(rank, base);
+        // RD-2: ranks follow one another; who has a better rank gets the time that it could use.
         // A better proposal is on its way. Its scheduler may still keep its own vote back, so it
         // is not waited for without end.
         now_ms >= turn && self.has_given_up_better(rank, now_ms)
@@ -141,6 +143,7 @@ impl Run {
             }
             (Work::None, batch) => {
                 // What is missing is not a result, and waiting has its end.
+                // RD-3: a failure is voted for only after the time that execution has.
                 if now_ms >= wanted_ms.max(since_ms).saturating_add(patience_ms) {
                     return self.vote(&id, Ballot::unavailable(), outputs);
                 }

@@ -28,6 +28,7 @@ impl Early {
         let Some((sender, bytes)) = measured(&input) else { return };
         let own = || self.items.iter().filter(|item| item.sender == sender);
         let held = own().fold(bytes, |sum, item| sum.saturating_add(item.bytes));
+        // RD-12: each member has a space of its own.
         if is_member(&sender)
             && own().count() < ITEMS_OF_SENDER_MAX
             && held <= BYTES_OF_SENDER_MAX

@@ -79,6 +79,7 @@ impl Intake {
     ) -> Result<bool, IntakeError> {
         header(snapshot, runtime, proposal)?;
         let Some(batch) = batch else { return Ok(false) };
+        // RD-9: the batch of a header that counts, within limits, two of a rank.
         if !batch.fits(&snapshot.batching) {
             return Err(IntakeError::TooLarge);
         }
@@ -98,6 +99,7 @@ impl Intake {
     ) -> Result<(), IntakeError> {
         let config = header(snapshot, runtime, &vote.proposal)?;
         let node = Signer(vote.vote.node.0);
+        // RD-10
         let member = config.workers.contains(&node) || config.backups.contains(&node);
         if member { Ok(()) } else { Err(unknown(snapshot, &vote.proposal, IntakeError::NotMember)) }
     }
@@ -124,6 +126,7 @@ fn header(
     }
     let mut config = config_of(snapshot).ok_or(IntakeError::NotYet)?;
     config.round = round;
+    // RD-8: round, block, place and scheduler, before anything of it is kept.
     if config.scheduler(header.rank) != Some(Signer(proposal.signed.scheduler.0)) {
         return Err(unknown(snapshot, proposal, IntakeError::NotScheduler));
     }
@@ -137,6 +140,7 @@ fn unknown(
     error: IntakeError,
 ) -> IntakeError {
     let next = snapshot.state.last_block.round.next();
+    // RD-11: the committee of a later round is not known yet.
     if proposal.header.round > next { IntakeError::NotYet } else { error }
 }
 

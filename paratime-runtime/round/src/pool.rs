@@ -190,6 +190,7 @@ impl TxPool {
     pub fn add(&mut self, now_ms: u64, tx: PoolTx) -> Result<Vec<PoolTx>, PoolError> {
         self.admits(&tx)?;
         let mut gone = Vec::new();
+        // RD-21: the last of the sender that is worth least goes, so that no gap arises.
         while !self.has_room(&tx) {
             let Some((_, _, sender)) = self.tails.first().copied() else { break };
             let last = self.by_sender.get(&sender).and_then(|txs| txs.last_key_value());
@@ -341,8 +342,10 @@ impl TxPool {
             }
         }
         let mut batch = Selection::default();
+        // RD-19: of the senders' next transactions always the one that pays most.
         while let Some(Head { turn, entry, .. }) = heads.pop() {
             // What does not fit is not skipped: that would skip a nonce of its sender.
+            // RD-20: filled by gas limits, which are what is paid for.
             if !batch.take(entry, batching) {
                 continue;
             }

@@ -289,6 +289,7 @@ impl Run {
 
     /// A node is accused once a round: it is slashed once a round.
     fn accuse(&mut self, node: PublicKey, kind: EvidenceKind, outputs: &mut Vec<Output>) {
+        // RD-5: once a round, as it is punished.
         if node != self.me && self.accused.insert(node) {
             let evidence = Evidence { runtime_id: self.runtime, kind };
             outputs.push(Output::Accuse(Box::new(evidence)));

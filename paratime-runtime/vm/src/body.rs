@@ -101,6 +101,7 @@ fn measure_one(
 pub(crate) fn check(bodies: &[Body]) -> Result<(), UploadError> {
     let mut work = 0_u64;
     for (index, body) in bodies.iter().enumerate() {
+        // WI-8: before any compilation, in time proportional to the length.
         if body.nesting > MAX_NESTING {
             return Err(UploadError::NestedTooDeeply {
                 index: u32::try_from(index).unwrap_or(u32::MAX),

@@ -18,6 +18,7 @@ pub(crate) fn check(module: &wasmtime::Module, shape: &Shape) -> Result<(), Uplo
         let cost = shape.bodies.get(index).map_or(0, |body| body.cost);
         let max = cost.saturating_mul(NATIVE_BYTES_PER_COST);
         let bytes = native_frame(code).saturating_add(FIXED_BYTES);
+        // WI-10: the metered depth must end before the native stack does.
         if bytes > max {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             return Err(UploadError::FrameTooLarge { index, bytes, max });

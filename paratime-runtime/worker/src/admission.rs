@@ -94,6 +94,7 @@ async fn admit(shared: Arc<Shared>, submissions: Vec<Submission>, forward: bool)
             return read.into_iter().map(|tx| tx.and_then(|_| Err(error.refusal()))).collect();
         }
     };
+    // RD-18: the runtime's own `check` has the last word.
     let mut new = Vec::new();
     let outcomes = read
         .into_iter()

@@ -71,6 +71,7 @@ pub(crate) fn vote(
     ballot: Ballot,
 ) -> Result<Input, WorkerError> {
     let (round, rank) = (proposal.header.round.0, proposal.header.rank);
+    // RD-7: what was signed before is sent again, nothing else is signed.
     let message = match shared.store.own_vote(round, rank)? {
         Some(kept) => kept,
         None => {
@@ -203,6 +204,7 @@ pub(crate) fn fetch(
     let shared = Arc::clone(shared);
     tasks.spawn(async move {
         let mut peers = shared.members();
+        // RD-14: its scheduler first.
         peers.sort_by_key(|peer| Some(*peer) != scheduler);
         let mut input = Input::BatchMissing { id };
         for peer in peers {

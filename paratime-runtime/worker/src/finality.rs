@@ -134,6 +134,7 @@ fn checked(
         Some(prepared) => prepared,
         None => shared.tree.prepare(base, header.round.0, &changes_of(&data.changes))?,
     };
+    // RD-15: whoever the log comes from, only the final root counts.
     if prepared.root() != header.state_root {
         return Err(invalid("the write log does not lead to the header's state root"));
     }
@@ -163,6 +164,7 @@ pub(crate) fn tx_hash(leaf: &paratime_pb::IoLeaf) -> Option<Hash> {
 pub(crate) fn opened_fit(outputs: &[paratime_pb::OpenedOutput], leaves: &[IoLeaf]) -> bool {
     let opened: Result<Vec<OpenedOutput>, _> = Wire::from_pb(outputs.to_vec());
     opened.is_ok_and(|opened| {
+        // RD-16
         opened.len() == leaves.len()
             && opened.iter().zip(leaves).all(|(output, leaf)| output.matches(leaf))
     })
@@ -178,6 +180,7 @@ pub(crate) async fn release(shared: &Shared, height: u64) -> Result<(), WorkerEr
     let mut round = released;
     let mut failed: Vec<u64> = Vec::new();
     let mut reason = None;
+    // RD-17: in order; a round that alone does not open is passed over.
     while round < shared.store.applied_round()? && failed.len() < LOOK_AHEAD {
         round = round.saturating_add(1);
         if let Some(data) = shared.store.round(round)? {

@@ -42,6 +42,7 @@ pub(crate) fn hand_over(shared: &Arc<Shared>, tasks: &mut Tasks, before: &[Publi
     }
     let raws: Vec<Vec<u8>> = shared.pool().all().into_iter().map(|tx| tx.raw).collect();
     let mut to = shared.workers();
+    // RD-23: what users submitted outlives its committee.
     to.retain(|worker| !before.contains(worker));
     if !raws.is_empty() && !to.is_empty() {
         tracing::debug!(to = to.len(), transactions = raws.len(), "sends its pool");

@@ -26,6 +26,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, snapshot: &ChainSna
     if !snapshot.ready || !is_new(&shared.rechecked.round, round) {
         return;
     }
+    // RD-22: state has changed, and some keys are over.
     let all = is_new(&shared.rechecked.epoch, epoch);
     let (after_ms, count_max) = if all { (0, usize::MAX) } else { (RECHECK_AFTER_MS, PART) };
     let shared = Arc::clone(shared);

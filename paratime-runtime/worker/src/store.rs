@@ -261,6 +261,7 @@ impl Store {
     /// batches of rounds that every member has long passed.
     fn forget(&self, batch: &mut WriteBatch, round: u64) -> Result<(), StorageError> {
         let old = round.saturating_sub(ROUNDS_KEPT).to_be_bytes();
+        // RD-13: after so many rounds nobody asks for them any more.
         for (kind, before) in [(OUTCOME, round.to_be_bytes()), (SIGNED, old), (BATCH_OF_ROUND, old)]
         {
             let (from, to) = (self.key(kind, &[]), self.key(kind, &[&before]));

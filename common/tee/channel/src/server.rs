@@ -103,6 +103,7 @@ type Outcome = Result<HostReply, Failure>;
 /// Sends the reply; instead of one that does not fit into a frame, the reason.
 fn answer(id: u64, role: Role, result: Outcome, sender: &FrameSender) {
     let frame = |result| pb::Frame { id, body: Some(reply_body(role, result)) };
+    // KM-B1: a reply that does not fit is answered by the reason, never by silence.
     if let Err(error @ BoundaryError::TooLarge { .. }) = sender.send(&frame(result)) {
         // A failure of this one closes the stream, which the host sees.
         if sender.send(&frame(Err(error.into()))).is_err() {

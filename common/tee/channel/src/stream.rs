@@ -100,6 +100,7 @@ impl<R> Waiting<R> {
 
     /// Fails every call that waits and all later ones.
     pub(crate) fn close(&self) {
+        // KM-B2: dropping the senders fails the calls that wait.
         lock(&self.inner).senders = None;
     }
 

@@ -37,6 +37,7 @@ impl Freshness {
         if self.waiting.len() >= MAX_WAITING {
             self.waiting.remove(0);
         }
+        // KM-F1: only a blob that this enclave has made can be found in state.
         self.waiting.push((epoch, blob));
     }
 
@@ -48,8 +49,10 @@ impl Freshness {
     ) -> Result<(), EnclaveError> {
         let epoch = state.epoch;
         let counts = |(made, blob): &(Epoch, Hash), found: &registry::Freshness| {
+            // KM-F2: a host cannot keep a blob for a later epoch.
             *blob == found.blob && (*made == epoch || made.next() == epoch)
         };
+        // KM-F3: included in the very epoch whose state has it.
         let found = found.filter(|found| {
             found.height >= state.height && self.waiting.iter().any(|one| counts(one, found))
         });

@@ -67,6 +67,7 @@ impl SealingKey {
 
     fn key(&self, to: &SealedFor) -> AeadKey {
         let info = [to.chain.as_bytes(), to.runtime_id.as_bytes(), to.measurement.as_bytes()];
+        // KM-S2: what was sealed elsewhere or by other code does not open.
         kdf::derive(&*self.0, &[], KEY, &info.map(|part| part as &[u8])).into()
     }
 }

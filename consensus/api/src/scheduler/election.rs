@@ -39,6 +39,7 @@ pub fn elect_validators(
     let per_entity = usize::try_from(params.max_validators_per_entity).unwrap_or(usize::MAX);
     let most = usize::try_from(params.max_validators).unwrap_or(usize::MAX);
 
+    // SK-20: the application and `Document::first_validators` both elect by this function.
     let mut entities: BTreeMap<Address, Vec<&ValidatorCandidate>> = BTreeMap::new();
     for candidate in candidates {
         entities.entry(address::of_key(&candidate.entity_id)).or_default().push(candidate);

@@ -52,6 +52,7 @@ fn renew(
     }
     let ids: Vec<PublicKey> = committee.iter().map(|member| member.recipient.node).collect();
     let weights = Weights::of(ctx, &runtime.id, status.policy.as_ref(), &ids)?;
+    // KM-G3: accepted if enough weight holds it, else dropped.
     if let Some(checksum) = proposal(ctx, &status)? {
         let (signing_key, holders) = holders(&committee, &weights, &checksum);
         let needed = weights.needed(state::params(ctx)?.replication_percent)?;
@@ -64,6 +65,7 @@ fn renew(
             committee.retain(|member| holders.contains(&member.recipient.node));
         }
     }
+    // KM-K1: as registered now, until the next epoch begins.
     status.recipients = committee.into_iter().map(|member| member.recipient).collect();
     status.nodes = status.recipients.iter().map(|recipient| recipient.node).collect();
     Ok(status)
@@ -100,6 +102,8 @@ fn admitted(
     let chain = ctx.chain_context();
     let Some(response) = open(chain, &registered.extra_info, &claims.rak) else { return Ok(None) };
     let allowed = |measurements: &[Hash]| measurements.contains(&claims.measurement.0);
+    // KM-C1: attested, named, staked for; and its enclave holds what was accepted and follows the
+    // policy.
     let fits = policy.is_none_or(|policy| allowed(&policy.measurements))
         && response.id == runtime.id
         && response.node == node.id
@@ -138,6 +142,7 @@ fn holders(
 ) -> (Option<PublicKey>, Vec<PublicKey>) {
     let mut by_key: BTreeMap<PublicKey, Vec<PublicKey>> = BTreeMap::new();
     for Member { recipient, response } in committee {
+        // KM-G2: its init response says that the member has opened the proposal.
         if let (Some(next), Some(key)) = (response.next_checksum, response.next_signing_key)
             && next == *checksum
         {

@@ -63,6 +63,7 @@ pub(crate) fn publish_master_secret(
         let (expected, got) = (next_generation(&status), secret.generation);
         return Err(KeyManagerError::WrongGeneration { expected, epoch: epoch.0, got }.into());
     }
+    // KM-G1: one proposal an epoch, for the next one, when rotation is due.
     require_next(ctx, epoch)?;
     require_rotation_due(&status, epoch)?;
     if let Some(newest) = state::master_secret(ctx, &secret.id)? {
@@ -91,6 +92,7 @@ pub(crate) fn publish_epoch_secret(
     };
     envelope.verify(ctx, &status)?;
     require_next(ctx, secret.epoch)?;
+    // KM-G4: the first one wins.
     if let Some(newest) = state::epoch_secret(ctx, &secret.id)? {
         let newest: EncryptedEpochSecret = read_stored(&secret.id, &newest.secret)?;
         require_unpublished(newest.epoch, secret.epoch)?;
@@ -173,6 +175,7 @@ fn check_recipients(
     let mut able = BTreeSet::new();
     for node in &status.nodes {
         let Some(tee) = tee(ctx, node, &status.id)? else { continue };
+        // KM-K3: the registered REK, or the recipient REK while the same enclave runs.
         let kept = status
             .recipients
             .iter()
@@ -182,6 +185,7 @@ fn check_recipients(
         }
     }
     let weights = Weights::of(ctx, &status.id, status.policy.as_ref(), &status.nodes)?;
+    // KM-K4: ciphertexts for other keys are ignored; weight that can open decides.
     let got = weights.sum(&able);
     let needed = weights.needed(state::params(ctx)?.replication_percent)?;
     if able.is_empty() || got < needed {

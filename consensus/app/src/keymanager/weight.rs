@@ -28,6 +28,7 @@ impl Weights {
         policy: Option<&Policy>,
         nodes: &[PublicKey],
     ) -> Result<Self, Error> {
+        // KM-C2: members that the policy names, or stake. Never registrations.
         let by_node: BTreeMap<PublicKey, Amount> = if policy.is_some_and(|p| !p.nodes.is_empty()) {
             nodes.iter().map(|node| (*node, Amount(1))).collect()
         } else {

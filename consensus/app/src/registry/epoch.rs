@@ -19,6 +19,7 @@ pub(crate) fn begin(ctx: &mut Context<'_>, validators: &Validators) -> Result<()
             state::remove_runtime_change(ctx, &change.runtime.id);
         }
     }
+    // SK-14: a validator that did not renew answers for what it signs as well.
     let evidence_until = epoch.plus(staking::params(ctx)?.debonding_epochs);
     for validator in &validators.validators {
         answer_until(ctx, &comet_address(&validator.consensus_key), evidence_until)?;
@@ -51,6 +52,7 @@ fn answer_until(ctx: &mut Context<'_>, address: &[u8; 20], until: Epoch) -> Resu
 fn is_over(ctx: &Context<'_>, node: &Node, epoch: Epoch) -> Result<bool, Error> {
     let owner = state::consensus_key_owner(ctx, &comet_address(&node.consensus_key))?;
     let until = owner.map_or(node.expiration, |owner| owner.until).max(node.expiration);
+    // SK-16: its claim keeps the stake that evidence would take.
     Ok(until < epoch && !is_frozen(ctx, node)?)
 }
 

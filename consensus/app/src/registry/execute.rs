@@ -72,6 +72,7 @@ pub(crate) fn prove_freshness(ctx: &mut Context<'_>, body: &ProveFreshness) -> R
         let runtime = body.runtime_id.to_string();
         return Err(RegistryError::NoSuchRuntime { runtime }.into());
     }
+    // SK-17: under its signer and runtime, so that nobody replaces another's.
     let (signer, height) = (ctx.signer()?.key, ctx.height());
     let freshness = Freshness { blob: body.blob, height };
     state::set_freshness(ctx, &signer, &body.runtime_id, &freshness);

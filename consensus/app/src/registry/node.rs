@@ -172,6 +172,7 @@ fn check_runtimes(
             }
             (Some(_), Some(_)) => {
                 let claims = tee::verify_tee(ctx, node, runtime)?;
+                // KM-E3: published secrets reach an enclave without any request.
                 tee::require_same_chain(ctx, node, runtime, &claims)?;
             }
             (None, None) => {}
@@ -183,6 +184,7 @@ fn check_runtimes(
 /// A key belongs to one node and entity as long as evidence against it may come.
 fn check_key(ctx: &Context<'_>, node: &Node) -> Result<(), Error> {
     match state::consensus_key_owner(ctx, &comet_address(&node.consensus_key))? {
+        // SK-15: else evidence would hit the new owner, or nobody.
         Some(owner) if (owner.node_id, owner.entity_id) != (node.id, node.entity_id) => {
             Err(RegistryError::KeyInUse { key: node.consensus_key.to_string() }.into())
         }
@@ -210,6 +212,7 @@ fn own_key(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
 /// What a node that still counts was elected for stays as it is.
 fn check_renewal(known: &Node, node: &Node) -> Result<(), RegistryError> {
     let refuse = |what| Err(RegistryError::NodeUpdateNotAllowed { what });
+    // KM-K2: enclaves and their keys are not among what must stay.
     if known.entity_id != node.entity_id {
         return refuse("its entity");
     }

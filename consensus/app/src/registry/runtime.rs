@@ -81,6 +81,7 @@ fn effective_epoch(ctx: &Context<'_>, known: &Runtime, runtime: &Runtime) -> Res
     if !raised {
         return Ok(now.next());
     }
+    // SK-19: nobody answers with more than what it accepted.
     let paid_out = now.plus(staking::params(ctx)?.debonding_epochs);
     let members = state::nodes(ctx)?.into_iter().filter(|node| node.runtime(&known.id).is_some());
     let left = members.map(|node| node.expiration).max().unwrap_or(now);
@@ -167,6 +168,7 @@ fn check_penalties(ctx: &Context<'_>, runtime: &Runtime) -> Result<(), Error> {
         ),
         ("for equivocation", terms.slash_equivocation, params.max_runtime_slash_equivocation),
     ] {
+        // SK-18: an owner could set a penalty to take stake of its operators' delegators.
         if got > most {
             return Err(invalid(format!("the penalty {what} is {got}, at most {most} is allowed")));
         }

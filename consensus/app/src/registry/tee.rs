@@ -30,9 +30,11 @@ pub(crate) fn verify_tee(
         max_age: rules.max_age_blocks,
     };
     let chain_context = ctx.chain_context();
+    // AT-1: also at elections, since evidence ages and policies change.
     let claims =
         paralith_attest::verify(&capability.evidence, &policy, chain_context, ctx.height())
             .map_err(RegistryError::Attestation)?;
+    // AT-2: evidence of one place must not open another.
     let same = claims.node == node.id
         && claims.runtime == runtime.id
         && claims.rak == capability.rak
@@ -62,9 +64,11 @@ pub(crate) fn require_same_chain(
         return Ok(());
     }
     let young = ctx.height().0 <= STATE_ROOTS_KEPT;
+    // AT-4: within the first blocks the genesis binds it.
     if (claims.height, claims.state_root) == (Height(0), Hash::ZERO) && young {
         return Ok(());
     }
+    // AT-3: an enclave on a fork names another root.
     match roots::root_of(ctx, claims.height)? {
         Some(root) if root == claims.state_root => Ok(()),
         Some(_) => {

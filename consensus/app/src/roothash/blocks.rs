@@ -80,6 +80,7 @@ pub(super) fn append(
     judged: Judged,
 ) -> Result<(), Error> {
     let id = chain.runtime_id;
+    // RH-1: what is written is what the next round, clients and enclaves build on.
     check_continuity(&chain.last_block, &header)?;
     // The newest header is what the next proposal builds on: it is always there.
     let kept = state::params(ctx)?.max_past_roots.max(1);

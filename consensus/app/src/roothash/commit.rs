@@ -34,6 +34,8 @@ pub(super) fn commit(ctx: &mut Context<'_>, body: &ExecutorCommit) -> Result<(),
         match cast(ctx, &mut running, &proposals, body, vote)? {
             Ok(()) => counted = true,
             Err(error) => {
+                // RH-9: a bad vote among good ones must not undo them, or one member could stop a
+                // commit.
                 if error != VoteError::Ignored(Ignored::Duplicate) {
                     let (runtime_id, node, code) = (body.runtime_id, vote.node, error.code());
                     ctx.emit(VoteIgnored { runtime_id, node, code });
@@ -65,6 +67,7 @@ fn cast(
     let is_scheduler = running.scheduler(proposal.rank) == Some(vote.node);
     let rak = rak(ctx, &running.runtime, vote)?;
     let sound = check(running, proposal, body, vote)
+        // RH-5: the node's signature; for results of enclaves the registered RAK's, too.
         .and_then(|()| vote.verify(ctx.chain_context()))
         .and_then(|()| match rak? {
             Some(rak) => vote.verify_rak(&rak, ctx.chain_context()),
@@ -73,6 +76,7 @@ fn cast(
     if let Err(error) = sound {
         return Ok(Err(error));
     }
+    // RH-8: the pool has the last word.
     let kept = running.pool.vote(ctx.height().0, as_pool_vote(vote, proposal));
     if let Err(ignored) = kept {
         return Ok(Err(VoteError::Ignored(ignored)));
@@ -111,6 +115,7 @@ fn check(
         return Err(VoteError::Ignored(Ignored::Duplicate));
     }
     let Some(results) = &vote.results else { return Ok(()) };
+    // RH-6: the RAK signs these fields, so they may not be taken from the proposal.
     if results.round != running.number() {
         return Err(VoteError::WrongRound);
     }
@@ -118,6 +123,7 @@ fn check(
         return Err(VoteError::WrongPreviousHash);
     }
     let schedules = running.scheduler(proposal.rank) == Some(vote.node);
+    // RH-7: a final result whose messages nobody has could not be executed.
     if schedules && !brings_messages(&running.runtime, results, body) {
         return Err(VoteError::BadMessages);
     }
@@ -233,6 +239,8 @@ fn admit(
     proposal: &SignedProposal,
     header: ProposalHeader,
 ) -> Result<ProposalHeader, VoteError> {
+    // RH-4: this runtime, this round, this previous hash, a height of this epoch, its rank's
+    // scheduler.
     if header.runtime_id != running.runtime.id {
         return Err(VoteError::WrongRuntime);
     }

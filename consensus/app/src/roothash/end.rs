@@ -56,7 +56,7 @@ fn finalise(ctx: &mut Context<'_>, mut running: Running, result: ResultHash) -> 
     let taken = match named {
         Ok(taken) => taken,
         Err(reason) => {
-            // Everybody agreed on it, and consensus knows that it is wrong: the chain can name
+            // RH-16: everybody agreed on it, and consensus knows that it is wrong: the chain can name
             // nobody but the scheduler, whose proposal it was.
             let pool = &running.pool;
             let scheduler = pool.lead().and_then(|lead| pool.config().scheduler(lead));

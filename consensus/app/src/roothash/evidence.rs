@@ -30,6 +30,7 @@ pub(super) fn accept(ctx: &mut Context<'_>, body: &Evidence) -> Result<(), Error
         }
     };
     let last = chain.last_block.round;
+    // SK-25: terms of older rounds are gone.
     if round.plus(state::params(ctx)?.max_evidence_age_rounds) < last {
         return invalid("it is too old");
     }
@@ -40,13 +41,16 @@ pub(super) fn accept(ctx: &mut Context<'_>, body: &Evidence) -> Result<(), Error
     let term = scheduler::term_of(ctx, &runtime.id, round)?;
     let member = term.as_ref().and_then(|term| Some((term, term.member(&node)?)));
     // An honest node signs proposals as a worker only; backups vote.
+    // SK-26: a signature for a round in which the node had no part harms nobody.
     let Some((term, member)) = member.filter(|(_, member)| member.worker || !as_worker) else {
         let (signer, runtime) = (node.to_string(), runtime.id.to_string());
         return Err(RoothashError::NotInCommittee { signer, runtime }.into());
     };
+    // SK-27: the term's penalty, not today's: it is the one that the member accepted.
     if term.slash_equivocation == Amount::ZERO {
         return Err(RoothashError::RuntimeDoesNotSlash { runtime: runtime.id.to_string() }.into());
     }
+    // SK-28: nobody is paid for its own offence.
     if slash::is_reporter_of(ctx, &member.entity_id)? {
         return invalid("the reporter belongs to the offender's entity");
     }

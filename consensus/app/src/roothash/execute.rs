@@ -29,15 +29,18 @@ pub(crate) fn submit_message(ctx: &mut Context<'_>, body: &SubmitMessage) -> Res
     let params = state::params(ctx)?;
     ctx.charge(params.gas_submit_message)?;
     let (runtime, chain) = runtime_and_chain(ctx, &body.runtime_id)?;
+    // RH-12: nobody would take the message before the next committee.
     if chain.suspended {
         return Err(RoothashError::RuntimeSuspended { runtime: runtime.id.to_string() }.into());
     }
     let bytes = u64::try_from(body.data.len()).unwrap_or(u64::MAX);
+    // RH-10: one message must fit into a `begin_block` request of an enclave.
     if bytes > u64::from(params.max_in_message_bytes) {
         let limit = params.max_in_message_bytes;
         return Err(RoothashError::IncomingMessageTooLarge { got: bytes, limit }.into());
     }
     let mut queue = state::queue(ctx, &runtime.id)?;
+    // RH-11: messages of strangers take bounded state.
     if runtime.executor.max_in_messages == 0 || queue.size >= params.max_in_runtime_messages {
         return Err(RoothashError::IncomingQueueFull { runtime: runtime.id.to_string() }.into());
     }

@@ -95,6 +95,7 @@ fn verdict(record: &MemberRecord, executor: &Executor) -> Option<bool> {
         .saturating_add(u64::from(record.failed))
         .saturating_add(u64::from(record.silent));
     let of = |part: u32| u64::from(part).saturating_mul(100);
+    // RH-18: absent by its votes, or stalled by its proposals.
     let judged = asked > 0 && asked >= u64::from(min_rounds);
     let absent = judged && of(record.live) < asked.saturating_mul(u64::from(min_live_percent));
     // One missed proposal of one turn says little; a scheduler that lost its turn for it says more.
@@ -110,6 +111,7 @@ fn forgive(ctx: &mut Context<'_>, id: &RuntimeId, node: &PublicKey) -> Result<()
     if standing == Standing::default() {
         return Ok(());
     }
+    // RH-21: one failure is forgiven, not all: good epochs must outweigh bad ones.
     standing.failures = standing.failures.saturating_sub(1);
     if standing.failures == 0 {
         standing = Standing::default();
@@ -128,8 +130,10 @@ fn punish(
     let mut standing = state::standing(ctx, id, node)?;
     standing.failures = standing.failures.saturating_add(1);
     let doublings = standing.failures.min(MAX_DOUBLINGS);
+    // RH-19: 2, 4, 8, ... epochs.
     standing.suspended_until = epoch.plus(1_u64.checked_shl(doublings).unwrap_or(1));
     let mut slashed = Amount::ZERO;
+    // RH-20: by parameters of consensus, not of the runtime's owner.
     if params.max_liveness_failures > 0 && standing.failures >= params.max_liveness_failures {
         standing.failures = 0;
         standing.frozen_until = epoch.plus(params.liveness_freeze_epochs);

@@ -47,6 +47,7 @@ pub(super) fn named_by(
     let allowed = queue.messages_allowed(running.runtime.executor.max_messages, limit, taken);
     let taken = usize::try_from(taken).unwrap_or(usize::MAX);
     let emitted = u32::try_from(own.len()).unwrap_or(u32::MAX);
+    // RH-15: the bound that enclaves apply at the proposal's height.
     if taken > queue.results.len() || emitted > allowed {
         return Ok(Err(WRONG_RESULTS_TAKEN));
     }
@@ -85,8 +86,10 @@ pub(super) fn settle(
     taken: Taken,
     own: &[Message],
 ) -> Result<(), Error> {
+    // RH-13: the only place where a message leaves the queue.
     remove_incoming(ctx, id, round, &taken.incoming)?;
     let mut queue = taken.results;
+    // RH-14: a result waits until a final round says that it has taken it.
     queue.results.extend(execute(ctx, id, round, own)?);
     state::set_result_queue(ctx, id, &queue)
 }

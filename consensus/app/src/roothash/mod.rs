@@ -112,6 +112,7 @@ fn begin_epoch(
     state::disarm(ctx, &mut chain);
     ctx.clear_due(&runtime.id);
     state::clear_pending(ctx, &runtime.id)?;
+    // RH-3: results of the old committee may name inputs that it alone could read.
     chain.pool = None;
     chain.skipped.clear();
     chain.failed.clear();

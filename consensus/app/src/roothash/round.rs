@@ -52,6 +52,7 @@ impl Running {
         let mut parts = self.pool.to_parts();
         let stored = StoredPool::from_parts(&parts);
         parts.touched = false;
+        // RH-2: what cannot be read back is never written.
         if stored.to_parts(parts.config.clone()).as_ref() != Some(&parts) {
             return Err(damaged(&id, "its pool cannot be stored as it is".to_string()));
         }
@@ -87,6 +88,7 @@ pub(super) fn begin(
     runtime: &Runtime,
     committee: &Committee,
 ) -> Result<(), Error> {
+    // RH-17: fixed when the round begins, so that ranks do not change within it.
     let most = runtime.executor.max_failed_rounds;
     let failed = chain.failed.iter().filter(|failed| failed.count >= most);
     let mut skipped: BTreeSet<PublicKey> = chain.skipped.iter().copied().collect();

@@ -36,6 +36,7 @@ pub(super) fn wrong_results(
         let part = staking::reward_of(ctx, &slashed)?;
         reward = reward.add(part).map_err(|e| damaged(&runtime.id, e.to_string()))?;
     }
+    // SK-31: the runtime's share first, the rest in equal parts to those behind the right result.
     let rest = pay_runtime(ctx, runtime, reward, terms.reward_incorrect_results_percent)?;
     let right: Vec<Address> = entities(ctx, good)?.difference(&wrong).copied().collect();
     let shares = u128::try_from(right.len()).unwrap_or(u128::MAX);
@@ -59,6 +60,7 @@ pub(super) fn equivocation(
     round: Round,
     skip: bool,
 ) -> Result<bool, Error> {
+    // SK-29: rounds, not objects, are punished: more evidence of one round changes nothing.
     if state::is_punished(ctx, &runtime.id, round, node)? {
         return Ok(false);
     }
@@ -72,8 +74,8 @@ pub(super) fn equivocation(
         .ok_or_else(|| damaged(&runtime.id, format!("{node} equivocates and is no member")))?;
     let entity = address::of_key(&member.entity_id);
     let slashed = staking::slash(ctx, &entity, term.slash_equivocation)?;
-    // The votes of a commit may show an equivocation, whoever sends them: an entity that reports
-    // itself is slashed and not paid.
+    // SK-32: the votes of a commit may show an equivocation, whoever sends them: an entity that
+    // reports itself is slashed and not paid.
     if !is_reporter_of(ctx, &member.entity_id)? {
         let reward = staking::reward_of(ctx, &slashed)?;
         let percent = runtime.staking.reward_equivocation_percent;

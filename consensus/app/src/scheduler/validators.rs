@@ -40,6 +40,7 @@ pub(super) fn elect(
 
     let minimum = params.min_validators.max(1);
     let mut validators = elect_validators(&params, &entropy, &all);
+    // SK-22: too small a set would hand the chain to those who are left.
     if count(&validators) < minimum {
         validators = before;
     } else {
@@ -67,6 +68,7 @@ fn lapsed(set: &Validators, expired: &[Candidate]) -> Vec<ValidatorCandidate> {
         }
     }
     let total = set.validators.iter().fold(0_u128, |sum, v| sum.saturating_add(v.power.into()));
+    // SK-21: without more than a third of the power the chain could not have come here.
     if power.saturating_mul(3) > total { lapsed } else { Vec::new() }
 }
 
@@ -102,6 +104,7 @@ fn raise_alarm(
         Some(known) => known.epoch,
         None => ctx.epoch()?,
     };
+    // SK-23: in state and as an event: operators watch one or the other.
     let alarm = ValidatorAlarm { epoch, electable, minimum, lapsed };
     state::set_validator_alarm(ctx, &alarm);
     ctx.emit(alarm);

@@ -25,6 +25,7 @@ pub(crate) fn set_claim(
         Err(index) => account.claims.insert(index, claim),
     }
     let needed = total(&account)?;
+    // SK-6: stake that may leave at any time secures nothing.
     if account.active.balance < needed {
         let (stake, needed) = (account.active.balance.to_string(), needed.to_string());
         return Err(StakingError::InsufficientStake { stake, needed }.into());

@@ -55,6 +55,7 @@ pub(crate) fn reclaim_escrow(ctx: &mut Context<'_>, body: &ReclaimEscrow) -> Res
     state::set_delegation(ctx, &escrow, &owner, left);
 
     let mut account = state::account(ctx, &escrow)?;
+    // SK-3: what leaves stays slashable until its epoch begins.
     let amount = pool::withdraw(&mut account.active, body.shares)?;
     let Deposit { shares: debonding_shares, taken } =
         pool::deposit(&mut account.debonding, amount)?;

@@ -117,6 +117,7 @@ pub(crate) fn slash(
     if total == Amount::ZERO || amount == Amount::ZERO {
         return Ok(Slashed::default());
     }
+    // SK-4: stake on its way out answers like stake that stays.
     let active = pool::slash(&mut account.active, amount, total)?;
     let debonding = pool::slash(&mut account.debonding, amount, total)?;
     let taken = active.add(debonding).map_err(overflow)?;
@@ -138,6 +139,7 @@ pub(crate) fn slash(
 /// that no operator gains by an offence of its own, whatever its delegators lose.
 pub(crate) fn reward_of(ctx: &Context<'_>, slashed: &Slashed) -> Result<Amount, Error> {
     let percent = Amount(u128::from(state::params(ctx)?.slash_reward_percent.min(100)));
+    // SK-30: the second bound makes an offence under another name worthless.
     let share = slashed.taken.mul_div(percent, Amount(100)).map_err(overflow)?;
     Ok(share.min(slashed.own))
 }
@@ -160,6 +162,7 @@ pub(crate) fn reward_from_common(
     }
     debit(ctx, &address::common_pool(), amount)?;
     let mut account = state::account(ctx, to)?;
+    // SK-5: without new shares, so that all delegators gain alike.
     account.active.balance = account.active.balance.add(amount).map_err(overflow)?;
     state::set_account(ctx, to, &account);
     let (owner, new_shares) = (address::common_pool(), Amount::ZERO);

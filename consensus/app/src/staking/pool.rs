@@ -21,6 +21,7 @@ pub(super) fn deposit(pool: &mut SharePool, amount: Amount) -> Result<Deposit, E
     if amount == Amount::ZERO {
         return Ok(Deposit::default());
     }
+    // SK-1: shares rounded down, their price rounded up.
     let (shares, taken) = if pool.total_shares == Amount::ZERO {
         (amount, amount)
     } else if pool.balance == Amount::ZERO {
@@ -53,6 +54,7 @@ pub(super) fn withdraw(pool: &mut SharePool, shares: Amount) -> Result<Amount, E
     if shares == Amount::ZERO {
         return Ok(Amount::ZERO);
     }
+    // SK-2: rounded down, in favour of those who stay.
     let amount = shares.mul_div(pool.balance, pool.total_shares).map_err(overflow)?;
     pool.balance = pool.balance.sub(amount).map_err(overflow)?;
     pool.total_shares = pool.total_shares.sub(shares).map_err(overflow)?;

@@ -7,6 +7,7 @@ mod graph;
 mod licence;
 mod manifests;
 mod pages;
+mod rules;
 mod rust;
 mod seam;
 mod source;
