@@ -32,6 +32,9 @@ use std::io::IsTerminal as _;
 
 use cli::{Cli, Command};
 use error::NodeError;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Result<(), NodeError> {
@@ -65,11 +68,15 @@ pub fn run_with(cli: Cli, connect: roles::compute::Connect) -> Result<(), NodeEr
 const CLOSING: std::time::Duration = std::time::Duration::from_millis(500);
 
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,paralith=info"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    // By target and level alone: `EnvFilter` would bring an engine for regular expressions.
+    let chosen = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let chosen: Option<Targets> = chosen.and_then(|text| text.parse().ok());
+    let usual = || {
+        Targets::new().with_default(LevelFilter::WARN).with_target("paralith", LevelFilter::INFO)
+    };
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_ansi(std::io::stderr().is_terminal());
+    let filter = chosen.unwrap_or_else(usual);
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
