@@ -1,5 +1,5 @@
 # `make dev` runs a chain, `make test` runs all tests. Each target sets up what it needs first.
-.PHONY: dev test check-more soak setup build lint bench release
+.PHONY: dev test check-more soak setup build lint bench release protos
 
 # All targets share one folder and one cargo profile, so that nothing is compiled twice.
 export CARGO_INCREMENTAL ?= 0
@@ -32,6 +32,10 @@ lint:
 check-more:
 	@scripts/setup.sh check
 	scripts/check-more.sh
+
+# After a change of a .proto file: the generated Rust is committed.
+protos:
+	scripts/protos.sh
 
 bench: setup
 	scripts/bench.sh

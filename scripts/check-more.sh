@@ -25,6 +25,9 @@ else
     echo "SKIPPED cargo deny: it is not installed (scripts/setup.sh check installs it); tests/tidy checks licences and sources"
 fi
 
+step "generated Rust of the protobuf tree"
+scripts/protos.sh --check
+
 step "pure crates for wasm32"
 cargo check --target wasm32-unknown-unknown --no-default-features --lib "${pure[@]/#/--package=paralith-}" --package discrepancy
 

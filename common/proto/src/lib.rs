@@ -13,7 +13,7 @@ pub mod status;
 pub use canonical::{Canonical, DecodeError, Wire, required};
 pub use prost::Message;
 
-/// The generated messages, by package.
+/// The generated messages, by package: `make protos` writes them from `proto/`.
 #[allow(
     missing_docs,
     unreachable_pub,
@@ -22,12 +22,12 @@ pub use prost::Message;
     clippy::unwrap_used
 )]
 pub mod pb {
-    include!(concat!(env!("OUT_DIR"), "/paralith.rs"));
+    include!("generated/mod.rs");
     pub use self::paralith::*;
 }
 
-/// All files of the tree as an encoded `FileDescriptorSet`, for gRPC reflection.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+/// The files of each package as an encoded `FileDescriptorSet`, for gRPC reflection.
+pub const DESCRIPTORS: &[&[u8]] = include!("generated/descriptors.rs");
 
 /// Implements [`Wire`] for a struct whose fields bear the names of the message's fields.
 ///

@@ -107,9 +107,11 @@ async fn routes(state: &Arc<NodeState>) -> Result<Routes, NodeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        let all = DESCRIPTORS.iter().copied().chain([tonic_health::pb::FILE_DESCRIPTOR_SET]);
+        all.fold(
+            tonic_reflection::server::Builder::configure(),
+            tonic_reflection::server::Builder::register_encoded_file_descriptor_set,
+        )
     };
     // The stock Python client speaks only v1alpha.
     let reflection_v1 = reflection().build_v1().map_err(|e| NodeError::internal(&e))?;

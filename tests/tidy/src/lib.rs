@@ -4,6 +4,7 @@
 //! * `source`: what Rust files may not contain, and how long they may be.
 //! * `manifests`: lints and versions.
 //! * `pages`: links between documents.
+//! * `protos`: the generated Rust is that of the protobuf tree.
 //! * `rules`: every rule of the protocol has an id, which the code that enforces it cites.
 //!
 //! A rule's exceptions stand in a table beside it, each with its reason; an exception that is no

@@ -7,6 +7,7 @@ mod graph;
 mod licence;
 mod manifests;
 mod pages;
+mod protos;
 mod rules;
 mod rust;
 mod seam;
@@ -34,8 +35,10 @@ fn files(wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
             let name = entry.file_name();
             let hidden = name.to_string_lossy().starts_with('.');
             let kind = entry.file_type().unwrap();
-            // What cargo writes bears its tag wherever it is.
-            if kind.is_dir() && !hidden && name != "target" && !path.join("CACHEDIR.TAG").exists() {
+            // What cargo writes bears its tag wherever it is; what is generated follows no rule of ours.
+            let built =
+                name == "target" || name == "generated" || path.join("CACHEDIR.TAG").exists();
+            if kind.is_dir() && !hidden && !built {
                 folders.push(path);
             } else if kind.is_file() && wanted(&path) {
                 found.push(path.strip_prefix(&root).unwrap().to_path_buf());
