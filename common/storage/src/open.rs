@@ -68,6 +68,14 @@ impl Kv {
     }
 
     /// Opens or makes a store of a given kind.
+    #[cfg_attr(
+        not(any(feature = "redb", feature = "rocksdb")),
+        allow(
+            unreachable_code,
+            unused_variables,
+            reason = "without a durable store all kinds are refused"
+        )
+    )]
     pub fn open_kind(
         kind: StoreKind,
         path: &Path,
@@ -104,6 +112,7 @@ fn check_mark(files: &Files, path: &Path, kind: StoreKind) -> Result<(), Storage
             let mark = String::from_utf8_lossy(&mark).into_owned();
             match mark.trim_end().strip_prefix(FORMAT) {
                 Some(name) if name == kind.name() => Ok(()),
+                // ST-6: another kind is named, never read or converted.
                 Some(name) => Err(other(name.to_string())),
                 None => Err(other(format!("a program of another version ({})", mark.trim_end()))),
             }
