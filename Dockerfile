@@ -16,6 +16,8 @@ RUN CGO_ENABLED=0 go install -trimpath github.com/cometbft/cometbft/cmd/cometbft
 FROM debian:bookworm-slim
 COPY --from=build /out/paralith /usr/bin/paralith
 COPY --from=cometbft /go/bin/cometbft /usr/bin/cometbft
+# The authorities that `https` addresses are checked against.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 RUN useradd --system --create-home --home-dir /var/lib/paralith paralith
 USER paralith
 WORKDIR /var/lib/paralith

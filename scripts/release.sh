@@ -4,7 +4,7 @@
 # manual pages and systemd unit into an archive.
 #
 #   scripts/release.sh            builds target/dist/paralith-VERSION-TARGET.tar.gz
-#   scripts/release.sh --check    builds twice, in two folders, and compares
+#   scripts/release.sh --check    builds twice, from two folders into two folders, and compares
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,7 +40,9 @@ build() { # the folder to build in
     flags+=(-Ctarget-feature=+crt-static -Cstrip=symbols -Clink-arg=-Wl,--build-id=none)
     local separated
     separated=$(printf '%s\x1f' "${flags[@]}")
+    # The usual compilers, not the one of development builds.
     env -u RUSTFLAGS CARGO_ENCODED_RUSTFLAGS="${separated%$'\x1f'}" \
+        CC="${CC:-cc}" CXX="${CXX:-c++}" \
         CFLAGS="${c_flags[*]}" CXXFLAGS="${c_flags[*]}" \
         CARGO_INCREMENTAL=0 \
         cargo build --release --locked --package paralith --bin paralith --features rocksdb \
@@ -48,9 +50,12 @@ build() { # the folder to build in
 }
 
 if [ "${1:-}" = --check ]; then
-    say "building twice to compare"
+    say "building twice to compare: here, and from a copy in another folder"
+    copy=$(mktemp -d)
+    trap 'rm -rf "$copy"' EXIT
+    git ls-files -z | tar --null --files-from=- -cf - | tar -xf - -C "$copy"
     build "$dist/first"
-    build "$dist/second/in/another/folder"
+    (cd "$copy" && build "$dist/second/in/another/folder")
     a="$dist/first/$target/release/paralith"
     b="$dist/second/in/another/folder/$target/release/paralith"
     sha256sum "$a" "$b"
