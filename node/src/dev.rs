@@ -133,7 +133,7 @@ impl DevChain {
             };
             let node = assemble(config, Source::Engine(Arc::clone(&engine)))?;
             node.serve_links(None).await?;
-            // A committee member: it tells its users of soft confirmations, too.
+            // A committee member: it reports soft confirmations to its users, too.
             if member.role == Role::Compute && gateway.is_none() {
                 gateway = Some(Arc::clone(&node.state));
             }

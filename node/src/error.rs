@@ -1,4 +1,4 @@
-//! What a command or a node tells its user when it cannot go on.
+//! What a command or a node reports to its user when it cannot go on.
 
 use paralith_consensus_client::ClientError;
 use paralith_tee_channel::BoundaryError;

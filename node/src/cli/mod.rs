@@ -36,7 +36,7 @@ pub const DEFAULT_NODE: &str = "http://127.0.0.1:26600";
 #[derive(Debug, Parser)]
 #[command(name = "paralith", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Try first:\n  paralith dev --once      one confidential transaction, told step by step\n  paralith dev             a chain of your own, with everything on"
+    after_help = "Try first:\n  paralith dev --once      one confidential transaction, shown step by step\n  paralith dev             a chain of your own, with everything on"
 )]
 pub struct Cli {
     /// What to do.
@@ -113,7 +113,7 @@ pub struct DevArgs {
     /// The consensus engine.
     #[arg(long, value_enum, default_value_t = EngineKind::Solo)]
     pub engine: EngineKind,
-    /// Run a fresh chain, tell one confidential transaction step by step, clean up and stop.
+    /// Run a fresh chain, show one confidential transaction step by step, clean up and stop.
     #[arg(long, conflicts_with = "home")]
     pub once: bool,
     /// Send a first confidential transaction, then keep running.

@@ -34,7 +34,7 @@ pub(super) const PARENT_VARIABLE: &str = "PARALITH_PARENT";
 
 const NO_VALIDATOR: Domain = Domain::new("paralith/key-of-no-validator/v1");
 
-/// Runs one node until it is told to stop.
+/// Runs one node until a signal stops it.
 pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     end_with_parent()?;
     let mut signals = EndSignals::listen()?;

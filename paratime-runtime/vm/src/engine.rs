@@ -60,7 +60,7 @@ impl Engine {
         Self::with_optimization(Optimization::default())
     }
 
-    /// An engine that compiles as told.
+    /// An engine that compiles with this optimisation.
     pub fn with_optimization(optimization: Optimization) -> Result<Self, EngineError> {
         let setup = |error: wasmtime::Error| EngineError::Setup { reason: format!("{error:#}") };
         let engine = wasmtime::Engine::new(&config(optimization)).map_err(setup)?;
@@ -71,12 +71,12 @@ impl Engine {
 
     /// Checks code, meters its call depth and compiles it.
     pub fn compile(&self, code: &[u8]) -> Result<Module, UploadError> {
-        let shape = validate(code)?;
-        let metered = instrument(code, &shape)?;
+        let info = validate(code)?;
+        let metered = instrument(code, &info)?;
         let refused =
             |error: wasmtime::Error| UploadError::NotCompiled { reason: format!("{error:#}") };
         let module = wasmtime::Module::new(&self.engine, &metered).map_err(refused)?;
-        frame::check(&module, &shape)?;
+        frame::check(&module, &info)?;
         let index = |name: &str| {
             let found = module.get_export_index(name);
             found.ok_or_else(|| UploadError::MissingExport { name: name.into() })
@@ -94,7 +94,7 @@ impl Engine {
         let pre = self.linker.instantiate_pre(&module).map_err(refused)?;
         Ok(Module {
             code_id: code_id(code),
-            base_gas: gas::CALL.saturating_add(gas::initial_memory(shape.pages)),
+            base_gas: gas::CALL.saturating_add(gas::initial_memory(info.pages)),
             inner: Arc::new((pre, exports)),
         })
     }

@@ -4,18 +4,18 @@
 
 use super::error::UploadError;
 use super::limits::NATIVE_BYTES_PER_COST;
-use super::validate::Shape;
+use super::validate::ModuleInfo;
 
 /// Return address and frame pointer, and what aligns a call's arguments.
 const FIXED_BYTES: u32 = 32;
 
 /// Refuses a module with a frame that is larger than its cost allows.
-pub(crate) fn check(module: &wasmtime::Module, shape: &Shape) -> Result<(), UploadError> {
+pub(crate) fn check(module: &wasmtime::Module, info: &ModuleInfo) -> Result<(), UploadError> {
     let text = module.text();
     for (index, function) in module.functions().enumerate() {
         let end = function.offset.saturating_add(function.len);
         let code = text.get(function.offset..end).unwrap_or_default();
-        let cost = shape.bodies.get(index).map_or(0, |body| body.cost);
+        let cost = info.bodies.get(index).map_or(0, |body| body.cost);
         let max = cost.saturating_mul(NATIVE_BYTES_PER_COST);
         let bytes = native_frame(code).saturating_add(FIXED_BYTES);
         if bytes > max {

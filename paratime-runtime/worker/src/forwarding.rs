@@ -57,7 +57,8 @@ async fn send(shared: &Shared, worker: PublicKey, mut waiting: Vec<Vec<u8>>) {
                 shared.links.submit_transactions(worker, shared.config.runtime_id, part.to_vec());
             match paralith_rt::timeout(LINK_TIMEOUT, sending).await {
                 Ok(Ok(results)) if results.len() == part.len() => {
-                    let again = part.iter().zip(&results).filter(|(_, result)| is_not_yet(result));
+                    let again =
+                        part.iter().zip(&results).filter(|(_, result)| is_retryable(result));
                     not_taken.extend(again.map(|(raw, _)| raw.clone()));
                 }
                 _ => not_taken.extend_from_slice(part),
@@ -72,7 +73,7 @@ async fn send(shared: &Shared, worker: PublicKey, mut waiting: Vec<Vec<u8>>) {
 }
 
 /// Whether the worker may take a transaction later.
-fn is_not_yet(result: &Admitted) -> bool {
+fn is_retryable(result: &Admitted) -> bool {
     result.as_ref().is_err_and(|error| error.retry.is_retryable())
 }
 

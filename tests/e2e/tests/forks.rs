@@ -144,7 +144,7 @@ async fn gives_no_result(host: &Host, stand: &Stand, forks: &[&Fork]) {
 }
 
 /// The same entry is written by two forks under other nonces, and the same transaction answered
-/// under other keys: comparing them tells nothing.
+/// under other keys: comparing them shows nothing.
 fn nothing_is_alike(one: &Fork, two: &Fork) {
     let written: BTreeMap<_, _> =
         two.executed.changes.iter().map(|change| (&change.key, &change.value)).collect();

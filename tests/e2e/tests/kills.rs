@@ -89,7 +89,7 @@ impl Calls {
     }
 }
 
-/// A user who goes on until told to stop: each call is signed once, and handed in until it is final.
+/// A user who goes on until the test stops it: each call is signed once, and resubmitted until it is final.
 async fn load(
     node: String,
     runtime: &'static str,
@@ -131,7 +131,7 @@ const VICTIMS: [(&str, Option<&str>); 7] = [
     ("keymanager", Some("keymanager-enclave")),
 ];
 
-/// Whoever proposes the running round of `tokens`.
+/// The scheduler of the running round of `tokens`.
 const PROPOSER: &str = "proposer";
 
 /// The name of the node that proposes the running round: rank 0 of its committee.

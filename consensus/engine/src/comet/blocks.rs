@@ -19,7 +19,7 @@ const KEPT: usize = 256;
 #[derive(Debug)]
 pub(crate) struct LightBlocks {
     rpc: Rpc,
-    /// Locked while one is fetched: whoever asks for the same at the same time gets that one.
+    /// Locked while one is fetched: a caller that asks for the same meanwhile gets that one.
     kept: Mutex<BTreeMap<Height, LightBlock>>,
 }
 

@@ -56,8 +56,8 @@ fn begin_block_gets_the_first_messages_and_the_results_of_own_ones() {
     let ids: Vec<u64> = request.incoming.iter().map(|message| message.id).collect();
     assert_eq!((ids, request.incoming[0].tokens.clone()), (vec![0, 1], vec![1, 44]));
     let of = |one: &abi::MessageResult| (one.round, one.index, one.code);
-    let told: Vec<_> = request.message_results.iter().map(of).collect();
-    assert_eq!(told, [(0, 4, 0), (0, 5, 2)]);
+    let given: Vec<_> = request.message_results.iter().map(of).collect();
+    assert_eq!(given, [(0, 4, 0), (0, 5, 2)]);
     assert_eq!(request.context.round, 1);
 
     world.finalise(&executed, &[]);

@@ -152,10 +152,10 @@ impl Host {
         let mut last = String::new();
         until("our node is registered", async || {
             let passed = registrar.pass().await;
-            let told = format!("{passed:?}");
-            if told != last {
-                println!("registering our node: {told}");
-                last = told;
+            let text = format!("{passed:?}");
+            if text != last {
+                println!("registering our node: {text}");
+                last = text;
             }
             passed.ok()?.then_some(())
         })
@@ -206,26 +206,26 @@ impl Host {
     }
 
     async fn try_to_stand(&self) -> Result<Stand, String> {
-        let told = |error: NodeError| error.to_string();
+        let text = |error: NodeError| error.to_string();
         let id = self.runtime.id;
-        if !self.registrar.pass().await.map_err(told)? {
+        if !self.registrar.pass().await.map_err(text)? {
             return Err("it is not registered".to_string());
         }
-        let epoch: EpochState = self.chain.require(&beacon::keys::epoch()).await.map_err(told)?;
+        let epoch: EpochState = self.chain.require(&beacon::keys::epoch()).await.map_err(text)?;
         let committee: Option<Committee> =
-            self.chain.get(&scheduler::keys::committee(&id)).await.map_err(told)?;
+            self.chain.get(&scheduler::keys::committee(&id)).await.map_err(text)?;
         let committee = committee.filter(|one| one.epoch == epoch.epoch);
         let committee = committee.ok_or("there is no committee")?;
         if !committee.workers.contains(&self.node_id()) {
             return Err(format!("it is no worker in epoch {}", epoch.epoch));
         }
-        let height = self.chain.height().map_err(told)?;
+        let height = self.chain.height().map_err(text)?;
         if height + ROOM_BLOCKS > epoch.next_height.0 {
             return Err("the epoch is about to end".to_string());
         }
         self.get_keys(epoch.epoch).await?;
         let state = self.catch_up().await?;
-        let height = self.chain.height().map_err(told)?;
+        let height = self.chain.height().map_err(text)?;
         let synced = self.call(Call::Sync(pb::Sync { height })).await;
         let Ok(Reply::Synced(synced)) = synced else { return Err(format!("{synced:?}")) };
         if !synced.has_keys {
@@ -275,16 +275,16 @@ impl Host {
         if *lock(&self.keyed) == Some(epoch) {
             return Ok(());
         }
-        let (told, client) = (|error: NodeError| error.to_string(), self.enclave.client());
-        let height = self.chain.height().map_err(told)?;
+        let (text, client) = (|error: NodeError| error.to_string(), self.enclave.client());
+        let height = self.chain.height().map_err(text)?;
         self.call(Call::Sync(pb::Sync { height })).await.map_err(|e| format!("{e:?}"))?;
         let role = Role::Runtime;
         prove_freshness(&self.chain, &self.node_id(), role, &self.runtime.id, client, height)
             .await
-            .map_err(told)?;
+            .map_err(text)?;
         let (chain, links, services) = (&*self.chain, &*self.links, &*self.services);
         let source = KeySource { node: self.node_id(), chain, links, services };
-        source.fetch(&self.runtime.id, client, epoch).await.map_err(told)?;
+        source.fetch(&self.runtime.id, client, epoch).await.map_err(text)?;
         *lock(&self.keyed) = Some(epoch);
         Ok(())
     }

@@ -9,7 +9,7 @@ use paralith::network::{Member, NetworkSpec};
 use paralith_genesis::GenesisTime;
 use paralith_types::PublicKey;
 
-/// The network's shape, as `localnet` is told it. Of three compute nodes each is a worker in every
+/// The network's shape, as `localnet` is given it. Of three compute nodes each is a worker in every
 /// epoch, and a round needs two of them: the network goes on without ours.
 pub(crate) const SHAPE: [&str; 6] = ["--validators", "4", "--compute", "3", "--keymanagers", "2"];
 

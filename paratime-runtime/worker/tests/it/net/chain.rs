@@ -113,7 +113,7 @@ impl FakeChain {
         }
     }
 
-    /// Makes a block of everything that was handed in.
+    /// Makes a block of everything that was submitted.
     pub(crate) fn advance(&self) {
         let height = self.inner.lock().unwrap().block();
         let _ = self.blocks.send(ChainBlock { height, events: Vec::new() });
