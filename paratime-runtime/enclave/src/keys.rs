@@ -43,13 +43,11 @@ pub(crate) fn sync(
     callbacks: &Callbacks,
     height: Height,
 ) -> Result<pb::Synced, EnclaveError> {
-    let mut synced = pb::Synced::default();
-    {
-        let mut view = session.view();
+    let mut synced = session.with_view(callbacks, |view, callbacks| {
         view.sync(callbacks, height)?;
-        synced.height = view.proven_height().0;
+        let mut synced = pb::Synced { height: view.proven_height().0, ..Default::default() };
         if view.app_hash(view.proven_height()).is_some() {
-            let at = newest(&view, callbacks);
+            let at = newest(view, callbacks);
             let epoch = at.epoch()?.epoch;
             session.secrets().enter(epoch);
             let runtime: Option<Runtime> = at.get(&registry::keys::runtime(&session.runtime_id))?;
@@ -59,7 +57,8 @@ pub(crate) fn sync(
                 None => false,
             };
         }
-    }
+        Ok(synced)
+    })?;
     synced.sealed = to_keep(session, false)?;
     Ok(synced)
 }
@@ -88,7 +87,8 @@ pub(crate) fn freshness_blob(
     session: &Session,
     callbacks: &Callbacks,
 ) -> Result<Vec<u8>, EnclaveError> {
-    let epoch = newest(&session.view(), callbacks).epoch()?.epoch;
+    let epoch = session
+        .with_view(callbacks, |view, callbacks| Ok(newest(view, callbacks).epoch()?.epoch))?;
     let blob = Hash(session.random()?);
     let mut secrets = session.secrets();
     secrets.enter(epoch);
@@ -103,13 +103,13 @@ pub(crate) fn confirm_freshness(
     callbacks: &Callbacks,
     height: Height,
 ) -> Result<(), EnclaveError> {
-    let mut view = session.view();
-    view.ensure(callbacks, height)?;
-    let at = at(&view, callbacks, height);
-    let epoch = at.epoch()?;
     let key = registry::keys::freshness(&session.node, &session.runtime_id);
-    let found: Option<registry::Freshness> = at.get(&key)?;
-    let newest = newest(&view, callbacks).epoch()?.epoch;
+    let (epoch, found, newest) = session.with_view(callbacks, |view, callbacks| {
+        view.ensure(callbacks, height)?;
+        let at = at(view, callbacks, height);
+        let found: Option<registry::Freshness> = at.get(&key)?;
+        Ok((at.epoch()?, found, newest(view, callbacks).epoch()?.epoch))
+    })?;
     let mut secrets = session.secrets();
     secrets.enter(newest);
     Ok(secrets.freshness.confirm(&epoch, found.as_ref())?)
@@ -121,12 +121,12 @@ pub(crate) fn request(
     callbacks: &Callbacks,
     epoch: Epoch,
 ) -> Result<Vec<u8>, EnclaveError> {
-    let view = session.view();
-    let at = newest(&view, callbacks);
-    let runtime = at.runtime(&session.runtime_id)?;
-    let (height, runs) = (at.height, at.epoch()?.epoch);
-    let state_root = view.app_hash(height).ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
-    drop(view);
+    let (runtime, height, runs, state_root) = session.with_view(callbacks, |view, callbacks| {
+        let at = newest(view, callbacks);
+        let runtime = at.runtime(&session.runtime_id)?;
+        let root = view.app_hash(at.height).ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
+        Ok((runtime, at.height, at.epoch()?.epoch, root))
+    })?;
     let id = runtime
         .key_manager
         .ok_or_else(|| EnclaveError::NoKeys("the runtime has no key manager".into()))?;
@@ -166,21 +166,23 @@ pub(crate) fn provide(
     let (request, reply_key) = asked
         .ok_or_else(|| EnclaveError::KeyReply("it answers no request of this enclave".into()))?;
 
-    let mut view = session.view();
-    let rak = replier(session, &newest(&view, callbacks), request, &said.node)?;
+    let rak = session.with_view(callbacks, |view, callbacks| {
+        replier(session, &newest(view, callbacks), request, &said.node)
+    })?;
     let secrets = signed.open(request, &rak, reply_key, &session.chain)?;
-    view.sync(callbacks, secrets.height)?;
     let height = secrets.height.0;
-    match view.app_hash(secrets.height) {
-        None => return Err(SecretError::UnknownHeight { height }.into()),
-        Some(root) if root != secrets.state_root => {
-            return Err(SecretError::OtherChain { height }.into());
+    let (epoch, generation) = session.with_view(callbacks, |view, callbacks| {
+        view.sync(callbacks, secrets.height)?;
+        match view.app_hash(secrets.height) {
+            None => return Err(SecretError::UnknownHeight { height }.into()),
+            Some(root) if root != secrets.state_root => {
+                return Err(SecretError::OtherChain { height }.into());
+            }
+            Some(_) => {}
         }
-        Some(_) => {}
-    }
-    let at = newest(&view, callbacks);
-    let epoch = at.epoch()?.epoch;
-    let generation = at.generation(&at.runtime(&session.runtime_id)?)?;
+        let at = newest(view, callbacks);
+        Ok((at.epoch()?.epoch, at.generation(&at.runtime(&session.runtime_id)?)?))
+    })?;
     let keys =
         secrets.into_keys().ok_or_else(|| EnclaveError::KeyReply("it has no generation".into()))?;
     if keys.generation() < generation {

@@ -38,6 +38,7 @@ mod block;
 mod error;
 mod guest;
 mod inbox;
+mod kept;
 mod keys;
 mod known;
 mod proven_state;

@@ -17,7 +17,7 @@ use super::error::EnclaveError;
 use super::guest::Guest;
 use super::proven_state::context;
 use super::sealer::{Sealer, Seeds};
-use super::session::{Session, lock, newest};
+use super::session::{Session, newest};
 use super::state::RoundState;
 use super::transaction::{self, Opener, abi_call, output, refused};
 use paralith_runtime_vm::Export;
@@ -41,17 +41,18 @@ struct Final {
 
 /// The newest final root.
 fn newest_root(session: &Session, callbacks: &Callbacks) -> Result<Final, EnclaveError> {
-    let view = session.view();
-    let at = newest(&view, callbacks);
-    let runtime = at.runtime(&session.runtime_id)?;
-    let state = at.runtime_state(&session.runtime_id)?;
-    Ok(Final {
-        keys: session.keys(&at, &runtime)?,
-        runtime,
-        round: state.last_normal_round,
-        root: state.last_block.state_root,
-        epoch: at.epoch()?.epoch,
-        height: at.height,
+    session.with_view(callbacks, |view, callbacks| {
+        let at = newest(view, callbacks);
+        let runtime = at.runtime(&session.runtime_id)?;
+        let state = at.runtime_state(&session.runtime_id)?;
+        Ok(Final {
+            keys: session.keys(&at, &runtime)?,
+            runtime,
+            round: state.last_normal_round,
+            root: state.last_block.state_root,
+            epoch: at.epoch()?.epoch,
+            height: at.height,
+        })
     })
 }
 
@@ -95,7 +96,7 @@ impl Final {
         run: impl FnOnce(&mut Guest<'_>) -> Result<T, EnclaveError>,
     ) -> Result<T, EnclaveError> {
         let module = session.module(&self.runtime)?;
-        let mut kept = lock(&session.reads);
+        let mut kept = session.reads.take();
         let tree = kept.at(callbacks, self.round, self.root);
         let state = RoundState::new(tree, sealer);
         let (seed, secret) = match sealer {
@@ -196,10 +197,9 @@ pub(crate) fn reveal(
     if call.handle.len() > MAX_HANDLE_BYTES {
         return Err(not_found);
     }
-    let (root, proven_at) = {
-        let mut view = session.view();
-        let header = final_header(session, callbacks, &mut view, round)?;
-        let at = newest(&view, callbacks);
+    let (root, proven_at) = session.with_view(callbacks, |view, callbacks| {
+        let header = final_header(session, callbacks, view, round)?;
+        let at = newest(view, callbacks);
         let runtime = at.runtime(&session.runtime_id)?;
         let root = Final {
             keys: session.keys(&at, &runtime)?,
@@ -209,8 +209,8 @@ pub(crate) fn reveal(
             epoch: Epoch(0),
             height: header.consensus_height,
         };
-        (root, at.height)
-    };
+        Ok((root, at.height))
+    })?;
     let sealer = session.sealer(root.keys.as_ref());
     let output: Output = root.on_root(session, callbacks, sealer.as_ref(), |guest| {
         let intent = [abi::REVEAL_INTENT_PREFIX, &call.handle].concat();

@@ -23,14 +23,13 @@ pub(crate) fn release(
 ) -> Result<pb::Released, EnclaveError> {
     let leaves: Vec<IoLeaf> = Wire::from_pb(call.leaves)?;
     let outputs: Vec<SealedOutput> = Wire::from_pb(call.outputs)?;
-    let (header, sealer) = {
-        let mut view = session.view();
-        let header = final_header(session, callbacks, &mut view, Round(call.round))?;
-        let at = newest(&view, callbacks);
+    let (header, sealer) = session.with_view(callbacks, |view, callbacks| {
+        let header = final_header(session, callbacks, view, Round(call.round))?;
+        let at = newest(view, callbacks);
         let runtime = at.runtime(&session.runtime_id)?;
         let keys = session.keys(&at, &runtime)?;
-        (header, session.sealer(keys.as_ref()))
-    };
+        Ok((header, session.sealer(keys.as_ref())))
+    })?;
     if io_root(&leaves) != header.io_root {
         return Err(EnclaveError::BadOutputs(
             "the leaves are not under the round's I/O root".into(),

@@ -17,7 +17,7 @@ use paralith_runtime_api::envelope::seal_reply;
 use paralith_runtime_api::output::{IoLeaf, SealedOutput, SealedReply, commitment, io_root};
 use paralith_runtime_api::tx;
 use paralith_storage::Changes;
-use paralith_tee_channel::{Callbacks, pb};
+use paralith_tee_channel::{Callbacks, ChainView, pb};
 use paralith_types::{Epoch, Hash, Signature};
 
 use super::block::{self, Block, BlockInputs, MessageLimits};
@@ -26,7 +26,7 @@ use super::guest::Guest;
 use super::inbox::Queues;
 use super::proven_state::{At, context};
 use super::sealer::{RoundContext, Sealer, Seeds};
-use super::session::{Session, at, lock, newest};
+use super::session::{Session, at, newest};
 use super::state::{RoundState, missing};
 use super::transaction::{Opener, Receipt};
 
@@ -71,7 +71,7 @@ pub(crate) fn execute(
     let sealer = session.sealer(inputs.keys.as_ref());
     let round = RoundContext::of_proposal(&inputs.proposal);
 
-    let mut kept = lock(&session.execution);
+    let mut kept = session.execution.take();
     let root = inputs.state.last_block.state_root;
     let tree = kept.at(callbacks, inputs.state.last_normal_round, root);
     let state = RoundState::new(tree, sealer.as_ref());
@@ -131,33 +131,41 @@ fn inputs(
     if proposal.runtime_id != session.runtime_id {
         return Err(bad("it is another runtime's"));
     }
-    let mut view = session.view();
-    view.ensure(callbacks, proposal.consensus_height)?;
-    let pinned = at(&view, callbacks, proposal.consensus_height);
+    session.with_view(callbacks, |view, callbacks| {
+        view.ensure(callbacks, proposal.consensus_height)?;
+        pinned_inputs(session, callbacks, view, signed, &proposal)
+    })
+}
+
+fn pinned_inputs(
+    session: &Session,
+    callbacks: &Callbacks,
+    view: &ChainView,
+    signed: &SignedProposal,
+    proposal: &ProposalHeader,
+) -> Result<Inputs, EnclaveError> {
+    let pinned = at(view, callbacks, proposal.consensus_height);
     let runtime = pinned.runtime(&session.runtime_id)?;
     session.module(&runtime)?;
     let state = pinned.runtime_state(&session.runtime_id)?;
-    follows(&proposal, &state)?;
+    follows(proposal, &state)?;
     let epoch = pinned.epoch()?.epoch;
     check_committee(session, &pinned, signed, epoch)?;
-    let keys = session.keys(&newest(&view, callbacks), &runtime)?;
+    let keys = session.keys(&newest(view, callbacks), &runtime)?;
     let generation = if runtime.confidential { pinned.generation(&runtime)? } else { 0 };
     if keys.as_ref().is_some_and(|keys| keys.generation() < generation) {
         return Err(missing(generation));
     }
-    let incoming = pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?;
-    let results = pinned.result_queue(&session.runtime_id)?;
-    let max_queued_results = pinned.roothash_params()?.max_queued_results;
     Ok(Inputs {
-        proposal,
+        proposal: proposal.clone(),
+        incoming: pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?,
+        results: pinned.result_queue(&session.runtime_id)?,
+        max_queued_results: pinned.roothash_params()?.max_queued_results,
         runtime,
         state,
         epoch,
         generation,
         keys,
-        incoming,
-        results,
-        max_queued_results,
     })
 }
 

@@ -5,15 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use paralith_consensus_api::registry::Runtime;
 use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_keymanager_core::{KeyRequest, RuntimeKeys};
-use paralith_tee_channel::{Callbacks, ChainView};
+use paralith_tee_channel::{Callbacks, ChainView, with_fetched};
 use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, SealingKey};
 use paralith_types::{ChainContext, Height, PublicKey, RuntimeId};
 
 use super::error::EnclaveError;
+use super::kept::KeptTrees;
 use super::known::KnownSignatures;
 use super::proven_state::{At, check_code};
 use super::sealer::Sealer;
-use super::state::KeptTree;
 use paralith_runtime_vm::Module;
 
 /// What a started enclave holds.
@@ -29,13 +29,14 @@ pub(crate) struct Session {
     /// Seals what the host keeps for the next start.
     pub(crate) sealing_key: Option<SealingKey>,
     pub(crate) randomness: Mutex<Entropy>,
+    /// Locked through [`Session::with_view`] where the host may be asked.
     pub(crate) view: Mutex<ChainView>,
     /// The view as the host was last given it to keep.
     pub(crate) kept: Mutex<Vec<u8>>,
     pub(crate) secrets: Mutex<Secrets>,
     pub(crate) known: KnownSignatures,
-    pub(crate) execution: Mutex<KeptTree>,
-    pub(crate) reads: Mutex<KeptTree>,
+    pub(crate) execution: KeptTrees,
+    pub(crate) reads: KeptTrees,
 }
 
 /// What changes with the epochs.
@@ -58,8 +59,22 @@ impl Session {
         (self.chain, self.runtime_id, self.node) == (id.chain, id.runtime_id, id.node)
     }
 
+    /// The view, for what it holds already: its newest header, roots.
     pub(crate) fn view(&self) -> MutexGuard<'_, ChainView> {
         lock(&self.view)
+    }
+
+    /// Follows the chain and reads its state.
+    ///
+    /// `read` runs with the view locked, and never waits for the host (B3): what the view lacks fails it,
+    /// is fetched without the lock, and `read` runs anew. So it reads everything before it changes
+    /// anything but the view, or makes changes that may be made twice.
+    pub(crate) fn with_view<T>(
+        &self,
+        callbacks: &Callbacks,
+        mut read: impl FnMut(&mut ChainView, &Callbacks) -> Result<T, EnclaveError>,
+    ) -> Result<T, EnclaveError> {
+        with_fetched(callbacks, |fetched| read(&mut self.view(), fetched))
     }
 
     pub(crate) fn secrets(&self) -> MutexGuard<'_, Secrets> {

@@ -13,9 +13,9 @@ use paralith_tee_enclave::{EnclaveId, Opened, SealedFor, SealingKey, open};
 use paralith_types::{ChainContext, CodeId, Hash, RuntimeId};
 
 use super::error::EnclaveError;
+use super::kept::{EXECUTIONS_AT_ONCE, KeptTrees, READS_AT_ONCE};
 use super::known::KnownSignatures;
 use super::session::{Secrets, Session, lock};
-use super::state::KeptTree;
 use paralith_runtime_vm::{Engine, Module};
 
 const MEASUREMENT: Domain = Domain::new("paralith/host-measurement/v1");
@@ -71,8 +71,8 @@ pub(crate) fn start(call: &pb::Start) -> Result<Session, EnclaveError> {
         view: Mutex::new(view),
         secrets: Mutex::new(Secrets::default()),
         known: KnownSignatures::default(),
-        execution: Mutex::new(KeptTree::with_values(values.clone())),
-        reads: Mutex::new(KeptTree::with_values(values)),
+        execution: KeptTrees::new(EXECUTIONS_AT_ONCE, values.clone()),
+        reads: KeptTrees::new(READS_AT_ONCE, values),
     })
 }
 

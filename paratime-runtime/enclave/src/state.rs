@@ -3,89 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use paralith_storage::{
-    Changes, EMPTY_ROOT, NodeSource, StorageError, VerifiedTree, VerifiedValues,
-};
-use paralith_tee_channel::Callbacks;
+use paralith_storage::{Changes, EMPTY_ROOT, StorageError};
 use paralith_types::{Hash, Round};
 
 use super::error::EnclaveError;
+use super::kept::HostTree;
 use super::sealer::{RoundContext, Sealer};
 use paralith_runtime_vm::{State, StateError};
-
-/// The host's copy of the tree. What it says is checked by the tree that reads through it.
-pub(crate) struct HostSource {
-    callbacks: Callbacks,
-    round: Round,
-}
-
-impl NodeSource for HostSource {
-    fn node(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.callbacks.state_node(self.round.0, id).map_err(host_failed)
-    }
-
-    fn value(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.callbacks.state_value(self.round.0, key).map_err(host_failed)
-    }
-}
-
-fn host_failed(error: paralith_tee_channel::BoundaryError) -> StorageError {
-    StorageError::Io { detail: error.to_string() }
-}
-
-pub(crate) type HostTree = VerifiedTree<HostSource>;
-
-/// A verified tree that is kept from round to round. A version of it is a normal round.
-#[derive(Debug, Default)]
-pub(crate) struct KeptTree {
-    tree: Option<HostTree>,
-    /// What the last execution on it led to.
-    computed: Option<(Round, Hash)>,
-    /// Whether the last use found all that it needed.
-    complete: bool,
-    values: VerifiedValues,
-}
-
-impl KeptTree {
-    /// One that shares verified values with others: a value's hash is all that binds it.
-    pub(crate) fn with_values(values: VerifiedValues) -> Self {
-        Self { values, ..Self::default() }
-    }
-
-    /// The tree at a final root, the one that `round` led to.
-    pub(crate) fn at(&mut self, callbacks: &Callbacks, round: Round, root: Hash) -> &mut HostTree {
-        // Pages that an execution computed name their children by the round's number. If the round
-        // did not become final, the host never has those children: start over.
-        let other = self.computed.take().is_some_and(|computed| computed != (round, root));
-        // And a page says where its children are, which its hash does not bind: after a use that
-        // failed, nothing that the host has said is kept.
-        if other || !self.complete {
-            self.tree = None;
-        }
-        self.complete = false;
-        let source = || HostSource { callbacks: callbacks.clone(), round };
-        let values = self.values.clone();
-        let new = || VerifiedTree::new(source(), round.0, root).with_values(values);
-        let tree = self.tree.get_or_insert_with(new);
-        *tree.source_mut() = source();
-        if (tree.version(), tree.root()) != (round.0, root) {
-            tree.advance(round.0, root);
-        }
-        tree
-    }
-
-    /// Notes what an execution led to.
-    pub(crate) fn computed(&mut self, round: Round, root: Hash) {
-        self.computed = Some((round, root));
-        self.complete = true;
-    }
-
-    /// Notes how a use ended that computed no root.
-    pub(crate) fn read<T>(&mut self, result: &Result<T, EnclaveError>) {
-        self.complete =
-            !matches!(result, Err(EnclaveError::StateUnavailable(_) | EnclaveError::Node(_)));
-    }
-}
 
 type Entry = Option<Vec<u8>>;
 

@@ -13,8 +13,7 @@ use crate::error::{ChainError, EnclaveError};
 
 /// Serves one enclave from the chain and from this node's copy of the state.
 ///
-/// Its functions block: they are called on the thread that reads the boundary's stream, which is
-/// none of the async runtime's.
+/// Its functions block: they are called on plain threads, none of the async runtime's.
 #[derive(Clone)]
 pub struct HostStore {
     chain: Arc<dyn Chain>,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Tells a result: the facts as a line of JSON, the text for people.
+/// Reports a result: the facts as a line of JSON, the text for people.
 pub(crate) fn report(bench: &str, text: &str, facts: Value) {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     eprintln!("{bench} ({profile}): {text}");

@@ -58,7 +58,7 @@ impl Random {
 }
 
 /// Calls by their hashes. One that was signed with the nonce of the one before, which a node that
-/// lags behind told, may be the very same.
+/// lags behind gave, may be the very same.
 #[derive(Default)]
 struct Calls {
     signed: BTreeMap<Hash, Sent>,

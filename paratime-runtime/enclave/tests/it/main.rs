@@ -13,6 +13,7 @@ mod inbox;
 mod limits;
 mod outputs;
 mod start;
+mod waits;
 mod world;
 
 use paralith_proto::{Canonical, Wire};

@@ -140,6 +140,8 @@ pub struct Queues {
 
 /// A node's enclave, seen from its host.
 pub struct Enclave {
+    /// The enclave itself, for calls that another host answers.
+    pub handler: Arc<RuntimeEnclave>,
     pub client: Client,
     pub host: Arc<Host>,
     pub node: SigningKey,
@@ -343,12 +345,13 @@ impl World {
         let lie = Mutex::new(Lie::None);
         let (chain, state) = (self.chain.clone(), self.state.clone());
         let host = Arc::new(Host { chain, state, lie });
-        let client = in_process(Arc::new(RuntimeEnclave::new()), host.clone(), None).unwrap();
+        let handler = Arc::new(RuntimeEnclave::new());
+        let client = in_process(handler.clone(), host.clone(), None).unwrap();
         let mut start = self.start_call(&node);
         change(&mut start);
         let Reply::Started(started) = client.call(Call::Start(start)).unwrap() else { panic!() };
         let claims = Claims::decode(&started.claims).unwrap();
-        let enclave = Enclave { client, host, node, claims };
+        let enclave = Enclave { handler, client, host, node, claims };
         enclave.sync(self.chain.height());
         enclave
     }
