@@ -104,6 +104,9 @@ impl Node {
 
 /// Puts a node together and starts what its roles ask for.
 pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
+    if config.roles.contains(&Role::Compute) {
+        paralith_runtime_vm::check_machine().map_err(|e| NodeError::usage("role compute", e))?;
+    }
     let key = || config.node_key.clone();
     let node_id = config.node_key.public();
     let chain = ChainAccess::new(source, config.genesis.context, key());

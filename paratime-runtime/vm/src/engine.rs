@@ -62,6 +62,7 @@ impl Engine {
 
     /// An engine that compiles with this optimisation.
     pub fn with_optimization(optimization: Optimization) -> Result<Self, EngineError> {
+        frame::check_machine()?;
         let setup = |error: wasmtime::Error| EngineError::Setup { reason: format!("{error:#}") };
         let engine = wasmtime::Engine::new(&config(optimization)).map_err(setup)?;
         let mut linker = Linker::new(&engine);
@@ -145,7 +146,7 @@ impl Module {
 }
 
 /// Settings under which code runs the same everywhere.
-fn config(optimization: Optimization) -> Config {
+pub(crate) fn config(optimization: Optimization) -> Config {
     let mut config = Config::new();
     config
         .wasm_features(WasmFeatures::all().difference(features()), false)
