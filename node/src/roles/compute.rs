@@ -15,7 +15,7 @@ use paralith_runtime_worker::{
     Connections, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle,
 };
 use paralith_storage::Kv;
-use paralith_tee_channel::{BoundaryError, Recorder, Role, pb};
+use paralith_tee_channel::{BoundaryError, Client, Recorder, Role, pb};
 use paralith_types::{CodeId, Epoch, PublicKey, RuntimeId};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
@@ -71,6 +71,8 @@ struct Running {
     enclave: Arc<RunningEnclave>,
     worker: WorkerHandle,
     confidential: bool,
+    /// The height of the newest evidence; none without attestation.
+    attested: Option<u64>,
     fresh: Option<Epoch>,
     keyed: Option<Epoch>,
 }
@@ -113,14 +115,18 @@ impl ComputeHost {
             tasks.lock().unwrap_or_else(PoisonError::into_inner).try_join_next().is_some()
         };
         while ended(&self.tasks) {}
-        for runtime in self.chain.runtimes(None).await? {
+        let runtimes = self.chain.runtimes(None).await?;
+        for runtime in &runtimes {
             let wanted = runtime.kind == RuntimeKind::Compute
                 && (self.config.only.is_empty() || self.config.only.contains(&runtime.id));
             if wanted
                 && !self.is_running(&runtime.id)
-                && let Err(error) = self.start(&runtime).await
+                && let Err(error) = self.start(runtime).await
             {
                 tracing::debug!(runtime = %runtime.name, %error, "cannot run this ParaTime yet");
+            }
+            if let Err(error) = self.renew_evidence(runtime).await {
+                tracing::warn!(runtime = %runtime.name, %error, "cannot attest the enclave anew");
             }
         }
         self.registrar.pass().await?;
@@ -172,29 +178,8 @@ impl ComputeHost {
             self.config.recorder.clone(),
         )?);
         let client = enclave.client().clone();
-        let sealed =
-            self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
         let height = self.chain.height()?;
-        let attested = paralith_rt::in_place(|| {
-            attest_and_start(
-                &client,
-                Role::Runtime,
-                height,
-                StartInput {
-                    genesis: &self.config.genesis,
-                    node: &self.config.node_key,
-                    runtime_id: runtime.id,
-                    code: module,
-                    sealed,
-                    platform: self.config.platform.as_ref().filter(|_| runtime.confidential),
-                },
-            )
-        })?;
-        self.registrar.offer(NodeRuntime {
-            runtime_id: runtime.id,
-            tee: attested.capability,
-            extra_info: Vec::new(),
-        });
+        let attested = self.attest(runtime, &client, height, module)?;
         let config = WorkerConfig {
             runtime_id: runtime.id,
             node_key: self.config.node_key.clone(),
@@ -216,10 +201,60 @@ impl ComputeHost {
             }
         });
         self.services.add_worker(runtime.id, worker.clone());
-        let confidential = runtime.confidential;
-        let one = Running { enclave, worker, confidential, fresh: None, keyed: None };
+        let (confidential, attested) = (runtime.confidential, attested.then_some(height));
+        let one = Running { enclave, worker, confidential, attested, fresh: None, keyed: None };
         self.lock().insert(runtime.id, one);
         tracing::info!(runtime = %runtime.name, "running this ParaTime");
+        Ok(())
+    }
+
+    /// Starts the enclave, or has a started one attested anew, and offers what it says for the
+    /// node's registration. Gives whether there is evidence.
+    fn attest(
+        &self,
+        runtime: &Runtime,
+        client: &Client,
+        height: u64,
+        code: Vec<u8>,
+    ) -> Result<bool, NodeError> {
+        let home = self.config.home.as_ref();
+        let input = StartInput {
+            genesis: &self.config.genesis,
+            node: &self.config.node_key,
+            runtime_id: runtime.id,
+            code,
+            sealed: home.map(|home| home.join(format!("sealed-{}", runtime.id))),
+            platform: self.config.platform.as_ref().filter(|_| runtime.confidential),
+        };
+        let attested =
+            paralith_rt::in_place(|| attest_and_start(client, Role::Runtime, height, input))?;
+        let has_evidence = attested.capability.is_some();
+        self.registrar.offer(NodeRuntime {
+            runtime_id: runtime.id,
+            tee: attested.capability,
+            extra_info: Vec::new(),
+        });
+        Ok(has_evidence)
+    }
+
+    /// Has an enclave attested anew before its evidence is too old for the descriptor's policy. The
+    /// keys stay; the next pass of the registrar registers the evidence.
+    async fn renew_evidence(&self, runtime: &Runtime) -> Result<(), NodeError> {
+        let (client, attested) = match self.lock().get(&runtime.id) {
+            Some(one) => (one.enclave.client().clone(), one.attested),
+            None => return Ok(()),
+        };
+        let (Some(attested), Some(policy)) = (attested, &runtime.tee) else { return Ok(()) };
+        let height = self.chain.height()?;
+        if !is_evidence_due(attested, policy.max_age_blocks, height) {
+            return Ok(());
+        }
+        // A started enclave has its code already.
+        self.attest(runtime, &client, height, Vec::new())?;
+        if let Some(one) = self.lock().get_mut(&runtime.id) {
+            one.attested = Some(height);
+        }
+        tracing::info!(runtime = %runtime.name, height, "attested the enclave anew");
         Ok(())
     }
 
@@ -289,6 +324,12 @@ impl ComputeHost {
     }
 }
 
+/// Whether an enclave is to be attested anew: half of the time that its evidence counts is over, so
+/// that a node that is down for a while, or refused once, still has evidence that counts.
+fn is_evidence_due(attested: u64, max_age_blocks: u64, height: u64) -> bool {
+    height > attested && height.saturating_sub(attested) >= max_age_blocks / 2
+}
+
 /// Where a compute node's enclaves get their keys from.
 #[derive(Debug, Clone, Copy)]
 pub struct KeySource<'a> {
@@ -308,7 +349,7 @@ impl KeySource<'_> {
     pub async fn fetch(
         &self,
         id: &RuntimeId,
-        client: &paralith_tee_channel::Client,
+        client: &Client,
         epoch: Epoch,
     ) -> Result<(), NodeError> {
         let runtime: Option<Runtime> = self.chain.get(&registry::keys::runtime(id)).await?;
@@ -349,10 +390,31 @@ impl KeySource<'_> {
     }
 }
 
-async fn call(client: &paralith_tee_channel::Client, call: Call) -> Result<Reply, NodeError> {
+async fn call(client: &Client, call: Call) -> Result<Reply, NodeError> {
     let client = client.clone();
     paralith_rt::blocking(move || client.call(call))
         .await
         .map_err(|e| NodeError::internal(&e))?
         .map_err(NodeError::Enclave)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_evidence_due;
+
+    #[test]
+    fn evidence_is_renewed_once_in_half_of_its_time_and_never_counts_no_more() {
+        for max_age in 1..40 {
+            let (mut attested, mut renewals) = (0, 0);
+            for height in 1..400 {
+                assert!(height - attested <= max_age, "max {max_age}, height {height}: too old");
+                if is_evidence_due(attested, max_age, height) {
+                    attested = height;
+                    renewals += 1;
+                    assert!(!is_evidence_due(attested, max_age, height), "once a block at most");
+                }
+            }
+            assert!(renewals <= 400 / (max_age / 2).max(1), "max {max_age}: {renewals}");
+        }
+    }
 }
