@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_api::registry::{MAX_BATCH_SIZE, Runtime};
 use paralith_consensus_api::roothash::{
     IncomingMessage, ProposalHeader, ResultQueue, ResultsHeader, RuntimeState, SignedProposal,
     batch_hash, in_messages_hash, messages_hash,
@@ -35,7 +35,7 @@ const PUBLIC_BLOCK_SEED: Domain = Domain::new("paralith/host-public-block-seed/v
 
 /// Most transactions of a batch, whatever the descriptor allows: with
 /// [`RECEIPT_BYTES`](super::guest::RECEIPT_BYTES) each they fit into one frame.
-pub const MAX_BATCH_TRANSACTIONS: u64 = 16 * 1024;
+pub const MAX_BATCH_TRANSACTIONS: u64 = MAX_BATCH_SIZE as u64;
 
 /// Everything that a round depends on besides its transactions.
 struct Inputs {
