@@ -1,16 +1,37 @@
 //! The enclave as a worker calls it: one function a call of the boundary.
 
+use std::sync::Arc;
+
 use paralith_proto::Message as _;
 use paralith_proto::pb::host::v1::{self as pb, runtime_call, runtime_reply};
 use paralith_proto::pb::paratime::v1::{IoLeaf, OpenedOutput, Output, Query, SealedOutput};
 use paralith_proto::pb::worker::v1::Proposal;
 
-use crate::error::EnclaveError;
+use crate::error::{EnclaveError, WorkerError};
 
 /// The stream to the enclave. Calls block; several may run at once.
 pub trait Enclave: Send + Sync {
     /// Calls the enclave and waits for its reply.
     fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, EnclaveError>;
+}
+
+/// The enclave for the worker's tasks: each call runs where it may block.
+#[derive(Clone)]
+pub(crate) struct EnclaveCalls(Arc<dyn Enclave>);
+
+impl EnclaveCalls {
+    pub(crate) fn new(enclave: Arc<dyn Enclave>) -> Self {
+        Self(enclave)
+    }
+
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn Enclave) -> Result<T, EnclaveError> + Send + 'static,
+    ) -> Result<T, WorkerError> {
+        let enclave = Arc::clone(&self.0);
+        let done = paralith_rt::blocking(move || call(enclave.as_ref())).await;
+        Ok(done.map_err(|_| WorkerError::Stopped)??)
+    }
 }
 
 /// Follows the chain to this height.
