@@ -171,7 +171,7 @@ fn what_was_not_proposed_as_it_should_be_is_not_executed() {
         assert_eq!(code_of(&failure), ("enclave", code), "{proposal:?}");
     }
     let Call::Execute(mut call) = world.execute_call(&good, &batch) else { panic!() };
-    let stranger = good.sign(&crate::chain::key(10), &world.chain.context);
+    let stranger = good.sign(&paralith_harness::key(10), &world.chain.context);
     call.proposal = Some(stranger.to_pb());
     assert_eq!(code_of(&enclave.call(Call::Execute(call)).unwrap_err()), ("enclave", 12));
 

@@ -11,9 +11,9 @@ use paralith_tee_channel::pb;
 use paralith_types::Amount;
 use pb::runtime_call::Kind as Call;
 
-use crate::chain::key;
 use crate::world::{RUNTIME, World};
 use crate::{call, error_of, guest, read};
+use paralith_harness::key;
 
 const BATCH_GAS: u64 = 1_000_000_000;
 const TX_GAS: u64 = 400_000_000;

@@ -4,7 +4,6 @@
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations)]
 
 mod block;
-mod chain;
 mod execute;
 #[path = "../../../vm/tests/guest/mod.rs"]
 mod guest;
@@ -23,7 +22,7 @@ use paralith_runtime_api::tx::{Body, Call, Envelope, Transaction, VERSION};
 use paralith_tee_channel::Failure;
 use paralith_types::{Amount, Epoch, Round};
 
-use chain::key;
+use paralith_harness::key;
 use world::{EPOCH, RUNTIME, World, enclave_key};
 
 pub const REPLY_KEY: [u8; 32] = [44; 32];

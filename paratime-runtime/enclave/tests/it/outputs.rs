@@ -55,7 +55,7 @@ fn of_one_batch_at_two_heights_nothing_is_alike() {
     let enclave = world.enclave(1, &[EPOCH]);
     let batch = [secret(&world, 10, 0, "a"), secret(&world, 11, 0, "t")];
     let low = world.proposal(&batch);
-    world.chain.commit(Changes::new());
+    world.chain.commit(&Changes::new());
     enclave.sync(world.chain.height());
     let high = world.proposal(&batch);
     assert_ne!(low.consensus_height, high.consensus_height);
@@ -118,7 +118,7 @@ fn a_scheduler_cannot_choose_what_begin_block_draws() {
         let (one, two) = ([raw(10)], [raw(10), raw(11)]);
         let first = draws(&world.execute(&enclave, &one).unwrap());
         let other_batch = draws(&world.execute(&enclave, &two).unwrap());
-        world.chain.commit(Changes::new());
+        world.chain.commit(&Changes::new());
         enclave.sync(world.chain.height());
         let other_height = draws(&world.execute(&enclave, &one).unwrap());
         for other in [&other_batch, &other_height] {

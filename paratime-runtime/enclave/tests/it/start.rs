@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use paralith_consensus_api::registry::{self, Freshness};
 use paralith_types::{Hash, Height};
 
-use crate::chain::{key, set};
 use crate::world::{EPOCH, Host, Lie, World};
 use crate::{code, code_of};
+use paralith_harness::{key, set};
 
 #[test]
 fn claims_name_what_the_enclave_is() {
@@ -111,7 +111,7 @@ fn an_enclave_works_one_epoch_after_its_last_freshness_proof_and_not_two() {
     for (epoch, fresh) in [(EPOCH + 1, true), (EPOCH + 2, false)] {
         let mut changes = paralith_storage::Changes::new();
         world.epoch(&mut changes, epoch, world.chain.height() + 1);
-        enclave.sync(world.chain.commit(changes));
+        enclave.sync(world.chain.commit(&changes));
         match world.execute(&enclave, &[]) {
             Ok(_) => assert!(fresh),
             Err(failure) => {
@@ -146,7 +146,7 @@ fn a_reply_is_of_no_use_to_a_later_epoch() {
     let reply = world.key_reply(&enclave, &[EPOCH], &key(51));
     let mut changes = paralith_storage::Changes::new();
     world.epoch(&mut changes, EPOCH + 1, world.chain.height() + 1);
-    enclave.sync(world.chain.commit(changes));
+    enclave.sync(world.chain.commit(&changes));
     // Its key was erased when the epoch began.
     let refused = enclave.call(Call::ProvideKeys(pb::ProvideKeys { reply })).unwrap_err();
     assert_eq!(code_of(&refused), ("enclave", 19));
@@ -168,7 +168,7 @@ fn a_freshness_blob_counts_in_its_epoch_and_the_next_one_only() {
             registry::keys::freshness(&enclave.node.public(), &crate::world::RUNTIME),
             &freshness,
         );
-        let height = world.chain.commit(changes);
+        let height = world.chain.commit(&changes);
         let confirm = Call::ConfirmFreshness(pb::ConfirmFreshness { height });
         let confirmed = enclave.call(confirm.clone());
         assert_eq!(confirmed.is_ok(), counts, "{later} epochs later: {confirmed:?}");

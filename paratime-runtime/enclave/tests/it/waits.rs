@@ -112,7 +112,7 @@ fn late(enclave: &Enclave, is_late: fn(&Ask) -> bool, late: Call, meanwhile: imp
 fn a_late_light_block_holds_up_no_other_call() {
     let (world, enclave) = world();
     let height = world.chain.height();
-    world.chain.commit(Changes::new());
+    world.chain.commit(&Changes::new());
     let sync = Call::Sync(pb::Sync { height: world.chain.height() });
     // Others go on at the height that is proven, and may even follow to the one that is late.
     late(

@@ -12,22 +12,22 @@ use paralith_runtime_worker::{Enclave, EnclaveError};
 use paralith_storage::{Changes, EMPTY_ROOT, Kv, Tree};
 use paralith_types::Hash;
 
-use super::{CHAIN, FakeChain, RUNTIME};
+use super::{RUNTIME, TestChain};
 
 pub(crate) struct FakeEnclave {
-    chain: Arc<FakeChain>,
+    chain: Arc<TestChain>,
     tree: Tree,
     salt: u8,
 }
 
 impl FakeEnclave {
-    pub(crate) fn new(chain: Arc<FakeChain>, kv: Kv, salt: u8) -> Self {
+    pub(crate) fn new(chain: Arc<TestChain>, kv: Kv, salt: u8) -> Self {
         Self { chain, tree: Tree::new(kv, RUNTIME.as_bytes()), salt }
     }
 
     fn execute(&self, ask: pb::Execute) -> Result<pb::Executed, EnclaveError> {
         let signed: SignedProposal = required(ask.proposal, "proposal").unwrap();
-        let header: ProposalHeader = signed.open(&CHAIN).unwrap();
+        let header: ProposalHeader = signed.open(&self.chain.context()).unwrap();
         let root = self.tree.latest().unwrap().map_or(EMPTY_ROOT, |(_, root)| root);
         match self.chain.header(header.round.0 - 1) {
             Some(last) if last.state_root == root => {}
