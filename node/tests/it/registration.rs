@@ -53,12 +53,12 @@ async fn a_compute_node_renews_its_evidence_while_its_enclave_runs() {
     };
     let (context, seen) = (chain.genesis.context, std::sync::Mutex::new(Vec::new()));
     until(&node, async |node| {
-        let height = node.state.chain.height().unwrap();
         let held = registered(node).await;
+        // Not below that of the state which was read.
+        let height = node.state.chain.height().unwrap();
         let tee = held.as_ref().and_then(|held| held.runtime(&id)?.tee.as_ref());
         let Some(tee) = tee else { return false };
-        // The next height, since the state may be one block newer than its number was.
-        let claims = paralith_attest::verify(&tee.evidence, &policy, &context, Height(height + 1));
+        let claims = paralith_attest::verify(&tee.evidence, &policy, &context, Height(height));
         let claims = claims.expect("the evidence in state counts at any time");
         let mut seen = seen.lock().unwrap();
         if seen.last() != Some(&(claims.height, tee.rak)) {

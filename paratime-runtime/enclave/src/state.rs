@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use paralith_storage::{Changes, EMPTY_ROOT, StorageError};
+use paralith_storage::{Changes, EMPTY_ROOT};
 use paralith_types::{Hash, Round};
 
 use super::error::EnclaveError;
