@@ -193,6 +193,18 @@ mod tests {
         [&[0x48, 0x81, 0xec], frame.to_le_bytes().as_slice()].concat()
     }
 
+    fn body(cost: u32, calls: bool) -> Body {
+        let mut body = Body::default();
+        (body.cost, body.calls) = (cost, calls);
+        body
+    }
+
+    fn info(bodies: Vec<Body>) -> ModuleInfo {
+        let mut info = ModuleInfo::default();
+        info.bodies.extend(bodies);
+        info
+    }
+
     fn read(parts: &[&[u8]]) -> Result<(u32, bool), &'static str> {
         read_frame(&parts.concat()).map(|frame| (frame.bytes, frame.checks_the_stack))
     }
@@ -233,11 +245,7 @@ mod tests {
         }
         // And in a module: another number of functions, and a caller that says it is a leaf.
         let leaf = [PUSH, RETURN].concat();
-        let body = |calls| Body { cost: 1_000, calls, ..Body::default() };
-        let info = |calls: &[bool]| ModuleInfo {
-            bodies: calls.iter().map(|calls| body(*calls)).collect(),
-            ..ModuleInfo::default()
-        };
+        let info = |calls: &[bool]| info(calls.iter().map(|calls| body(1_000, *calls)).collect());
         let place = (0, leaf.len());
         assert_eq!(check_functions(&leaf, &[place], &info(&[false])), Ok(()));
         let refused = |places: &[(usize, usize)], calls: &[bool]| {
@@ -280,10 +288,7 @@ mod tests {
     fn frame_of(values: usize, optimization: Optimization) -> u32 {
         let engine = wasmtime::Engine::new(&config(optimization)).unwrap();
         let module = wasmtime::Module::new(&engine, keeping(values)).unwrap();
-        let checked = |cost| {
-            let bodies = vec![Body { cost, calls: true, ..Body::default() }];
-            check(&module, &ModuleInfo { bodies, ..ModuleInfo::default() })
-        };
+        let checked = |cost| check(&module, &info(vec![body(cost, true)]));
         let Err(UploadError::FrameTooLarge { index: 0, bytes, max: 0 }) = checked(0) else {
             panic!("a frame without any cost is accepted")
         };

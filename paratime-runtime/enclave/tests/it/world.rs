@@ -26,7 +26,7 @@ use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_storage::{Changes, Durability, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
-use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, RuntimeId};
+use paralith_types::{Address, Amount, Epoch, Hash, Height, RuntimeId};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
 
