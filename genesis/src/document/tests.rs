@@ -161,7 +161,8 @@ fn runtime() -> Runtime {
 
 #[test]
 fn a_runtime_outside_its_ranges_is_refused_by_its_field() {
-    let with = |change: fn(&mut Runtime)| {
+    type Change = fn(&mut Runtime);
+    let with = |change: Change| {
         let mut runtime = runtime();
         change(&mut runtime);
         let mut document = document();
@@ -169,7 +170,7 @@ fn a_runtime_outside_its_ranges_is_refused_by_its_field() {
         document.validate()
     };
     with(|_| {}).unwrap();
-    let cases: [(&str, fn(&mut Runtime)); 7] = [
+    let cases: [(&str, Change); 7] = [
         ("executor.liveness", |r| r.executor.liveness.min_live_percent = 101),
         ("executor.liveness", |r| r.executor.liveness.max_missed_percent = u32::MAX),
         ("batching.max_batch_size", |r| r.batching.max_batch_size = MAX_BATCH_SIZE + 1),

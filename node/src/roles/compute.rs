@@ -125,7 +125,7 @@ impl ComputeHost {
             {
                 tracing::debug!(runtime = %runtime.name, %error, "cannot run this ParaTime yet");
             }
-            if let Err(error) = self.renew_evidence(runtime).await {
+            if let Err(error) = self.renew_evidence(runtime) {
                 tracing::warn!(runtime = %runtime.name, %error, "cannot attest the enclave anew");
             }
         }
@@ -239,7 +239,7 @@ impl ComputeHost {
 
     /// Has an enclave attested anew before its evidence is too old for the descriptor's policy. The
     /// keys stay; the next pass of the registrar registers the evidence.
-    async fn renew_evidence(&self, runtime: &Runtime) -> Result<(), NodeError> {
+    fn renew_evidence(&self, runtime: &Runtime) -> Result<(), NodeError> {
         let (client, attested) = match self.lock().get(&runtime.id) {
             Some(one) => (one.enclave.client().clone(), one.attested),
             None => return Ok(()),

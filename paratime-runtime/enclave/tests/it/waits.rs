@@ -99,13 +99,14 @@ fn late(enclave: &Enclave, is_late: fn(&Ask) -> bool, late: Call, meanwhile: imp
         answers: Mutex::new(answers),
     };
     let (handler, callbacks) = (enclave.handler.clone(), Callbacks::new(Arc::new(host)));
-    let waiting =
-        std::thread::spawn(move || handler.handle(HostCall::Runtime(late), &callbacks).unwrap());
-    was_asked.recv().unwrap();
-    // If one of these waited for the late answer, it would wait for ever.
-    meanwhile();
-    answer.send(()).unwrap();
-    assert!(matches!(waiting.join().unwrap(), HostReply::Runtime(_)));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| handler.handle(HostCall::Runtime(late), &callbacks).unwrap());
+        was_asked.recv().unwrap();
+        // If one of these waited for the late answer, it would wait for ever.
+        meanwhile();
+        answer.send(()).unwrap();
+        assert!(matches!(waiting.join().unwrap(), HostReply::Runtime(_)));
+    });
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn document(setup: &Setup, seed: Hash) -> Document {
 fn seed() -> Hash {
     static SEED: OnceLock<Hash> = OnceLock::new();
     let ids = |nodes: [usize; 3]| nodes.map(id).into_iter().collect::<BTreeSet<_>>();
-    let elected = |seed: Hash| {
+    let elected = |seed: Hash| -> [BTreeSet<PublicKey>; 2] {
         let chain = AppChain::new(document(&Setup::three(), seed), consensus_key(VALIDATOR));
         let committee: Committee = chain.read(&scheduler::keys::committee(&RUNTIME)).unwrap();
         [committee.workers, committee.backups].map(|nodes| nodes.into_iter().collect())
