@@ -72,12 +72,12 @@ impl Engine {
 
     /// Checks code, meters its call depth and compiles it.
     pub fn compile(&self, code: &[u8]) -> Result<Module, UploadError> {
-        let info = validate(code)?;
-        let metered = instrument(code, &info)?;
+        let shape = validate(code)?;
+        let metered = instrument(code, &shape)?;
         let refused =
             |error: wasmtime::Error| UploadError::NotCompiled { reason: format!("{error:#}") };
         let module = wasmtime::Module::new(&self.engine, &metered).map_err(refused)?;
-        frame::check(&module, &info)?;
+        frame::check(&module, &shape)?;
         let index = |name: &str| {
             let found = module.get_export_index(name);
             found.ok_or_else(|| UploadError::MissingExport { name: name.into() })
@@ -95,7 +95,7 @@ impl Engine {
         let pre = self.linker.instantiate_pre(&module).map_err(refused)?;
         Ok(Module {
             code_id: code_id(code),
-            base_gas: gas::CALL.saturating_add(gas::initial_memory(info.pages)),
+            base_gas: gas::CALL.saturating_add(gas::initial_memory(shape.pages)),
             inner: Arc::new((pre, exports)),
         })
     }

@@ -7,8 +7,9 @@
 //!
 //! ```text
 //! push rbp; mov rbp, rsp
-//! mov r10, [rdi + …]; mov r10, [r10 + …]; add r10, total; cmp r10, rsp; ja …    unless a leaf without a frame
-//! sub rsp, frame                                                                unless frame = 0
+//! mov r10, [rdi + …]; mov r10, [r10 + …]; add r10, total; cmp r10, rsp; ja …   unless a leaf without a frame
+//! sub rsp, 4096; mov [rsp], 0; …; add rsp, …                                   touches the pages of a large frame
+//! sub rsp, frame                                                               unless frame = 0
 //! ```
 //!
 //! So the size stands there twice: `total` is `frame`, and 16 bytes more in a function that calls.
@@ -16,7 +17,7 @@
 
 use super::error::{EngineError, UploadError};
 use super::limits::NATIVE_BYTES_PER_COST;
-use super::validate::ModuleInfo;
+use super::validate::Shape;
 
 /// Return address and frame pointer, and what aligns a call's arguments.
 const FIXED_BYTES: u32 = 32;
@@ -38,25 +39,25 @@ fn check_architecture(architecture: &str) -> Result<(), EngineError> {
 }
 
 /// Refuses a module with a frame that is larger than its cost allows, or that cannot be read.
-pub(crate) fn check(module: &wasmtime::Module, info: &ModuleInfo) -> Result<(), UploadError> {
+pub(crate) fn check(module: &wasmtime::Module, shape: &Shape) -> Result<(), UploadError> {
     let places = module.functions().map(|function| (function.offset, function.len));
-    check_functions(module.text(), &places.collect::<Vec<_>>(), info)
+    check_functions(module.text(), &places.collect::<Vec<_>>(), shape)
 }
 
 /// The same for the functions that lie at these places of the code.
 fn check_functions(
     text: &[u8],
     places: &[(usize, usize)],
-    info: &ModuleInfo,
+    shape: &Shape,
 ) -> Result<(), UploadError> {
     let unread = |index: usize, reason: &'static str| UploadError::FrameUnread {
         index: u32::try_from(index).unwrap_or(u32::MAX),
         reason,
     };
-    if places.len() != info.bodies.len() {
+    if places.len() != shape.bodies.len() {
         return Err(unread(places.len(), "the compiler made another number of functions"));
     }
-    for (index, ((offset, len), body)) in places.iter().zip(&info.bodies).enumerate() {
+    for (index, ((offset, len), body)) in places.iter().zip(&shape.bodies).enumerate() {
         let code = text.get(*offset..offset.saturating_add(*len)).unwrap_or_default();
         let frame = read_frame(code).map_err(|reason| unread(index, reason))?;
         if body.calls && !frame.checks_the_stack {
@@ -87,6 +88,7 @@ fn read_frame(code: &[u8]) -> Result<Frame, &'static str> {
         return Err("it does not begin with a frame pointer");
     }
     let total = stack_check(&mut code)?;
+    probes(&mut code)?;
     let bytes = code.immediate(&[0x48, 0x83, 0xec], &[0x48, 0x81, 0xec])?.unwrap_or(0);
     match total {
         Some(total) if total == bytes || bytes.checked_add(CALL_BYTES) == Some(total) => {
@@ -122,6 +124,35 @@ fn stack_check(code: &mut Reader<'_>) -> Result<Option<u32>, &'static str> {
         _ => Err("its check of the stack ends early"),
     }
 }
+
+/// Passes over the instructions that touch each page of a frame of a page or more, in a row or in a
+/// loop, and put the stack pointer back.
+fn probes(code: &mut Reader<'_>) -> Result<(), &'static str> {
+    const BAD: &str = "it touches the pages of its frame in an unknown way";
+    // sub rsp, 4096; mov dword ptr [rsp], 0
+    let one: &[u8] = &[0x48, 0x81, 0xec, 0, 0x10, 0, 0, 0xc7, 0x04, 0x24, 0, 0, 0, 0];
+    // mov r11, rsp; sub r11, …
+    let area = if code.takes(&[0x49, 0x89, 0xe3]) {
+        let area = code.immediate(&[0x49, 0x83, 0xeb], &[0x49, 0x81, 0xeb])?;
+        // …; cmp r11, rsp; jne to the first of these.
+        let looped = code.takes(one) && code.takes(&[0x4c, 0x3b, 0xdc, 0x0f, 0x85]) && code.skip(4);
+        area.filter(|_| looped).ok_or(BAD)?
+    } else {
+        let mut area = 0_u32;
+        while code.takes(one) {
+            area = area.saturating_add(PAGE_BYTES);
+        }
+        area
+    };
+    // add rsp, …
+    if area == 0 || code.immediate(&[0x48, 0x83, 0xc4], &[0x48, 0x81, 0xc4])? == Some(area) {
+        return Ok(());
+    }
+    Err(BAD)
+}
+
+/// What the compiler takes for a page.
+const PAGE_BYTES: u32 = 4096;
 
 /// cmp r10, rsp; ja …
 fn compare(code: &mut Reader<'_>) -> Result<bool, &'static str> {
@@ -183,6 +214,7 @@ mod tests {
     const PUSH: &[u8] = &[0x55, 0x48, 0x89, 0xe5];
     const LIMIT: &[u8] = &[0x4c, 0x8b, 0x57, 0x08, 0x4d, 0x8b, 0x52, 0x18];
     const COMPARE: &[u8] = &[0x4c, 0x3b, 0xd4, 0x0f, 0x87, 1, 0, 0, 0];
+    const TOUCH: &[u8] = &[0xc7, 0x04, 0x24, 0, 0, 0, 0];
     const RETURN: &[u8] = &[0x48, 0x89, 0xec, 0x5d, 0xc3];
 
     fn add(total: u32) -> Vec<u8> {
@@ -193,16 +225,20 @@ mod tests {
         [&[0x48, 0x81, 0xec], frame.to_le_bytes().as_slice()].concat()
     }
 
+    fn add_back(bytes: u32) -> Vec<u8> {
+        [&[0x48, 0x81, 0xc4], bytes.to_le_bytes().as_slice()].concat()
+    }
+
     fn body(cost: u32, calls: bool) -> Body {
         let mut body = Body::default();
         (body.cost, body.calls) = (cost, calls);
         body
     }
 
-    fn info(bodies: Vec<Body>) -> ModuleInfo {
-        let mut info = ModuleInfo::default();
-        info.bodies.extend(bodies);
-        info
+    fn shape(bodies: Vec<Body>) -> Shape {
+        let mut shape = Shape::default();
+        shape.bodies.extend(bodies);
+        shape
     }
 
     fn read(parts: &[&[u8]]) -> Result<(u32, bool), &'static str> {
@@ -214,13 +250,38 @@ mod tests {
         let small = [0x48, 0x83, 0xec, 0x70];
         let add_small: &[u8] = &[0x49, 0x83, 0xc2, 0x70];
         let large = 40 * 1024;
-        let table: [(&[&[u8]], u32, bool); 6] = [
+        let (touch, back) = ([&sub(4096), TOUCH].concat(), add_back(3 * 4096));
+        let looped = [&[0x49, 0x89, 0xe3, 0x49, 0x81, 0xeb], &large.to_le_bytes()[..]].concat();
+        let again = [0x4c, 0x3b, 0xdc, 0x0f, 0x85, 0xe7, 0xff, 0xff, 0xff];
+        let loop_back = add_back(large);
+        let table: [(&[&[u8]], u32, bool); 8] = [
             (&[PUSH, RETURN], 0, false),
             (&[PUSH, LIMIT, COMPARE, RETURN], 0, true),
             (&[PUSH, LIMIT, &add(16), COMPARE, RETURN], 0, true),
             (&[PUSH, LIMIT, add_small, COMPARE, &small, RETURN], 0x70, true),
             (&[PUSH, LIMIT, &add(0x210), COMPARE, &sub(0x200), RETURN], 0x200, true),
             (&[PUSH, LIMIT, COMPARE, &add(large), COMPARE, &sub(large), RETURN], large, true),
+            (
+                &[PUSH, LIMIT, &add(0x3010), COMPARE, &touch, &touch, &touch, &back, &sub(0x3000)],
+                0x3000,
+                true,
+            ),
+            (
+                &[
+                    PUSH,
+                    LIMIT,
+                    COMPARE,
+                    &add(large),
+                    COMPARE,
+                    &looped,
+                    &touch,
+                    &again,
+                    &loop_back,
+                    &sub(large),
+                ],
+                large,
+                true,
+            ),
         ];
         for (parts, bytes, checks) in table {
             assert_eq!(read(parts), Ok((bytes, checks)), "{parts:x?}");
@@ -229,7 +290,8 @@ mod tests {
 
     #[test]
     fn code_that_lies_about_its_frame_is_refused() {
-        let table: [(&str, &[&[u8]]); 9] = [
+        let touch = [&sub(4096), TOUCH].concat();
+        let table: [(&str, &[&[u8]]); 11] = [
             ("no frame pointer", &[RETURN]),
             ("nothing", &[]),
             ("checks for less than it takes", &[PUSH, LIMIT, &add(0x200), COMPARE, &sub(0x400)]),
@@ -238,6 +300,11 @@ mod tests {
             ("no check", &[PUSH, &sub(0x200), RETURN]),
             ("takes a little later", &[PUSH, &[0x90; 20], &sub(0x200), RETURN]),
             ("a check that decides nothing", &[PUSH, LIMIT, &COMPARE[..3], RETURN]),
+            ("touches and stays", &[PUSH, LIMIT, &add(0x1010), COMPARE, &touch, &sub(0x1000)]),
+            (
+                "touches less than it says",
+                &[PUSH, LIMIT, &add(0x2000), COMPARE, &touch, &add_back(0x2000), &sub(0x2000)],
+            ),
             ("gives instead of taking", &[PUSH, LIMIT, &add(0x200), COMPARE, &sub(u32::MAX - 15)]),
         ];
         for (name, parts) in table {
@@ -245,11 +312,11 @@ mod tests {
         }
         // And in a module: another number of functions, and a caller that says it is a leaf.
         let leaf = [PUSH, RETURN].concat();
-        let info = |calls: &[bool]| info(calls.iter().map(|calls| body(1_000, *calls)).collect());
+        let shape = |calls: &[bool]| shape(calls.iter().map(|calls| body(1_000, *calls)).collect());
         let place = (0, leaf.len());
-        assert_eq!(check_functions(&leaf, &[place], &info(&[false])), Ok(()));
+        assert_eq!(check_functions(&leaf, &[place], &shape(&[false])), Ok(()));
         let refused = |places: &[(usize, usize)], calls: &[bool]| {
-            let error = check_functions(&leaf, places, &info(calls)).unwrap_err();
+            let error = check_functions(&leaf, places, &shape(calls)).unwrap_err();
             assert!(matches!(error, UploadError::FrameUnread { .. }), "{error}");
         };
         refused(&[place], &[true]);
@@ -288,7 +355,7 @@ mod tests {
     fn frame_of(values: usize, optimization: Optimization) -> u32 {
         let engine = wasmtime::Engine::new(&config(optimization)).unwrap();
         let module = wasmtime::Module::new(&engine, keeping(values)).unwrap();
-        let checked = |cost| check(&module, &info(vec![body(cost, true)]));
+        let checked = |cost| check(&module, &shape(vec![body(cost, true)]));
         let Err(UploadError::FrameTooLarge { index: 0, bytes, max: 0 }) = checked(0) else {
             panic!("a frame without any cost is accepted")
         };
@@ -304,6 +371,7 @@ mod tests {
     fn a_frame_grows_by_eight_bytes_for_each_value_that_is_kept_over_a_call() {
         for optimization in [Optimization::None, Optimization::Speed, Optimization::SpeedAndSize] {
             let mut frames = Vec::new();
+            // Frames from a page on are touched page by page before they are taken.
             for values in [64, 128, 512, 1024, 8192] {
                 let frame = frame_of(values, optimization);
                 // Some values stay in registers, which are saved in the frame; it is aligned to 16.

@@ -24,7 +24,7 @@ use wasmparser::{CustomSectionReader, FunctionBody, GlobalSectionReader, Operato
 
 use super::error::UploadError;
 use super::limits::{FREE_LEAF_COST, MAX_CALL_DEPTH_COST};
-use super::validate::ModuleInfo;
+use super::validate::Shape;
 
 /// The name under which the host finds the counter.
 pub(crate) const DEPTH_EXPORT: &str = "paralith_host_depth";
@@ -34,9 +34,9 @@ pub(crate) const DEPTH_EXPORT: &str = "paralith_host_depth";
 struct TooLarge(u32);
 
 /// Rewrites a validated module.
-pub(crate) fn instrument(code: &[u8], info: &ModuleInfo) -> Result<Vec<u8>, UploadError> {
+pub(crate) fn instrument(code: &[u8], shape: &Shape) -> Result<Vec<u8>, UploadError> {
     let mut module = Module::new();
-    let mut meter = Meter { info, next_function: 0, counter_added: false };
+    let mut meter = Meter { shape, next_function: 0, counter_added: false };
     match meter.parse_core_module(&mut module, Parser::new(0), code) {
         Ok(()) => Ok(module.finish()),
         Err(Error::UserError(TooLarge(index))) => Err(UploadError::FunctionTooLarge { index }),
@@ -46,7 +46,7 @@ pub(crate) fn instrument(code: &[u8], info: &ModuleInfo) -> Result<Vec<u8>, Uplo
 
 /// The rewriter.
 struct Meter<'a> {
-    info: &'a ModuleInfo,
+    shape: &'a Shape,
     /// Index, among the module's own functions, of the next body.
     next_function: u32,
     counter_added: bool,
@@ -55,7 +55,7 @@ struct Meter<'a> {
 impl Meter<'_> {
     /// Index of the counter: after the guest's own globals.
     fn counter(&self) -> u32 {
-        self.info.globals
+        self.shape.globals
     }
 
     /// Adds the counter to a section of globals.
@@ -152,15 +152,15 @@ impl Reencode for Meter<'_> {
     ) -> Result<(), Error<TooLarge>> {
         let index = self.next_function;
         self.next_function = index.saturating_add(1);
-        let absolute = (self.info.imported as u32).saturating_add(index);
-        let Some(ty) = self.info.function_type(absolute) else {
+        let absolute = (self.shape.imported as u32).saturating_add(index);
+        let Some(ty) = self.shape.function_type(absolute) else {
             return Err(Error::UserError(TooLarge(index)));
         };
         let result = match ty.results() {
             [] => BlockType::Empty,
             [one, ..] => BlockType::Result(self.val_type(*one)?),
         };
-        let Some(frame) = self.info.bodies.get(index as usize) else {
+        let Some(frame) = self.shape.bodies.get(index as usize) else {
             return Err(Error::UserError(TooLarge(index)));
         };
         if frame.cost > MAX_CALL_DEPTH_COST / 2 {

@@ -53,8 +53,8 @@ pub fn code_id(code: &[u8]) -> CodeId {
 /// Checks code as [`Engine::compile`] does, but for what only compiling it shows. Takes time in
 /// proportion to the code's length.
 pub fn check(code: &[u8]) -> Result<(), UploadError> {
-    let info = validate::validate(code)?;
-    instrument::instrument(code, &info).map(drop)
+    let shape = validate::validate(code)?;
+    instrument::instrument(code, &shape).map(drop)
 }
 
 /// An entry point of a guest.

@@ -40,7 +40,7 @@ pub(crate) fn features() -> WasmFeatures {
 
 /// What the rest of the compilation needs to know of a module.
 #[derive(Debug, Default)]
-pub(crate) struct ModuleInfo {
+pub(crate) struct Shape {
     /// All function types.
     pub(crate) types: Vec<FuncType>,
     /// Type of each function, imported ones first.
@@ -73,7 +73,7 @@ fn import_signature(name: &str) -> Option<Signature> {
 }
 
 /// Accepts a guest, or says why it is none.
-pub(crate) fn validate(code: &[u8]) -> Result<ModuleInfo, UploadError> {
+pub(crate) fn validate(code: &[u8]) -> Result<Shape, UploadError> {
     if code.len() > MAX_CODE_BYTES {
         return Err(UploadError::TooLarge { bytes: code.len(), max: MAX_CODE_BYTES });
     }
@@ -89,15 +89,15 @@ pub(crate) fn validate(code: &[u8]) -> Result<ModuleInfo, UploadError> {
             Err(_) => UploadError::NotWasm { reason },
         }
     })?;
-    let mut info = ModuleInfo::default();
+    let mut shape = Shape::default();
     let mut exports = Vec::new();
     for payload in Parser::new(0).parse_all(code) {
-        info.section(payload.map_err(invalid)?, &mut exports)?;
+        shape.section(payload.map_err(invalid)?, &mut exports)?;
     }
-    info.check_exports(&exports)?;
+    shape.check_exports(&exports)?;
     body::check(&bodies)?;
-    info.bodies = bodies;
-    Ok(info)
+    shape.bodies = bodies;
+    Ok(shape)
 }
 
 /// An error of the parser on code that the validator accepted.
@@ -110,7 +110,7 @@ fn at_most(what: &'static str, count: u64, max: u64) -> Result<(), UploadError> 
     if count > max { Err(UploadError::TooMany { what, count, max }) } else { Ok(()) }
 }
 
-impl ModuleInfo {
+impl Shape {
     /// The type of a function.
     pub(crate) fn function_type(&self, function: u32) -> Option<&FuncType> {
         self.types.get(*self.functions.get(function as usize)? as usize)

@@ -8,7 +8,7 @@ use paralith_consensus_api::beacon::EpochState;
 use paralith_consensus_api::staking::Account;
 use paralith_consensus_api::tx::{Body, Fee, Transaction};
 use paralith_consensus_api::{address, beacon, staking};
-use paralith_consensus_app::{App, BlockInput, BlockOutput};
+use paralith_consensus_app::{App, AppError, BlockInput, BlockOutput};
 use paralith_consensus_light::LightBlock;
 use paralith_crypto::SigningKey;
 use paralith_genesis::Document;
@@ -156,10 +156,9 @@ impl AppChain {
         bytes.map(|bytes| T::decode(&bytes, bytes.len()).unwrap())
     }
 
-    /// The bytes of a value in the state of a height above 0.
-    #[must_use]
-    pub fn read_at(&self, height: Height, key: &[u8]) -> Option<Vec<u8>> {
-        self.lock().app.state(Some(height)).unwrap().get(key).unwrap()
+    /// The bytes of a value in the state of a height, if that state is kept; genesis is not.
+    pub fn read_at(&self, height: Height, key: &[u8]) -> Result<Option<Vec<u8>>, AppError> {
+        Ok(self.lock().app.state(Some(height))?.get(key).unwrap())
     }
 
     /// A value of a committed state with its proof.

@@ -69,7 +69,8 @@ fn secret(epoch: Epoch) -> HpkeSecret {
 
 fn descriptor() -> Runtime {
     let owner = key(ENTITY).public();
-    runtimes::confidential(RUNTIME, owner, KEY_MANAGER, Hash([1; 32]))
+    let base = runtimes::confidential(RUNTIME, owner, KEY_MANAGER, Hash([1; 32]));
+    Runtime { name: "secret".into(), ..base }
 }
 
 impl Gateway {

@@ -224,7 +224,9 @@ impl Chain for NodeChain {
     ) -> BoxFuture<'_, Result<(u64, Option<Vec<u8>>), ChainError>> {
         async move {
             let height = height.map_or_else(|| self.chain.app.height(), Height);
-            Ok((height.0, self.chain.app.read_at(height, &key)))
+            let value = self.chain.app.read_at(height, &key);
+            let value = value.map_err(|e| ChainError::Unavailable(e.to_string()))?;
+            Ok((height.0, value))
         }
         .boxed()
     }
