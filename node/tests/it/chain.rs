@@ -11,7 +11,6 @@ use paralith::genesis_info::GenesisInfo;
 use paralith::links::TlsNetwork;
 use paralith::network::{KEY_MANAGER, code_of, runtime_id};
 use paralith::{dev, guests};
-use paralith_attest::SoftwarePlatform;
 use paralith_consensus_abci::Application;
 use paralith_consensus_api::registry::{Runtime, RuntimeKind, TeePolicy};
 use paralith_consensus_engine::headers::ConsensusKey;
@@ -148,7 +147,7 @@ impl Chain {
             runtimes: Vec::new(),
             modules: self.modules.clone(),
             placement,
-            platform: Some(SoftwarePlatform::new(key(PLATFORM))),
+            platform: Some(key(PLATFORM)),
             kv: Kv::memory(),
             home: None,
             engine_name: "solo",

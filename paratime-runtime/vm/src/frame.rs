@@ -249,7 +249,7 @@ mod tests {
     fn the_beginning_of_a_function_gives_its_frame() {
         let small = [0x48, 0x83, 0xec, 0x70];
         let add_small: &[u8] = &[0x49, 0x83, 0xc2, 0x70];
-        let large = 40 * 1024;
+        let large: u32 = 40 * 1024;
         let (touch, back) = ([&sub(4096), TOUCH].concat(), add_back(3 * 4096));
         let looped = [&[0x49, 0x89, 0xe3, 0x49, 0x81, 0xeb], &large.to_le_bytes()[..]].concat();
         let again = [0x4c, 0x3b, 0xdc, 0x0f, 0x85, 0xe7, 0xff, 0xff, 0xff];

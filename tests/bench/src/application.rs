@@ -18,7 +18,7 @@ use paralith_storage::{Changes, Kv, KvOptions, Tree, WriteBatch};
 use paralith_types::{Amount, ChainContext, Hash, PublicKey};
 use serde_json::json;
 
-use crate::report::{Samples, report, rounded};
+use crate::report::{Samples, rounded, tell};
 
 const ACCOUNTS: u32 = 100_000;
 const BLOCK_TXS: u32 = 1_000;
@@ -166,7 +166,7 @@ fn report(measured: &Measured) {
     let rate = |micros: f64| (1e6 / micros).round();
     let (verified, replayed) = (rate(known + commit), rate(unknown + commit));
     let whole = rate(admission + known + commit);
-    report(
+    tell(
         "application",
         &format!(
             "{whole} transfers/s with admission, {verified} in blocks whose signatures are known, \

@@ -29,14 +29,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use crate::report::{report, rounded};
+use crate::report::{rounded, tell};
 
 /// As many as wait in a pool at once.
 const TRANSACTIONS: u32 = 16_000;
 const BATCH: usize = 500;
 const FIRST_PORT: u16 = 28_730;
 const PATIENCE: Duration = Duration::from_secs(180);
-/// Heights that CometBFT reports at once.
+/// Heights that CometBFT tells of at once.
 const HEIGHTS: u64 = 20;
 const KEY: Domain = Domain::new("paralith/bench-consensus-key/v1");
 
@@ -47,7 +47,7 @@ pub(crate) async fn run() -> Result<()> {
         let length = transfers.first().map_or(0, Vec::len);
         let stored = kvstore(validators, &document, &pairs(length)).await?;
         let committed = paralith(validators, &document, &transfers).await?;
-        report(
+        tell(
             "consensus",
             &format!(
                 "{committed:.0} signed transfers/s of {length} bytes through {validators} \

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::load;
 use crate::process::{Running, memory_kib, values};
-use crate::report::{Samples, report, rounded};
+use crate::report::{Samples, rounded, tell};
 
 const STARTS: usize = 3;
 const TRANSACTIONS: usize = 20;
@@ -16,7 +16,7 @@ pub(crate) async fn run() -> Result<()> {
     memory().await
 }
 
-/// `paralith dev --once` reports its own seconds.
+/// `paralith dev --once` tells its own seconds.
 fn starts() -> Result<()> {
     let (mut ready, mut last) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
@@ -30,7 +30,7 @@ fn starts() -> Result<()> {
         numbers.get(numbers.len() / 2).copied().unwrap_or_default()
     };
     let (ready, last) = (median(&mut ready), median(&mut last));
-    report(
+    tell(
         "dev",
         &format!(
             "{ready:.2} s from the start to a chain with keys, {last:.2} s to the first final \
@@ -47,8 +47,7 @@ fn starts() -> Result<()> {
 fn seconds_of(steps: &[Value], name: &str) -> Result<f64> {
     let step = steps.iter().find(|step| step.get("step").is_some_and(|step| step == name));
     let seconds = step.and_then(|step| step.get("seconds")).and_then(Value::as_f64);
-    seconds
-        .with_context(|| format!("`paralith dev --once --json` has not reported the step `{name}`"))
+    seconds.with_context(|| format!("`paralith dev --once --json` has not told the step `{name}`"))
 }
 
 async fn memory() -> Result<()> {
@@ -66,7 +65,7 @@ async fn memory() -> Result<()> {
     let used = memory_kib(chain.id(), "VmRSS")?;
     let most = memory_kib(chain.id(), "VmHWM")?;
     let mib = |kib: u64| (kib as f64 / 1024.0).round();
-    report(
+    tell(
         "dev",
         &format!(
             "a whole chain in one process: {} MiB resident when ready, {} MiB after \

@@ -41,7 +41,7 @@ fn call(method: &str, args: &Value) -> Call {
 }
 
 /// Alice mints one unit for herself, again and again, and waits until each is final and verified.
-/// Notes the times from submission to the soft and to the final confirmation.
+/// Notes the times from handing in to the soft and to the final confirmation.
 pub(crate) async fn mint(
     chain: &mut ChainClient,
     tokens: &mut ParaTimeClient,
@@ -157,7 +157,7 @@ pub(crate) fn mints(to: Vec<Address>) -> impl Iterator<Item = Call> {
     to.into_iter().map(|to| call("mint", &json!({ "to": to, "amount": "1000000" })))
 }
 
-/// What an account has, as it is shown to itself.
+/// What an account has, as it is told itself.
 pub(crate) async fn balance(
     chain: &mut ChainClient,
     tokens: &mut ParaTimeClient,

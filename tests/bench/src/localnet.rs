@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::commits::Commits;
 use crate::load::{self, Load, account, sender, transfers};
 use crate::process::{Running, signal, values};
-use crate::report::{Samples, report, rounded};
+use crate::report::{Samples, rounded, tell};
 
 const BASE_PORT: u16 = 28_600;
 const START_TIMEOUT: Duration = Duration::from_secs(240);
@@ -24,8 +24,8 @@ const AFTER_KILL: Duration = Duration::from_secs(20);
 /// Longest that a transaction may take after the kill.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the network reported last.
-type Reported = Arc<Mutex<Value>>;
+/// What the network told last.
+type Told = Arc<Mutex<Value>>;
 
 pub(crate) async fn run() -> Result<()> {
     let began = Instant::now();
@@ -34,45 +34,45 @@ pub(crate) async fn run() -> Result<()> {
     let port = BASE_PORT.to_string();
     let arguments = ["localnet", "--json", "--home", folder, "--base-port", &port];
     let mut network = Running::start(&arguments)?;
-    let reported = listen(&mut network)?;
+    let told = listen(&mut network)?;
     let node = format!("http://127.0.0.1:{BASE_PORT}");
 
-    let (mut chain, mut tokens) = first_transaction(&node, began, &reported).await?;
+    let (mut chain, mut tokens) = first_transaction(&node, began, &told).await?;
     let p50 = latency(&mut chain, &mut tokens).await?;
     throughput(&node, &mut chain, &mut tokens).await?;
-    stall(&mut chain, &mut tokens, &reported, p50).await
+    stall(&mut chain, &mut tokens, &told, p50).await
 }
 
 /// Keeps the newest line of the network.
-fn listen(network: &mut Running) -> Result<Reported> {
-    let reported = Reported::default();
-    let (output, into) = (network.output()?, Arc::clone(&reported));
+fn listen(network: &mut Running) -> Result<Told> {
+    let told = Told::default();
+    let (output, into) = (network.output()?, Arc::clone(&told));
     std::thread::spawn(move || {
         for value in values(output) {
             *into.lock().unwrap_or_else(PoisonError::into_inner) = value;
         }
     });
-    Ok(reported)
+    Ok(told)
 }
 
-fn newest(reported: &Reported) -> Value {
-    reported.lock().unwrap_or_else(PoisonError::into_inner).clone()
+fn newest(told: &Told) -> Value {
+    told.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 async fn first_transaction(
     node: &str,
     began: Instant,
-    reported: &Reported,
+    told: &Told,
 ) -> Result<(ChainClient, ParaTimeClient)> {
     let mut last = String::new();
     while began.elapsed() < START_TIMEOUT {
         match try_first(node).await {
             Ok(clients) => {
                 let seconds = began.elapsed().as_secs_f64();
-                let reported = newest(reported);
-                let ready = reported.get("ready_after_seconds").and_then(Value::as_f64);
-                let nodes = reported.get("nodes").and_then(Value::as_array).map_or(0, Vec::len);
-                report(
+                let told = newest(told);
+                let ready = told.get("ready_after_seconds").and_then(Value::as_f64);
+                let nodes = told.get("nodes").and_then(Value::as_array).map_or(0, Vec::len);
+                tell(
                     "localnet",
                     &format!(
                         "{seconds:.1} s from the start of {nodes} nodes to the first final \
@@ -110,10 +110,10 @@ async fn latency(chain: &mut ChainClient, tokens: &mut ParaTimeClient) -> Result
     let commits = Commits::since(chain, began).await?;
     let millis = |seconds: f64| (seconds * 1e3).round();
     let (p50, p99) = (latency.median(), latency.quantile(0.99));
-    report(
+    tell(
         "localnet",
         &format!(
-            "{} ms from submission to final and verified at the median, {} ms at the 99th percentile \
+            "{} ms from handing in to final and verified at the median, {} ms at the 99th percentile \
              of {ONE_BY_ONE}; {} consensus transactions a round",
             millis(p50),
             millis(p99),
@@ -128,7 +128,7 @@ async fn latency(chain: &mut ChainClient, tokens: &mut ParaTimeClient) -> Result
     Ok(p50)
 }
 
-/// Many users who do not wait. All pay one account: its balance shows how many transfers succeeded.
+/// Many users who do not wait. All pay one account: its balance tells how many transfers succeeded.
 async fn throughput(
     node: &str,
     chain: &mut ChainClient,
@@ -173,7 +173,7 @@ async fn throughput(
     let succeeded = succeeded.saturating_sub(before);
     let commits = Commits::since(chain, began_at).await?;
     let rate = txs as f64 / WINDOW.as_secs_f64();
-    report(
+    tell(
         "localnet",
         &format!(
             "{rate:.0} confidential transfers/s final with {SENDERS} senders, in {rounds} rounds of \
@@ -235,11 +235,11 @@ async fn settled(
 async fn stall(
     chain: &mut ChainClient,
     tokens: &mut ParaTimeClient,
-    reported: &Reported,
+    told: &Told,
     p50: f64,
 ) -> Result<()> {
     let late = |_| Err(anyhow::anyhow!("it did not become final in time"));
-    let (name, id) = worker(&newest(reported))?;
+    let (name, id) = worker(&newest(told))?;
     let (mut latency, mut failed) = (Samples::default(), 0_u32);
     let began = Instant::now();
     signal(id, Signal::KILL)?;
@@ -252,7 +252,7 @@ async fn stall(
         }
     }
     let (longest, after) = (latency.max(), latency.median());
-    report(
+    tell(
         "localnet",
         &format!(
             "{longest:.2} s for the slowest of {} transactions in the {} s after a kill -9 of {name}, \
@@ -272,9 +272,9 @@ async fn stall(
 }
 
 /// A worker of `tokens`, with its process.
-fn worker(reported: &Value) -> Result<(String, u32)> {
+fn worker(told: &Value) -> Result<(String, u32)> {
     let nodes =
-        reported.get("nodes").and_then(Value::as_array).context("the network reports no nodes")?;
+        told.get("nodes").and_then(Value::as_array).context("the network tells no nodes")?;
     for node in nodes {
         let runtimes = node.get("runtimes").and_then(Value::as_array);
         let works = runtimes

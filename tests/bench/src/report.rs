@@ -1,11 +1,11 @@
-//! Numbers and how they are reported.
+//! Numbers and how they are told.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Reports a result: the facts as a line of JSON, the text for people.
-pub(crate) fn report(bench: &str, text: &str, facts: Value) {
+/// Tells a result: the facts as a line of JSON, the text for people.
+pub(crate) fn tell(bench: &str, text: &str, facts: Value) {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     eprintln!("{bench} ({profile}): {text}");
     println!("{}", json!({ "bench": bench, "profile": profile, "facts": facts }));

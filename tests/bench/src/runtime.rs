@@ -16,7 +16,7 @@ use paralith_types::{ChainContext, Epoch, Hash, Round, RuntimeId};
 use prost::Message as _;
 use serde_json::json;
 
-use crate::report::{Samples, report, rounded};
+use crate::report::{Samples, rounded, tell};
 
 const CALLS: usize = 2_000;
 const GAS: u64 = 50_000_000;
@@ -128,7 +128,7 @@ pub(crate) fn run() -> Result<()> {
     let envelope = envelope()?;
 
     let with_envelope = (confidential.nanos + envelope) / plain.nanos;
-    report(
+    tell(
         "runtime",
         &format!(
             "a fresh instance that does nothing takes {:.0} ns, counter.add {:.0} ns, \
