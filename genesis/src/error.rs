@@ -1,6 +1,6 @@
 //! Why a genesis document is refused.
 
-/// What is wrong with a document, where, and how to put it right. The fault is of whoever wrote it.
+/// What is wrong with a document, where, and how to put it right. The fault is the author's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     /// A field holds what it cannot.
@@ -56,7 +56,7 @@ impl GenesisError {
 impl From<serde_json::Error> for GenesisError {
     fn from(error: serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
-        // The reader appends the place, which is told already.
+        // The reader appends the place, which is named already.
         let text = error.to_string();
         let problem = text.split(" at line ").next().unwrap_or(&text).to_string();
         Self::Json { line, column, problem }

@@ -1,8 +1,8 @@
 //! The genesis document: what a chain begins with and is identified by.
 //!
 //! * A document has one text: JSON with two spaces, the fields in their order, a newline at the end.
-//!   Its hash is the chain's context, which every signature of the chain covers, so whoever
-//!   has the same document is on the same chain, and nobody else.
+//!   Its hash is the chain's context, which every signature of the chain covers, so nodes
+//!   with the same document are on the same chain, and no others.
 //! * [`Document::parse`] reads any JSON of that meaning and refuses unknown fields; what it gives has
 //!   passed [`Document::validate`]. What only the application can know (whether stake covers claims,
 //!   whether signatures fit) the application checks when it takes the document.

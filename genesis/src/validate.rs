@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use paralith_consensus_api::genesis::Genesis;
-use paralith_consensus_api::registry::{ROLE_VALIDATOR, RuntimeKind};
+use paralith_consensus_api::registry::{MAX_BATCH_SIZE, ROLE_VALIDATOR, RuntimeKind};
 use paralith_consensus_api::{address, registry};
 use paralith_types::{Amount, PublicKey, RuntimeId};
 
@@ -295,6 +295,20 @@ fn check_runtime(path: &str, runtime: &registry::Runtime) -> Result {
             "executor.allowed_stragglers",
             "are not fewer than the workers",
             "lower them or raise executor.workers",
+        ),
+        (
+            !compute
+                || (executor.liveness.min_live_percent <= 100
+                    && executor.liveness.max_missed_percent <= 100),
+            "executor.liveness",
+            "has more than 100 percent",
+            "lower min_live_percent and max_missed_percent",
+        ),
+        (
+            !compute || (1..=MAX_BATCH_SIZE).contains(&runtime.batching.max_batch_size),
+            "batching.max_batch_size",
+            "is not between 1 and 16384",
+            "set it to the most transactions of a batch",
         ),
         (
             !compute || (1..=runtime.batching.max_batch_gas).contains(&runtime.max_tx_gas),

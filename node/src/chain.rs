@@ -107,7 +107,7 @@ pub struct ChainAccess {
     source: Source,
     chain_context: ChainContext,
     signer: SigningKey,
-    /// The nonce after the newest transaction that was handed in, if that is not in state yet.
+    /// The nonce after the newest transaction that was submitted, if that is not in state yet.
     next_nonce: Mutex<Option<u64>>,
     blocks: broadcast::Sender<ChainBlock>,
     recent: Arc<StdMutex<VecDeque<Arc<BlockEvent>>>>,
@@ -307,7 +307,7 @@ impl ChainAccess {
             .collect()
     }
 
-    /// Signs a transaction as this node and hands it in.
+    /// Signs a transaction as this node and submits it.
     pub async fn submit_body(&self, body: &Body) -> Result<Hash, NodeError> {
         let mut next = self.next_nonce.lock().await;
         let mut tries = 0;

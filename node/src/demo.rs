@@ -1,4 +1,4 @@
-//! One confidential transaction, told step by step. Every figure is read through the public
+//! One confidential transaction, shown step by step. Every figure is read through the public
 //! services and verified: by light client, state proof and the round's commitments.
 
 use paralith_consensus_api::address;
@@ -19,12 +19,12 @@ use crate::keystore::test_account;
 const GAS: u64 = 100_000_000;
 
 /// Says each step: a line for people, or a JSON object a line.
-struct Teller {
+struct Reporter {
     json: bool,
     began: Instant,
 }
 
-impl Teller {
+impl Reporter {
     fn say(&self, step: &str, text: &str, facts: Value) {
         let seconds = self.began.elapsed().as_secs_f64();
         if self.json {
@@ -48,15 +48,15 @@ fn account(name: &str) -> Result<paralith_crypto::SigningKey, NodeError> {
     test_account(name).ok_or_else(|| NodeError::internal(&"a test account"))
 }
 
-/// Mints for alice, sends a secret transfer from alice to bob, and tells what everybody saw.
+/// Mints for alice, sends a secret transfer from alice to bob, and shows what everybody saw.
 pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError> {
-    let teller = Teller { json, began };
+    let reporter = Reporter { json, began };
     let (alice, bob) = (account("alice")?, account("bob")?);
     let (from, to) = (address::of_key(&alice.public()), address::of_key(&bob.public()));
     let mut chain = client::connect(node).await?;
     let height = chain.sync().await?;
     let facts = json!({ "chain": chain.genesis().chain_id, "proven height": height });
-    teller.say("chain", "the client follows the chain from its genesis document", facts);
+    reporter.say("chain", "the client follows the chain from its genesis document", facts);
 
     let mut tokens = ParaTimeClient::new(&mut chain, "tokens").await?;
     let id = tokens.runtime.id;
@@ -65,7 +65,11 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
     let facts = json!({
         "epoch": committee.epoch, "workers": committee.workers, "backups": committee.backups,
     });
-    teller.say("committee", "a committee is elected for the confidential ParaTime `tokens`", facts);
+    reporter.say(
+        "committee",
+        "a committee is elected for the confidential ParaTime `tokens`",
+        facts,
+    );
 
     let nonce = tokens.nonce(&mut chain, &from).await?;
     let gas = tokens.gas(GAS, None)?;
@@ -75,7 +79,7 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
     let minted = tokens.submit(&mut chain, &sent, |_| {}).await?;
     expect_ok(&minted.output)?;
     let facts = json!({ "round": minted.header.round });
-    teller.say("mint", "alice mints 1000 tokens, encrypted", facts);
+    reporter.say("mint", "alice mints 1000 tokens, encrypted", facts);
 
     let memo = "for the tea, with love";
     let transfer = json!({ "to": to, "amount": "42", "memo": memo }).to_string();
@@ -85,40 +89,40 @@ pub async fn run(node: &str, json: bool, began: Instant) -> Result<(), NodeError
         "transaction": sent.hash, "bytes": sent.raw.len(),
         "memo visible in them": contains(&sent.raw, memo.as_bytes()),
     });
-    teller.say("seal", "alice seals a transfer of 42 to bob with a memo, and signs it", facts);
+    reporter.say("seal", "alice seals a transfer of 42 to bob with a memo, and signs it", facts);
 
     let confirmed = tokens
         .submit(&mut chain, &sent, |receipt| match receipt.confirmation() {
             ppb::Confirmation::Accepted => {
-                teller.say("accepted", "a committee member has it in its pool", json!({}));
+                reporter.say("accepted", "a committee member has it in its pool", json!({}));
             }
             ppb::Confirmation::Soft => {
                 let facts = json!({ "votes": votes(receipt) });
-                teller.say("soft", "all workers executed it and signed the same result", facts);
+                reporter.say("soft", "all workers executed it and signed the same result", facts);
             }
             _ => {}
         })
         .await?;
-    tell_final(&teller, &mut chain, &confirmed.header).await?;
+    report_final(&reporter, &mut chain, &confirmed.header).await?;
     expect_ok(&confirmed.output)?;
     let facts = json!({
         "gas used (public)": confirmed.leaf.gas_used,
         "output commitment (public)": confirmed.leaf.output_commitment,
         "decrypted result": readable(&confirmed.output),
     });
-    teller.say("result", "alice decrypts the result; nobody else can", facts);
+    reporter.say("result", "alice decrypts the result; nobody else can", facts);
 
     let ask = json!({ "address": to }).to_string();
     let call = Call { method: "balance".to_string(), args: ask.into_bytes() };
     let balance = tokens.query(&mut chain, Some(&bob), call).await?.output;
     expect_ok(&balance)?;
     let facts = json!({ "balance": readable(&balance) });
-    teller.say("query", "bob asks for his balance, encrypted both ways", facts);
+    reporter.say("query", "bob asks for his balance, encrypted both ways", facts);
     Ok(())
 }
 
-async fn tell_final(
-    teller: &Teller,
+async fn report_final(
+    reporter: &Reporter,
     chain: &mut ChainClient,
     header: &Header,
 ) -> Result<(), NodeError> {
@@ -130,7 +134,7 @@ async fn tell_final(
         "in consensus block": state.map(|state| state.last_normal_height),
         "proven by": "light client, state proof, Merkle path of the transaction",
     });
-    teller.say("final", "the chain compared the votes and has committed the round", facts);
+    reporter.say("final", "the chain compared the votes and has committed the round", facts);
     Ok(())
 }
 

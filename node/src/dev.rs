@@ -20,6 +20,7 @@ use crate::assemble::{Node, NodeConfig, assemble};
 use crate::chain::Source;
 use crate::cli::{DevArgs, EngineKind};
 use crate::config::Role;
+use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
@@ -29,7 +30,6 @@ use crate::roles::compute::as_made;
 use crate::rpc;
 use crate::state::NodeState;
 use crate::store;
-use crate::trusted::Placement;
 
 /// How often a block is made when nothing happens.
 const EMPTY_BLOCK_INTERVAL: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ impl DevChain {
             };
             let node = assemble(config, Source::Engine(Arc::clone(&engine)))?;
             node.serve_links(None).await?;
-            // A committee member: it tells its users of soft confirmations, too.
+            // A committee member: it reports soft confirmations to its users, too.
             if member.role == Role::Compute && gateway.is_none() {
                 gateway = Some(Arc::clone(&node.state));
             }

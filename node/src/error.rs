@@ -1,4 +1,4 @@
-//! What a command or a node tells its user when it cannot go on.
+//! What a command or a node reports to its user when it cannot go on.
 
 use paralith_consensus_client::ClientError;
 use paralith_tee_channel::BoundaryError;
@@ -24,8 +24,8 @@ pub enum NodeError {
     NotFound { what: &'static str, name: String, hint: String },
     #[error("the configuration {file} cannot be used: {reason}")]
     Config { file: String, reason: String },
-    #[error("the trusted side failed: {0}")]
-    Trusted(#[from] BoundaryError),
+    #[error("the enclave failed: {0}")]
+    Enclave(#[from] BoundaryError),
     #[error("{reason}")]
     NotReady { reason: String },
     #[error("internal error: {reason}")]
@@ -66,7 +66,7 @@ impl NodeError {
             Self::Unverifiable { .. } => 5,
             Self::NotFound { .. } => 6,
             Self::Config { .. } => 7,
-            Self::Trusted(_) => 8,
+            Self::Enclave(_) => 8,
             Self::NotReady { .. } => 9,
             Self::Internal { .. } => 10,
         }

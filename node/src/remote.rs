@@ -65,7 +65,7 @@ pub struct RemoteChain {
     /// The newest verified header's height.
     verified: watch::Sender<u64>,
     blocks: broadcast::Sender<Arc<BlockEvent>>,
-    /// The newest verified light blocks: this node's trusted sides ask for each of them, too.
+    /// The newest verified light blocks: this node's enclaves ask for each of them, too.
     kept: Mutex<BTreeMap<u64, LightBlock>>,
     cache: Mutex<Cache>,
 }
@@ -145,7 +145,7 @@ impl RemoteChain {
         *self.verified.borrow()
     }
 
-    /// Blocks whose headers were verified. Their events are as the full node tells them: they wake.
+    /// Blocks whose headers were verified. Their events are as the full node reports them: they only wake.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<BlockEvent>> {
         self.blocks.subscribe()
     }
@@ -230,8 +230,8 @@ impl RemoteChain {
         self.light.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The root of a state, which the next header carries. A trusted side may have been told of a
-    /// header by a peer before it came here: that one is waited for.
+    /// The root of a state, which the next header carries. An enclave may have a header
+    /// from a peer before it came here: that one is waited for.
     async fn root_of(&self, height: Height) -> Option<Hash> {
         let mut verified = self.verified.subscribe();
         let came = verified.wait_for(|newest| *newest > height.0);
@@ -307,7 +307,7 @@ impl RemoteChain {
         .await
     }
 
-    /// A light block that was verified lately, or one as a full node gives it; whoever uses it
+    /// A light block that was verified lately, or one as a full node gives it; the caller
     /// verifies it.
     pub async fn light_block(&self, height: Option<Height>) -> Result<LightBlock, NodeError> {
         let height = height.map_or(0, |height| height.0);

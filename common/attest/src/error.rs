@@ -33,7 +33,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Why evidence is refused. The fault is that of whoever presents it, except where noted.
+/// Why evidence is refused. The fault is that of the presenter, except where noted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AttestError {
     /// The bytes are not the one encoding of anything, or are too long.

@@ -28,7 +28,7 @@ pub const ENCAPSULATED_KEY_LEN: usize = 32;
 pub const OVERHEAD_LEN: usize = ENCAPSULATED_KEY_LEN + 16;
 
 /// The public key has small order, so that everybody could open what is sealed to it. The fault is
-/// that of whoever published the key.
+/// that of the key's publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cannot seal to this public key: it keeps no secret")]
 pub struct CannotSeal;

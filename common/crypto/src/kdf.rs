@@ -21,7 +21,7 @@ pub fn derive(secret: &[u8], salt: &[u8], domain: Domain, info: &[&[u8]]) -> Zer
     expand(secret, salt, &framed)
 }
 
-/// HMAC-SHA256 of the framed parts: to whoever lacks the key, 32 random bytes for each input.
+/// HMAC-SHA256 of the framed parts: without the key, 32 random bytes for each input.
 #[must_use]
 pub fn prf(key: &[u8; 32], domain: Domain, parts: &[&[u8]]) -> [u8; 32] {
     // HMAC pads a key that is shorter than its block of 64 bytes with zeros; done here, it cannot fail.

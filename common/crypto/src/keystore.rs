@@ -3,7 +3,7 @@
 //! A file is JSON, version 1, with fields in this order: `version`, `kind`, `name`, `public`, `kdf`,
 //! `salt`, `nonce`, `ciphertext`, `checksum`. All but the last two are additional data of the
 //! seal, so none can be changed without the password. `checksum` is a plain hash of all the others: it
-//! tells a damaged file from a wrong password, and protects nothing.
+//! distinguishes a damaged file from a wrong password, and protects nothing.
 //!
 //! The parameters of Argon2id are bounded when a file is read too, so that a crafted file cannot take
 //! all memory. Functions are pure: salt and nonce come from the caller, fresh for each file.

@@ -13,11 +13,11 @@ use crate::StorageError;
 /// A handle on a set of files; clones share it.
 #[derive(Debug, Clone)]
 pub struct Files {
-    place: Place,
+    location: Location,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+enum Location {
     Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>),
     Folder(Arc<PathBuf>),
 }
@@ -25,22 +25,22 @@ enum Place {
 impl Files {
     /// An empty set in memory.
     pub fn memory() -> Self {
-        Self { place: Place::Memory(Arc::default()) }
+        Self { location: Location::Memory(Arc::default()) }
     }
 
     /// The files in a folder, which is made if it is not there. Only its owner can read it.
     pub fn folder(path: &Path) -> Result<Self, StorageError> {
         disk::create(path).map_err(|e| error(path, &e))?;
-        Ok(Self { place: Place::Folder(Arc::new(path.to_path_buf())) })
+        Ok(Self { location: Location::Folder(Arc::new(path.to_path_buf())) })
     }
 
     /// The content of a file; none if there is no such file. A file of more than `bytes_max` bytes
     /// is refused before it is read.
     pub fn read(&self, name: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, StorageError> {
         check(name)?;
-        let content = match &self.place {
-            Place::Memory(files) => lock(files).get(name).cloned(),
-            Place::Folder(folder) => {
+        let content = match &self.location {
+            Location::Memory(files) => lock(files).get(name).cloned(),
+            Location::Folder(folder) => {
                 let path = folder.join(name);
                 disk::read(&path, bytes_max).map_err(|e| error(&path, &e))?
             }
@@ -55,9 +55,9 @@ impl Files {
 
     /// The names of all files, in order.
     pub fn list(&self) -> Result<Vec<String>, StorageError> {
-        match &self.place {
-            Place::Memory(files) => Ok(lock(files).keys().cloned().collect()),
-            Place::Folder(folder) => {
+        match &self.location {
+            Location::Memory(files) => Ok(lock(files).keys().cloned().collect()),
+            Location::Folder(folder) => {
                 let mut names = disk::files(folder).map_err(|e| error(folder, &e))?;
                 names.retain(|name| check(name).is_ok());
                 names.sort();
@@ -69,12 +69,12 @@ impl Files {
     /// Sets a file's content, whole or not at all.
     pub fn replace(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
         check(name)?;
-        match &self.place {
-            Place::Memory(files) => {
+        match &self.location {
+            Location::Memory(files) => {
                 lock(files).insert(name.to_string(), content.to_vec());
                 Ok(())
             }
-            Place::Folder(folder) => {
+            Location::Folder(folder) => {
                 disk::replace(folder, name, content).map_err(|e| error(&folder.join(name), &e))
             }
         }
@@ -83,12 +83,12 @@ impl Files {
     /// Removes a file, if it is there.
     pub fn remove(&self, name: &str) -> Result<(), StorageError> {
         check(name)?;
-        match &self.place {
-            Place::Memory(files) => {
+        match &self.location {
+            Location::Memory(files) => {
                 lock(files).remove(name);
                 Ok(())
             }
-            Place::Folder(folder) => {
+            Location::Folder(folder) => {
                 let path = folder.join(name);
                 match std::fs::remove_file(&path) {
                     Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(error(&path, &e)),
@@ -100,17 +100,17 @@ impl Files {
 
     /// Returns when everything that was replaced and removed is on the disk.
     pub fn sync(&self) -> Result<(), StorageError> {
-        match &self.place {
-            Place::Memory(_) => Ok(()),
-            Place::Folder(folder) => disk::sync(folder).map_err(|e| error(folder, &e)),
+        match &self.location {
+            Location::Memory(_) => Ok(()),
+            Location::Folder(folder) => disk::sync(folder).map_err(|e| error(folder, &e)),
         }
     }
 
     /// Whether nothing at all is there yet, but for what a crash in the first `replace` leaves.
     pub(crate) fn is_unused(&self) -> Result<bool, StorageError> {
-        match &self.place {
-            Place::Memory(files) => Ok(lock(files).is_empty()),
-            Place::Folder(folder) => disk::is_unused(folder).map_err(|e| error(folder, &e)),
+        match &self.location {
+            Location::Memory(files) => Ok(lock(files).is_empty()),
+            Location::Folder(folder) => disk::is_unused(folder).map_err(|e| error(folder, &e)),
         }
     }
 }

@@ -24,7 +24,7 @@ enum End {
     OtherLeaf { key: Hash, value: Hash },
 }
 
-/// Why a proof does not hold. The fault is of whoever made it, or of the root it is held against.
+/// Why a proof does not hold. The fault is its author's, or of the root it is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
     /// The bytes are not the one form of a proof.

@@ -68,7 +68,7 @@ impl<S: NodeSource> VerifiedTree<S> {
         self.root
     }
 
-    /// The source, to tell it which version is read.
+    /// The source, to set which version is read.
     pub fn source_mut(&mut self) -> &mut S {
         &mut self.source
     }

@@ -1,4 +1,4 @@
-//! What a refusal is on its way from where it is decided to whoever asked.
+//! What a refusal is on its way from where it is decided to the caller.
 //!
 //! Programs decide on [`Error::module`], [`Error::code`] and [`Error::retry`], never on the text. The
 //! producer of an error knows what the caller can do about it and says so in [`Retry`]; nobody on the

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::pool::Pool;
 
-/// A committed block, as it is told to whoever listens.
+/// A committed block, as it is reported to subscribers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockEvent {
     /// Its height.
@@ -135,7 +135,7 @@ impl Application {
         self.shared.lock().app.event_block(height)
     }
 
-    /// Committed blocks from now on. Who is too slow misses some, and is told so.
+    /// Committed blocks from now on. A subscriber that is too slow misses some, and sees that it did.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<BlockEvent>> {
         self.shared.blocks.subscribe()
     }
@@ -230,7 +230,7 @@ impl Shared {
         Ok(info)
     }
 
-    /// Tells that the application is at its end. The first reason stays.
+    /// Reports that the application cannot go on. The first reason stays.
     pub(crate) fn fail(&self, reason: String) {
         tracing::error!(%reason, "the application stops");
         self.fatal.send_if_modified(|fatal| {
@@ -269,7 +269,7 @@ impl Shared {
     /// The application writes whole batches only, so what a thread that panicked has left behind is
     /// the state before its call or after it.
     ///
-    /// Whoever waits holds the turn: the thread of the checks, which asks again the moment it is done,
+    /// The waiting caller holds the turn: the thread of the checks, which asks again the moment it is done,
     /// cannot take the state a second time before a block that waits for it.
     fn lock(&self) -> MutexGuard<'_, State> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);

@@ -52,7 +52,7 @@ pub struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Whoever serves the path next removes it, too.
+        // The next server on this path removes it, too.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -91,8 +91,8 @@ pub async fn serve(
     Ok(Server { path: path.to_path_buf(), _tasks: tasks })
 }
 
-/// tower-abci's own server, behind the relay. It can only listen on a path, and whoever finds that
-/// path could go around the relay; so the name is removed as soon as it listens, and the relay
+/// tower-abci's own server, behind the relay. It can only listen on a path, and a process that finds
+/// that path could go around the relay; so the name is removed as soon as it listens, and the relay
 /// connects through the open file.
 async fn listen_inner(
     path: &Path,

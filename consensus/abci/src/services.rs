@@ -69,7 +69,7 @@ impl Service<ConsensusRequest> for ConsensusService {
     }
 }
 
-/// Runs a call where it may take its time. What fails is told to the supervisor and never answered:
+/// Runs a call where it may take its time. A failure is reported to the supervisor and never answered:
 /// to vote on damaged state would be worse than silence, and an error would end the process.
 async fn answer<R: Send + 'static>(
     shared: Arc<Shared>,

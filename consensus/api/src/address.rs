@@ -3,7 +3,7 @@
 use paralith_crypto::hash::{Domain, hash};
 use paralith_types::{Address, PublicKey, RuntimeId};
 
-/// The account of whoever holds the key.
+/// The account of the holder of the key.
 pub fn of_key(key: &PublicKey) -> Address {
     derive(Domain::new("paralith/address/key/v0"), key.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Events: what a block tells. They are provable: each block's events are the leaves of a Merkle
+//! Events: what a block reports. They are provable: each block's events are the leaves of a Merkle
 //! tree whose root is in state.
 
 use paralith_proto::{Canonical, DecodeError, pb, wire_struct};

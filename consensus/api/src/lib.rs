@@ -1,7 +1,7 @@
 //! The chain's language: what every node, client and enclave says to the consensus layer.
 //!
 //! One folder a module, each with the same files: `types` (what state holds), `tx` (what a
-//! transaction asks), `event` (what a block tells), `params`, `keys` (every state key of the module
+//! transaction asks), `event` (what a block reports), `params`, `keys` (every state key of the module
 //! on one screen) and `error` (stable codes). Nothing here decides anything; `consensus-app` does.
 //!
 //! Every type is the domain type of one message of the protobuf tree and has one encoding

@@ -94,8 +94,8 @@ impl SignedTransaction {
         Ok(transaction)
     }
 
-    /// The transaction inside, for this chain, its signature **not verified**: for whoever verifies
-    /// many at once, or has verified this one before.
+    /// The transaction inside, for this chain, its signature **not verified**: for callers that
+    /// verify many at once, or have verified this one before.
     pub fn read(&self, chain_context: &ChainContext) -> Result<Transaction, Error> {
         let transaction = Transaction::decode(&self.transaction, self.transaction.len())
             .map_err(Error::Malformed)?;

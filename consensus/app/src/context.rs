@@ -187,7 +187,7 @@ impl<'a> Context<'a> {
         std::mem::take(&mut self.due).into_iter().collect()
     }
 
-    /// Tells of a change.
+    /// Emits an event.
     pub fn emit(&mut self, event: impl Into<EventKind>) {
         let tx_index = self.signer.as_ref().map(|signer| signer.tx_index);
         self.events.push(event.into().to_event(tx_index));

@@ -72,7 +72,7 @@ pub(crate) fn replay(input: impl BufRead, out: &mut impl Write, err: &mut impl W
             Ok(())
         });
         if let Err(problem) = replayed {
-            // If stderr is gone too, the exit code still tells.
+            // If stderr is gone too, the exit code still shows it.
             let _ = writeln!(err, "line {number}: {problem}");
             return 2;
         }

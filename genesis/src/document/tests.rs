@@ -1,7 +1,10 @@
 use paralith_consensus_api::address;
 use paralith_consensus_api::genesis::Allocation;
+use paralith_consensus_api::registry::{
+    Batching, Code, Executor, Liveness, MAX_BATCH_SIZE, Runtime, RuntimeKind, RuntimeStaking,
+};
 use paralith_crypto::SigningKey;
-use paralith_types::{Amount, Hash, Height};
+use paralith_types::{Amount, CodeId, Hash, Height, RuntimeId};
 
 use super::*;
 use crate::{Builder, NodeKeys, development_params};
@@ -107,6 +110,78 @@ fn every_refusal_says_where_what_and_how() {
         assert_eq!(error.code(), 2);
         assert!(error.to_string().contains(text), "{text}: {error}");
         assert!(error.to_string().contains("; "), "a remedy: {error}");
+    }
+}
+
+fn runtime() -> Runtime {
+    Runtime {
+        id: RuntimeId([7; 32]),
+        entity_id: key(1).public(),
+        kind: RuntimeKind::Compute,
+        name: "counter".into(),
+        code: Some(Code {
+            id: CodeId([8; 32]),
+            size_bytes: 100,
+            abi_version: 1,
+            gas_schedule_version: 1,
+        }),
+        confidential: false,
+        allow_plain_calls: false,
+        key_manager: None,
+        tee: None,
+        init_argument: vec![],
+        min_gas_price: Amount(0),
+        max_tx_gas: 10,
+        executor: Executor {
+            workers: 2,
+            backups: 0,
+            allowed_stragglers: 0,
+            round_timeout_blocks: 5,
+            max_messages: 1,
+            max_in_messages: 1,
+            max_failed_rounds: 1,
+            liveness: Liveness { min_rounds: 1, min_live_percent: 100, max_missed_percent: 100 },
+        },
+        batching: Batching {
+            max_batch_size: MAX_BATCH_SIZE,
+            max_batch_bytes: 10_000,
+            flush_timeout_ms: 1,
+            propose_timeout_ms: 1,
+            max_batch_gas: 10,
+        },
+        staking: RuntimeStaking {
+            slash_incorrect_results: Amount(1),
+            slash_equivocation: Amount(1),
+            reward_incorrect_results_percent: 100,
+            reward_equivocation_percent: 100,
+            min_in_message_fee: Amount(0),
+        },
+    }
+}
+
+#[test]
+fn a_runtime_outside_its_ranges_is_refused_by_its_field() {
+    type Change = fn(&mut Runtime);
+    let with = |change: Change| {
+        let mut runtime = runtime();
+        change(&mut runtime);
+        let mut document = document();
+        document.genesis.runtimes.push(runtime);
+        document.validate()
+    };
+    with(|_| {}).unwrap();
+    let cases: [(&str, Change); 7] = [
+        ("executor.liveness", |r| r.executor.liveness.min_live_percent = 101),
+        ("executor.liveness", |r| r.executor.liveness.max_missed_percent = u32::MAX),
+        ("batching.max_batch_size", |r| r.batching.max_batch_size = MAX_BATCH_SIZE + 1),
+        ("batching.max_batch_size", |r| r.batching.max_batch_size = 0),
+        ("executor.allowed_stragglers", |r| r.executor.allowed_stragglers = 2),
+        ("max_tx_gas", |r| r.max_tx_gas = 11),
+        ("staking", |r| r.staking.reward_equivocation_percent = 101),
+    ];
+    for (field, change) in cases {
+        let error = with(change).unwrap_err().to_string();
+        assert!(error.contains(&format!("genesis.runtimes[0].{field}")), "{field}: {error}");
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Refusal {
     /// The evidence is not valid, too old, or of an enclave that policy does not allow.
     #[error("the enclave is not one that may have these secrets: {reason}")]
     EvidenceMismatch { reason: String },
-    /// The two see different epochs; whoever is behind follows the chain and it is tried again.
+    /// The two see different epochs; the one that is behind follows the chain and it is tried again.
     #[error("the request is for epoch {got}, this key manager sees epoch {expected}")]
     WrongEpoch { expected: u64, got: u64 },
     /// Nobody's fault: there is no generation yet.
@@ -108,7 +108,7 @@ impl From<CannotSeal> for Refusal {
     }
 }
 
-/// Why a secret, a reply or a policy is not taken. The fault is that of whoever made it.
+/// Why a secret, a reply or a policy is not taken. The fault is its author's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum SecretError {

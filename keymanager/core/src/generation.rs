@@ -2,7 +2,7 @@
 //!
 //! The checksum of a generation is a keyed hash of the checksum before it under the generation's
 //! secret: who holds the secrets can check all of them against the newest checksum, which is in
-//! consensus state, and a checksum tells nothing about a secret. The chain begins with the key
+//! consensus state, and a checksum reveals nothing about a secret. The chain begins with the key
 //! manager's id.
 
 use paralith_crypto::{Domain, kdf};

@@ -270,7 +270,7 @@ wire_struct!(PendingSecret, pb::keymanager::v1::PendingSecret, { generation, epo
 pub struct Kept {
     /// Of generations 0, 1, …
     pub master_secrets: Vec<Secret>,
-    /// A proposal that the enclave has told consensus it holds: it must survive a restart.
+    /// A proposal that the enclave has confirmed to consensus: it must survive a restart.
     pub pending: Option<PendingSecret>,
     /// The newest header that was verified; empty: none.
     pub trusted_header: Vec<u8>,

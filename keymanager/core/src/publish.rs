@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(open(&encrypted, &held, CHAIN), code, "{encrypted:?}");
         }
         assert_eq!(open(&encrypted, &held, ChainContext([8; 32])), 6);
-        // Sealed well, by an enclave that held another past: the checksum tells.
+        // Sealed well, by an enclave that held another past: the checksum shows it.
         let other = MasterSecrets::from_kept(KM, vec![Secret::new([9; 32])]);
         assert_eq!(open(&encrypted, &other, CHAIN), 1);
     }

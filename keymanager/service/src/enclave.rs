@@ -33,7 +33,7 @@ pub(crate) struct Enclave {
     /// A proposed generation that this enclave could open.
     pub(crate) pending: Option<PendingSecret>,
     pub(crate) epochs: EpochSecrets,
-    /// The newest published epoch secret that did not open: told once.
+    /// The newest published epoch secret that did not open: logged once.
     pub(crate) unopened: Option<Epoch>,
     /// The newest replication request and the key of its reply: gone when a reply has been taken,
     /// or with its epoch.

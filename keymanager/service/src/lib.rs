@@ -6,8 +6,8 @@
 //!
 //! * **In memory only:** the RAK, which is new with each start, the REK, which is new in each epoch,
 //!   and epoch secrets.
-//! * **Sealed** ([`paralith_tee_enclave::SealingKey`]): master secrets, the proposal that consensus
-//!   was told is held, the newest verified header and policy. A host that rolls the seals back gets
+//! * **Sealed** ([`paralith_tee_enclave::SealingKey`]): master secrets, the proposal that the enclave
+//!   has confirmed to consensus, the newest verified header and policy. A host that rolls the seals back gets
 //!   an enclave that must follow the chain again and prove freshness before it answers anything.
 //! * **Freshness:** in each epoch, before it answers, the enclave finds a random blob of its own in
 //!   proven state. On an old or frozen chain there is none, and it answers

@@ -62,7 +62,7 @@ pub fn server_config(key: &SigningKey) -> Result<Arc<ServerConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-/// For a link to one node: whoever answers must hold that node's key.
+/// For a link to one node: the peer that answers must hold that node's key.
 pub fn client_config(key: &SigningKey, node: &PublicKey) -> Result<Arc<ClientConfig>, Error> {
     let provider = provider();
     let verifier =

@@ -1,4 +1,4 @@
-//! A compute node's host: starts a trusted side and a worker for each ParaTime that it runs, and
+//! A compute node's host: starts an enclave and a worker for each ParaTime that it runs, and
 //! gets the ParaTime's keys for it in every epoch.
 
 use std::collections::BTreeMap;
@@ -15,19 +15,19 @@ use paralith_runtime_worker::{
     Connections, Links as _, PoolLimits, Worker, WorkerConfig, WorkerHandle,
 };
 use paralith_storage::Kv;
-use paralith_tee_channel::{BoundaryError, Recorder, Role, pb};
+use paralith_tee_channel::{BoundaryError, Client, Recorder, Role, pb};
 use paralith_types::{CodeId, Epoch, PublicKey, RuntimeId};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
 
 use super::keymanager::prove_freshness;
-use super::{BridgeServices, Registrar, StartInput, WorkerSide, attest_and_start};
+use super::{BridgeServices, Registrar, StartInput, WorkerEnclave, attest_and_start};
 use crate::chain::ChainAccess;
+use crate::enclave::{Kind, Placement, RunningEnclave};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::NodeLinks;
 use crate::state::Services;
-use crate::trusted::{Kind, Placement, TrustedSide};
 
 /// Gives the connections that a worker uses in place of those that the node made. A node gives them
 /// back as they are; test programs watch or change what goes over them.
@@ -46,7 +46,7 @@ pub struct ComputeConfig {
     pub node_key: SigningKey,
     /// Only these; all if empty.
     pub only: Vec<RuntimeId>,
-    /// Where trusted sides run.
+    /// Where enclaves run.
     pub placement: Placement,
     /// The software platform that vouches for them. Test chains only.
     pub platform: Option<SoftwarePlatform>,
@@ -68,9 +68,11 @@ impl std::fmt::Debug for ComputeConfig {
 
 /// One ParaTime that runs here.
 struct Running {
-    trusted: Arc<TrustedSide>,
+    enclave: Arc<RunningEnclave>,
     worker: WorkerHandle,
     confidential: bool,
+    /// The height of the newest evidence; none without attestation.
+    attested: Option<u64>,
     fresh: Option<Epoch>,
     keyed: Option<Epoch>,
 }
@@ -113,14 +115,18 @@ impl ComputeHost {
             tasks.lock().unwrap_or_else(PoisonError::into_inner).try_join_next().is_some()
         };
         while ended(&self.tasks) {}
-        for runtime in self.chain.runtimes(None).await? {
+        let runtimes = self.chain.runtimes(None).await?;
+        for runtime in &runtimes {
             let wanted = runtime.kind == RuntimeKind::Compute
                 && (self.config.only.is_empty() || self.config.only.contains(&runtime.id));
             if wanted
                 && !self.is_running(&runtime.id)
-                && let Err(error) = self.start(&runtime).await
+                && let Err(error) = self.start(runtime).await
             {
                 tracing::debug!(runtime = %runtime.name, %error, "cannot run this ParaTime yet");
+            }
+            if let Err(error) = self.renew_evidence(runtime) {
+                tracing::warn!(runtime = %runtime.name, %error, "cannot attest the enclave anew");
             }
         }
         self.registrar.pass().await?;
@@ -141,13 +147,13 @@ impl ComputeHost {
         self.lock().contains_key(id)
     }
 
-    /// A trusted side that is gone takes its worker with it; both are started anew, with new keys.
+    /// An enclave that is gone takes its worker with it; both are started anew, with new keys.
     fn drop_dead(&self) {
         let mut running = self.lock();
         running.retain(|id, one| {
-            let alive = !one.trusted.client().is_closed();
+            let alive = !one.enclave.client().is_closed();
             if !alive {
-                tracing::warn!(runtime = %id, "the trusted side is gone: starting it anew");
+                tracing::warn!(runtime = %id, "the enclave is gone: starting it anew");
                 one.worker.stop();
                 self.services.remove_worker(id);
             }
@@ -165,36 +171,15 @@ impl ComputeHost {
         let name = format!("{}/{}", runtime.name, self.registrar.node_id());
         let kv = self.config.kv.clone();
         let services = BridgeServices::new(name, Arc::clone(&self.chain), kv, &runtime.id);
-        let trusted = Arc::new(TrustedSide::start(
+        let enclave = Arc::new(RunningEnclave::start(
             Kind::Runtime,
             &self.config.placement,
             Arc::new(services),
             self.config.recorder.clone(),
         )?);
-        let client = trusted.client().clone();
-        let sealed =
-            self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
+        let client = enclave.client().clone();
         let height = self.chain.height()?;
-        let attested = paralith_rt::in_place(|| {
-            attest_and_start(
-                &client,
-                Role::Runtime,
-                height,
-                StartInput {
-                    genesis: &self.config.genesis,
-                    node: &self.config.node_key,
-                    runtime_id: runtime.id,
-                    code: module,
-                    sealed,
-                    platform: self.config.platform.as_ref().filter(|_| runtime.confidential),
-                },
-            )
-        })?;
-        self.registrar.offer(NodeRuntime {
-            runtime_id: runtime.id,
-            tee: attested.capability,
-            extra_info: Vec::new(),
-        });
+        let attested = self.attest(runtime, &client, height, module)?;
         let config = WorkerConfig {
             runtime_id: runtime.id,
             node_key: self.config.node_key.clone(),
@@ -206,7 +191,7 @@ impl ComputeHost {
         let connections = Connections {
             chain: Arc::clone(&self.chain) as Arc<dyn paralith_runtime_worker::Chain>,
             links: Arc::clone(&self.links) as Arc<dyn paralith_runtime_worker::Links>,
-            trusted: Arc::new(WorkerSide(client)),
+            enclave: Arc::new(WorkerEnclave(client)),
         };
         let connections = (self.config.connect)(&config, connections);
         let (worker, task) = Worker::start(config, connections);
@@ -216,10 +201,60 @@ impl ComputeHost {
             }
         });
         self.services.add_worker(runtime.id, worker.clone());
-        let confidential = runtime.confidential;
-        let one = Running { trusted, worker, confidential, fresh: None, keyed: None };
+        let (confidential, attested) = (runtime.confidential, attested.then_some(height));
+        let one = Running { enclave, worker, confidential, attested, fresh: None, keyed: None };
         self.lock().insert(runtime.id, one);
         tracing::info!(runtime = %runtime.name, "running this ParaTime");
+        Ok(())
+    }
+
+    /// Starts the enclave, or has a started one attested anew, and offers what it says for the
+    /// node's registration. Gives whether there is evidence.
+    fn attest(
+        &self,
+        runtime: &Runtime,
+        client: &Client,
+        height: u64,
+        code: Vec<u8>,
+    ) -> Result<bool, NodeError> {
+        let home = self.config.home.as_ref();
+        let input = StartInput {
+            genesis: &self.config.genesis,
+            node: &self.config.node_key,
+            runtime_id: runtime.id,
+            code,
+            sealed: home.map(|home| home.join(format!("sealed-{}", runtime.id))),
+            platform: self.config.platform.as_ref().filter(|_| runtime.confidential),
+        };
+        let attested =
+            paralith_rt::in_place(|| attest_and_start(client, Role::Runtime, height, input))?;
+        let has_evidence = attested.capability.is_some();
+        self.registrar.offer(NodeRuntime {
+            runtime_id: runtime.id,
+            tee: attested.capability,
+            extra_info: Vec::new(),
+        });
+        Ok(has_evidence)
+    }
+
+    /// Has an enclave attested anew before its evidence is too old for the descriptor's policy. The
+    /// keys stay; the next pass of the registrar registers the evidence.
+    fn renew_evidence(&self, runtime: &Runtime) -> Result<(), NodeError> {
+        let (client, attested) = match self.lock().get(&runtime.id) {
+            Some(one) => (one.enclave.client().clone(), one.attested),
+            None => return Ok(()),
+        };
+        let (Some(attested), Some(policy)) = (attested, &runtime.tee) else { return Ok(()) };
+        let height = self.chain.height()?;
+        if !is_evidence_due(attested, policy.max_age_blocks, height) {
+            return Ok(());
+        }
+        // A started enclave has its code already.
+        self.attest(runtime, &client, height, Vec::new())?;
+        if let Some(one) = self.lock().get_mut(&runtime.id) {
+            one.attested = Some(height);
+        }
+        tracing::info!(runtime = %runtime.name, height, "attested the enclave anew");
         Ok(())
     }
 
@@ -249,7 +284,7 @@ impl ComputeHost {
     async fn renew_keys(&self, id: &RuntimeId) -> Result<(), NodeError> {
         let epoch = self.chain.epoch().await?;
         let (client, confidential, fresh, keyed) = match self.lock().get(id) {
-            Some(one) => (one.trusted.client().clone(), one.confidential, one.fresh, one.keyed),
+            Some(one) => (one.enclave.client().clone(), one.confidential, one.fresh, one.keyed),
             None => return Ok(()),
         };
         if !confidential || keyed == Some(epoch) {
@@ -289,7 +324,13 @@ impl ComputeHost {
     }
 }
 
-/// Where a compute node's trusted sides get their keys from.
+/// Whether an enclave is to be attested anew: half of the time that its evidence counts is over, so
+/// that a node that is down for a while, or refused once, still has evidence that counts.
+fn is_evidence_due(attested: u64, max_age_blocks: u64, height: u64) -> bool {
+    height > attested && height.saturating_sub(attested) >= max_age_blocks / 2
+}
+
+/// Where a compute node's enclaves get their keys from.
 #[derive(Debug, Clone, Copy)]
 pub struct KeySource<'a> {
     /// The node.
@@ -303,12 +344,12 @@ pub struct KeySource<'a> {
 }
 
 impl KeySource<'_> {
-    /// Fetches a ParaTime's keys of an epoch for its trusted side, from the first key manager whose
+    /// Fetches a ParaTime's keys of an epoch for its enclave, from the first key manager whose
     /// reply it takes. A ParaTime without key manager has none.
     pub async fn fetch(
         &self,
         id: &RuntimeId,
-        client: &paralith_tee_channel::Client,
+        client: &Client,
         epoch: Epoch,
     ) -> Result<(), NodeError> {
         let runtime: Option<Runtime> = self.chain.get(&registry::keys::runtime(id)).await?;
@@ -349,10 +390,31 @@ impl KeySource<'_> {
     }
 }
 
-async fn call(client: &paralith_tee_channel::Client, call: Call) -> Result<Reply, NodeError> {
+async fn call(client: &Client, call: Call) -> Result<Reply, NodeError> {
     let client = client.clone();
     paralith_rt::blocking(move || client.call(call))
         .await
         .map_err(|e| NodeError::internal(&e))?
-        .map_err(NodeError::Trusted)
+        .map_err(NodeError::Enclave)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_evidence_due;
+
+    #[test]
+    fn evidence_is_renewed_once_in_half_of_its_time_and_never_counts_no_more() {
+        for max_age in 1..40 {
+            let (mut attested, mut renewals) = (0, 0);
+            for height in 1..400 {
+                assert!(height - attested <= max_age, "max {max_age}, height {height}: too old");
+                if is_evidence_due(attested, max_age, height) {
+                    attested = height;
+                    renewals += 1;
+                    assert!(!is_evidence_due(attested, max_age, height), "once a block at most");
+                }
+            }
+            assert!(renewals <= 400 / (max_age / 2).max(1), "max {max_age}: {renewals}");
+        }
+    }
 }

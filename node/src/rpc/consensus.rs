@@ -26,7 +26,7 @@ use crate::state::NodeState;
 /// The code of `consensus::Error::Duplicate` within module "consensus".
 const DUPLICATE: u32 = 13;
 
-/// How long a transaction is waited for before its sender is told to ask again.
+/// How long a transaction is waited for before its sender has to ask again.
 const WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// `ConsensusService`.
@@ -209,7 +209,7 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
                         };
                         return Some((Ok(block), events));
                     }
-                    // The stream wakes; whoever needs every block asks for it by height.
+                    // The stream only wakes: a reader that needs every block asks for it by height.
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return None,
                 }

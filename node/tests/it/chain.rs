@@ -6,13 +6,13 @@ use std::time::Duration;
 use paralith::assemble::{Node, NodeConfig, assemble};
 use paralith::chain::Source;
 use paralith::config::Role;
+use paralith::enclave::Placement;
 use paralith::genesis_info::GenesisInfo;
 use paralith::links::TlsNetwork;
-use paralith::network::code_of;
-use paralith::trusted::Placement;
+use paralith::network::{KEY_MANAGER, code_of, runtime_id};
 use paralith::{dev, guests};
 use paralith_consensus_abci::Application;
-use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_api::registry::{Runtime, RuntimeKind, TeePolicy};
 use paralith_consensus_engine::headers::ConsensusKey;
 use paralith_consensus_engine::{Engine, SoloEngine, SoloOptions, system_clock};
 use paralith_crypto::SigningKey;
@@ -29,6 +29,8 @@ pub(crate) struct Chain {
     pub(crate) validator: SigningKey,
     pub(crate) stop: CancellationToken,
     consensus: SigningKey,
+    /// What nodes have from the beginning.
+    modules: Vec<&'static [u8]>,
 }
 
 /// What differs from chain to chain.
@@ -36,13 +38,23 @@ pub(crate) struct Rules {
     pub(crate) max_node_expiration_epochs: u64,
     pub(crate) epoch_blocks: u64,
     pub(crate) min_validators: u32,
+    /// With a confidential ParaTime `secret` that takes evidence of so many blocks.
+    pub(crate) max_evidence_blocks: Option<u64>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { max_node_expiration_epochs: 1000, epoch_blocks: 1000, min_validators: 1 }
+        Self {
+            max_node_expiration_epochs: 1000,
+            epoch_blocks: 1000,
+            min_validators: 1,
+            max_evidence_blocks: None,
+        }
     }
 }
+
+/// Vouches for enclaves.
+pub(crate) const PLATFORM: u8 = 4;
 
 pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed([seed; 32])
@@ -57,6 +69,29 @@ pub(crate) fn runtime(name: &str, owner: &SigningKey, module: &[u8]) -> Runtime 
     }
 }
 
+/// A confidential ParaTime and its key manager, of which evidence counts for so many blocks.
+fn confidential(owner: &SigningKey, max_evidence_blocks: u64) -> [Runtime; 2] {
+    let rules = dev::network_spec(0);
+    let tee = |measurement| {
+        Some(TeePolicy { measurements: vec![measurement], max_age_blocks: max_evidence_blocks })
+    };
+    let secret = Runtime {
+        tee: tee(paralith_runtime_enclave::measurement().0),
+        ..rules.runtime("secret", owner.public(), guests::COUNTER, true, vec![])
+    };
+    let key_manager = Runtime {
+        id: runtime_id(KEY_MANAGER),
+        kind: RuntimeKind::KeyManager,
+        name: KEY_MANAGER.to_string(),
+        code: None,
+        confidential: false,
+        key_manager: None,
+        tee: tee(paralith_keymanager_service::measurement().0),
+        ..secret.clone()
+    };
+    [key_manager, secret]
+}
+
 impl Chain {
     /// Starts one, whose genesis names the module of `counter`.
     pub(crate) async fn start(rules: Rules) -> Self {
@@ -66,17 +101,21 @@ impl Chain {
         params.registry.max_node_expiration_epochs = rules.max_node_expiration_epochs;
         params.scheduler.min_validators = rules.min_validators;
         let keys = NodeKeys { node: validator.public(), consensus: consensus.clone() };
+        params.registry.software_platforms = vec![key(PLATFORM).public()];
         let stake = Amount(1_000_000);
-        let document =
+        let mut builder =
             Builder::new("it", GenesisTime::from_seconds(1_700_000_000).unwrap(), params)
                 .entity(owner.public(), stake)
                 .entity_node(owner.public(), validator.public())
                 .fund(&owner.public(), Amount(1_000_000_000))
                 .fund(&validator.public(), Amount(1_000_000_000))
                 .validator(owner.public(), &keys, &[])
-                .runtime(runtime("counter", &owner, guests::COUNTER))
-                .build()
-                .unwrap();
+                .runtime(runtime("counter", &owner, guests::COUNTER));
+        let blocks = rules.max_evidence_blocks;
+        for runtime in blocks.into_iter().flat_map(|blocks| confidential(&owner, blocks)) {
+            builder = builder.runtime(runtime);
+        }
+        let document = builder.build().unwrap();
         let kv = Kv::memory();
         let application = Application::open(kv.clone()).unwrap();
         let options = SoloOptions {
@@ -90,7 +129,9 @@ impl Chain {
         };
         let engine = Arc::new(SoloEngine::start(&application, options).await.unwrap());
         let genesis = GenesisInfo::new(document).unwrap();
-        Self { genesis, engine, owner, validator, stop: CancellationToken::new(), consensus }
+        let (stop, modules) = (CancellationToken::new(), blocks.map(|_| guests::COUNTER));
+        let modules = modules.into_iter().collect();
+        Self { genesis, engine, owner, validator, stop, consensus, modules }
     }
 
     /// A node of this chain with the validator's keys.
@@ -104,9 +145,9 @@ impl Chain {
             roles,
             addresses: Vec::new(),
             runtimes: Vec::new(),
-            modules: Vec::new(),
+            modules: self.modules.clone(),
             placement,
-            platform: None,
+            platform: Some(key(PLATFORM)),
             kv: Kv::memory(),
             home: None,
             engine_name: "solo",

@@ -16,7 +16,7 @@ use paralith_proto::Canonical;
 use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Epoch, Hash, Height};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::proven_state::At;
 use super::session::{Secrets, Session, at, newest};
 use super::start::to_keep;
@@ -42,14 +42,12 @@ pub(crate) fn sync(
     session: &Session,
     callbacks: &Callbacks,
     height: Height,
-) -> Result<pb::Synced, TrustedError> {
-    let mut synced = pb::Synced::default();
-    {
-        let mut view = session.view();
+) -> Result<pb::Synced, EnclaveError> {
+    let mut synced = session.with_view(callbacks, |view, callbacks| {
         view.sync(callbacks, height)?;
-        synced.height = view.proven_height().0;
+        let mut synced = pb::Synced { height: view.proven_height().0, ..Default::default() };
         if view.app_hash(view.proven_height()).is_some() {
-            let at = newest(&view, callbacks);
+            let at = newest(view, callbacks);
             let epoch = at.epoch()?.epoch;
             session.secrets().enter(epoch);
             let runtime: Option<Runtime> = at.get(&registry::keys::runtime(&session.runtime_id))?;
@@ -59,7 +57,8 @@ pub(crate) fn sync(
                 None => false,
             };
         }
-    }
+        Ok(synced)
+    })?;
     synced.sealed = to_keep(session, false)?;
     Ok(synced)
 }
@@ -70,7 +69,7 @@ fn has_keys(
     at: &At<'_>,
     runtime: &Runtime,
     epoch: Epoch,
-) -> Result<bool, TrustedError> {
+) -> Result<bool, EnclaveError> {
     if !runtime.confidential {
         return Ok(true);
     }
@@ -87,8 +86,9 @@ fn has_keys(
 pub(crate) fn freshness_blob(
     session: &Session,
     callbacks: &Callbacks,
-) -> Result<Vec<u8>, TrustedError> {
-    let epoch = newest(&session.view(), callbacks).epoch()?.epoch;
+) -> Result<Vec<u8>, EnclaveError> {
+    let epoch = session
+        .with_view(callbacks, |view, callbacks| Ok(newest(view, callbacks).epoch()?.epoch))?;
     let blob = Hash(session.random()?);
     let mut secrets = session.secrets();
     secrets.enter(epoch);
@@ -102,14 +102,14 @@ pub(crate) fn confirm_freshness(
     session: &Session,
     callbacks: &Callbacks,
     height: Height,
-) -> Result<(), TrustedError> {
-    let mut view = session.view();
-    view.ensure(callbacks, height)?;
-    let at = at(&view, callbacks, height);
-    let epoch = at.epoch()?;
+) -> Result<(), EnclaveError> {
     let key = registry::keys::freshness(&session.node, &session.runtime_id);
-    let found: Option<registry::Freshness> = at.get(&key)?;
-    let newest = newest(&view, callbacks).epoch()?.epoch;
+    let (epoch, found, newest) = session.with_view(callbacks, |view, callbacks| {
+        view.ensure(callbacks, height)?;
+        let at = at(view, callbacks, height);
+        let found: Option<registry::Freshness> = at.get(&key)?;
+        Ok((at.epoch()?, found, newest(view, callbacks).epoch()?.epoch))
+    })?;
     let mut secrets = session.secrets();
     secrets.enter(newest);
     Ok(secrets.freshness.confirm(&epoch, found.as_ref())?)
@@ -120,22 +120,22 @@ pub(crate) fn request(
     session: &Session,
     callbacks: &Callbacks,
     epoch: Epoch,
-) -> Result<Vec<u8>, TrustedError> {
-    let view = session.view();
-    let at = newest(&view, callbacks);
-    let runtime = at.runtime(&session.runtime_id)?;
-    let (height, runs) = (at.height, at.epoch()?.epoch);
-    let state_root = view.app_hash(height).ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
-    drop(view);
+) -> Result<Vec<u8>, EnclaveError> {
+    let (runtime, height, runs, state_root) = session.with_view(callbacks, |view, callbacks| {
+        let at = newest(view, callbacks);
+        let runtime = at.runtime(&session.runtime_id)?;
+        let root = view.app_hash(at.height).ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
+        Ok((runtime, at.height, at.epoch()?.epoch, root))
+    })?;
     let id = runtime
         .key_manager
-        .ok_or_else(|| TrustedError::NoKeys("the runtime has no key manager".into()))?;
+        .ok_or_else(|| EnclaveError::NoKeys("the runtime has no key manager".into()))?;
     let nonce = Hash(session.random()?);
     let reply_key = HpkeSecret::from_ikm(&Zeroizing::new(session.random()?));
     let mut secrets = session.secrets();
     secrets.enter(runs);
     let (_, freshness) =
-        secrets.freshness.proven().ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
+        secrets.freshness.proven().ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
     let request = KeyRequest {
         version: PROTOCOL_VERSION,
         id,
@@ -158,43 +158,45 @@ pub(crate) fn provide(
     session: &Session,
     callbacks: &Callbacks,
     reply: &[u8],
-) -> Result<(), TrustedError> {
+) -> Result<(), EnclaveError> {
     let signed = SignedKeyReply::decode(reply, MAX_MESSAGE_BYTES)?;
     let said = signed.unverified()?;
     let waiting = session.secrets().requests.clone();
     let asked = waiting.iter().find(|(request, _)| request.hash() == said.request_hash);
     let (request, reply_key) = asked
-        .ok_or_else(|| TrustedError::KeyReply("it answers no request of this enclave".into()))?;
+        .ok_or_else(|| EnclaveError::KeyReply("it answers no request of this enclave".into()))?;
 
-    let mut view = session.view();
     // KM-Q8: of an enclave that proven state lets reply, to a request that waits.
-    let rak = replier(session, &newest(&view, callbacks), request, &said.node)?;
+    let rak = session.with_view(callbacks, |view, callbacks| {
+        replier(session, &newest(view, callbacks), request, &said.node)
+    })?;
     let secrets = signed.open(request, &rak, reply_key, &session.chain)?;
-    view.sync(callbacks, secrets.height)?;
     let height = secrets.height.0;
-    match view.app_hash(secrets.height) {
-        None => return Err(SecretError::UnknownHeight { height }.into()),
-        Some(root) if root != secrets.state_root => {
-            return Err(SecretError::OtherChain { height }.into());
+    let (epoch, generation) = session.with_view(callbacks, |view, callbacks| {
+        view.sync(callbacks, secrets.height)?;
+        match view.app_hash(secrets.height) {
+            None => return Err(SecretError::UnknownHeight { height }.into()),
+            Some(root) if root != secrets.state_root => {
+                return Err(SecretError::OtherChain { height }.into());
+            }
+            Some(_) => {}
         }
-        Some(_) => {}
-    }
-    let at = newest(&view, callbacks);
-    let epoch = at.epoch()?.epoch;
-    let generation = at.generation(&at.runtime(&session.runtime_id)?)?;
+        let at = newest(view, callbacks);
+        Ok((at.epoch()?.epoch, at.generation(&at.runtime(&session.runtime_id)?)?))
+    })?;
     let keys =
-        secrets.into_keys().ok_or_else(|| TrustedError::KeyReply("it has no generation".into()))?;
+        secrets.into_keys().ok_or_else(|| EnclaveError::KeyReply("it has no generation".into()))?;
     if keys.generation() < generation {
         let (got, needed) = (keys.generation(), generation);
         let reason = format!("it ends with generation {got}, the chain has {needed}");
-        return Err(TrustedError::KeyReply(reason));
+        return Err(EnclaveError::KeyReply(reason));
     }
 
     let mut held = session.secrets();
     held.requests.retain(|(one, _)| one != request);
     match &mut held.keys {
         Some(old) if old.index_key() != keys.index_key() => {
-            return Err(TrustedError::KeyReply("its first generation is another one".into()));
+            return Err(EnclaveError::KeyReply("its first generation is another one".into()));
         }
         Some(old) => old.update(keys),
         None => held.keys = Some(keys),
@@ -209,7 +211,7 @@ fn replier(
     at: &At<'_>,
     request: &KeyRequest,
     node: &paralith_types::PublicKey,
-) -> Result<paralith_types::PublicKey, TrustedError> {
+) -> Result<paralith_types::PublicKey, EnclaveError> {
     let facts = Facts {
         chain: session.chain,
         id: request.id,

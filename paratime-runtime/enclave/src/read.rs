@@ -13,11 +13,11 @@ use paralith_runtime_api::tx::Body;
 use paralith_tee_channel::{Callbacks, ChainView, Failure, pb};
 use paralith_types::{Epoch, Hash, Height, Round};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::guest::Guest;
 use super::proven_state::context;
 use super::sealer::{Sealer, Seeds};
-use super::session::{Session, lock, newest};
+use super::session::{Session, newest};
 use super::state::RoundState;
 use super::transaction::{self, Opener, abi_call, output, refused};
 use paralith_runtime_vm::Export;
@@ -40,18 +40,19 @@ struct Final {
 }
 
 /// The newest final root.
-fn newest_root(session: &Session, callbacks: &Callbacks) -> Result<Final, TrustedError> {
-    let view = session.view();
-    let at = newest(&view, callbacks);
-    let runtime = at.runtime(&session.runtime_id)?;
-    let state = at.runtime_state(&session.runtime_id)?;
-    Ok(Final {
-        keys: session.keys(&at, &runtime)?,
-        runtime,
-        round: state.last_normal_round,
-        root: state.last_block.state_root,
-        epoch: at.epoch()?.epoch,
-        height: at.height,
+fn newest_root(session: &Session, callbacks: &Callbacks) -> Result<Final, EnclaveError> {
+    session.with_view(callbacks, |view, callbacks| {
+        let at = newest(view, callbacks);
+        let runtime = at.runtime(&session.runtime_id)?;
+        let state = at.runtime_state(&session.runtime_id)?;
+        Ok(Final {
+            keys: session.keys(&at, &runtime)?,
+            runtime,
+            round: state.last_normal_round,
+            root: state.last_block.state_root,
+            epoch: at.epoch()?.epoch,
+            height: at.height,
+        })
     })
 }
 
@@ -62,7 +63,7 @@ pub(crate) fn final_header(
     callbacks: &Callbacks,
     view: &mut ChainView,
     round: Round,
-) -> Result<Header, TrustedError> {
+) -> Result<Header, EnclaveError> {
     let known = view.app_hash(view.proven_height()).is_some();
     if known {
         let header = newest(view, callbacks).normal_header(&session.runtime_id, round)?;
@@ -72,7 +73,7 @@ pub(crate) fn final_header(
     }
     view.sync_to_newest(callbacks)?;
     let header = newest(view, callbacks).normal_header(&session.runtime_id, round)?;
-    header.ok_or(TrustedError::NotFinal { round: round.0 })
+    header.ok_or(EnclaveError::NotFinal { round: round.0 })
 }
 
 impl Final {
@@ -92,10 +93,10 @@ impl Final {
         session: &Session,
         callbacks: &Callbacks,
         sealer: Option<&Sealer>,
-        run: impl FnOnce(&mut Guest<'_>) -> Result<T, TrustedError>,
-    ) -> Result<T, TrustedError> {
+        run: impl FnOnce(&mut Guest<'_>) -> Result<T, EnclaveError>,
+    ) -> Result<T, EnclaveError> {
         let module = session.module(&self.runtime)?;
-        let mut kept = lock(&session.reads);
+        let mut kept = session.reads.take();
         let tree = kept.at(callbacks, self.round, self.root);
         let state = RoundState::new(tree, sealer);
         let (seed, secret) = match sealer {
@@ -120,13 +121,13 @@ pub(crate) fn check(
     session: &Session,
     callbacks: &Callbacks,
     transactions: &[Vec<u8>],
-) -> Result<Vec<u8>, TrustedError> {
+) -> Result<Vec<u8>, EnclaveError> {
     let root = newest_root(session, callbacks)?;
     let sealer = session.sealer(root.keys.as_ref());
     let opener = root.opener(session);
     let results = root.on_root(session, callbacks, sealer.as_ref(), |guest| {
         let check = |raw: &Vec<u8>| Ok(transaction::check(guest, &opener, raw)?.to_pb());
-        transactions.iter().map(check).collect::<Result<Vec<_>, TrustedError>>()
+        transactions.iter().map(check).collect::<Result<Vec<_>, EnclaveError>>()
     })?;
     Ok(paralith_proto::Message::encode_to_vec(&pb::CheckResults { results }))
 }
@@ -136,7 +137,7 @@ pub(crate) fn query(
     session: &Session,
     callbacks: &Callbacks,
     call: pb::RunQuery,
-) -> Result<pb::Answer, TrustedError> {
+) -> Result<pb::Answer, EnclaveError> {
     let query: Query = paralith_proto::required(call.query, "query")?;
     if (query.chain_context, query.runtime_id) != (session.chain, session.runtime_id) {
         return Err(refusal("paratime", 4, "the query is for another chain or runtime"));
@@ -191,16 +192,15 @@ pub(crate) fn reveal(
     session: &Session,
     callbacks: &Callbacks,
     call: pb::Reveal,
-) -> Result<pb::Answer, TrustedError> {
+) -> Result<pb::Answer, EnclaveError> {
     let round = Round(call.round);
-    let not_found = TrustedError::IntentNotFound { round: round.0 };
+    let not_found = EnclaveError::IntentNotFound { round: round.0 };
     if call.handle.len() > MAX_HANDLE_BYTES {
         return Err(not_found);
     }
-    let (root, proven_at) = {
-        let mut view = session.view();
-        let header = final_header(session, callbacks, &mut view, round)?;
-        let at = newest(&view, callbacks);
+    let (root, proven_at) = session.with_view(callbacks, |view, callbacks| {
+        let header = final_header(session, callbacks, view, round)?;
+        let at = newest(view, callbacks);
         let runtime = at.runtime(&session.runtime_id)?;
         let root = Final {
             keys: session.keys(&at, &runtime)?,
@@ -210,8 +210,8 @@ pub(crate) fn reveal(
             epoch: Epoch(0),
             height: header.consensus_height,
         };
-        (root, at.height)
-    };
+        Ok((root, at.height))
+    })?;
     let sealer = session.sealer(root.keys.as_ref());
     let output: Output = root.on_root(session, callbacks, sealer.as_ref(), |guest| {
         let intent = [abi::REVEAL_INTENT_PREFIX, &call.handle].concat();
@@ -231,6 +231,6 @@ pub(crate) fn reveal(
     })
 }
 
-fn refusal(module: &str, code: u32, message: impl ToString) -> TrustedError {
-    TrustedError::Refused(Failure::new(module, code, message))
+fn refusal(module: &str, code: u32, message: impl ToString) -> EnclaveError {
+    EnclaveError::Refused(Failure::new(module, code, message))
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use paralith_consensus_api::registry::Runtime;
+use paralith_consensus_api::registry::{MAX_BATCH_SIZE, Runtime};
 use paralith_consensus_api::roothash::{
     IncomingMessage, ProposalHeader, ResultQueue, ResultsHeader, RuntimeState, SignedProposal,
     batch_hash, in_messages_hash, messages_hash,
@@ -17,16 +17,16 @@ use paralith_runtime_api::envelope::seal_reply;
 use paralith_runtime_api::output::{IoLeaf, SealedOutput, SealedReply, commitment, io_root};
 use paralith_runtime_api::tx;
 use paralith_storage::Changes;
-use paralith_tee_channel::{Callbacks, pb};
+use paralith_tee_channel::{Callbacks, ChainView, pb};
 use paralith_types::{Epoch, Hash, Signature};
 
 use super::block::{self, Block, BlockInputs, MessageLimits};
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::guest::Guest;
 use super::inbox::Queues;
 use super::proven_state::{At, context};
 use super::sealer::{RoundContext, Sealer, Seeds};
-use super::session::{Session, at, lock, newest};
+use super::session::{Session, at, newest};
 use super::state::{RoundState, missing};
 use super::transaction::{Opener, Receipt};
 
@@ -35,7 +35,7 @@ const PUBLIC_BLOCK_SEED: Domain = Domain::new("paralith/host-public-block-seed/v
 
 /// Most transactions of a batch, whatever the descriptor allows: with
 /// [`RECEIPT_BYTES`](super::guest::RECEIPT_BYTES) each they fit into one frame.
-pub const MAX_BATCH_TRANSACTIONS: u64 = 16 * 1024;
+pub const MAX_BATCH_TRANSACTIONS: u64 = MAX_BATCH_SIZE as u64;
 
 /// Everything that a round depends on besides its transactions.
 struct Inputs {
@@ -56,7 +56,7 @@ pub(crate) fn execute(
     session: &Session,
     callbacks: &Callbacks,
     call: pb::Execute,
-) -> Result<pb::Executed, TrustedError> {
+) -> Result<pb::Executed, EnclaveError> {
     let signed: SignedProposal = paralith_proto::required(call.proposal, "proposal")?;
     let inputs = inputs(session, callbacks, &signed)?;
     let transactions = call.transactions;
@@ -71,7 +71,7 @@ pub(crate) fn execute(
     let sealer = session.sealer(inputs.keys.as_ref());
     let round = RoundContext::of_proposal(&inputs.proposal);
 
-    let mut kept = lock(&session.execution);
+    let mut kept = session.execution.take();
     let root = inputs.state.last_block.state_root;
     let tree = kept.at(callbacks, inputs.state.last_normal_round, root);
     let state = RoundState::new(tree, sealer.as_ref());
@@ -126,52 +126,60 @@ fn inputs(
     session: &Session,
     callbacks: &Callbacks,
     signed: &SignedProposal,
-) -> Result<Inputs, TrustedError> {
+) -> Result<Inputs, EnclaveError> {
     let proposal = signed.open(&session.chain)?;
     if proposal.runtime_id != session.runtime_id {
         return Err(bad("it is another runtime's"));
     }
-    let mut view = session.view();
-    view.ensure(callbacks, proposal.consensus_height)?;
-    let pinned = at(&view, callbacks, proposal.consensus_height);
+    session.with_view(callbacks, |view, callbacks| {
+        view.ensure(callbacks, proposal.consensus_height)?;
+        pinned_inputs(session, callbacks, view, signed, &proposal)
+    })
+}
+
+fn pinned_inputs(
+    session: &Session,
+    callbacks: &Callbacks,
+    view: &ChainView,
+    signed: &SignedProposal,
+    proposal: &ProposalHeader,
+) -> Result<Inputs, EnclaveError> {
+    let pinned = at(view, callbacks, proposal.consensus_height);
     let runtime = pinned.runtime(&session.runtime_id)?;
     session.module(&runtime)?;
     let state = pinned.runtime_state(&session.runtime_id)?;
     // EN-1: the next round after the proven block, by a worker, for this node's committee.
-    follows(&proposal, &state)?;
+    follows(proposal, &state)?;
     let epoch = pinned.epoch()?.epoch;
     check_committee(session, &pinned, signed, epoch)?;
     // EN-3: a key that is missing here is no result; what every replica sees alike is one.
-    let keys = session.keys(&newest(&view, callbacks), &runtime)?;
+    let keys = session.keys(&newest(view, callbacks), &runtime)?;
     let generation = if runtime.confidential { pinned.generation(&runtime)? } else { 0 };
     if keys.as_ref().is_some_and(|keys| keys.generation() < generation) {
         return Err(missing(generation));
     }
-    let incoming = pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?;
-    let results = pinned.result_queue(&session.runtime_id)?;
-    let max_queued_results = pinned.roothash_params()?.max_queued_results;
     Ok(Inputs {
-        proposal,
+        proposal: proposal.clone(),
+        incoming: pinned.incoming(&session.runtime_id, runtime.executor.max_in_messages)?,
+        results: pinned.result_queue(&session.runtime_id)?,
+        max_queued_results: pinned.roothash_params()?.max_queued_results,
         runtime,
         state,
         epoch,
         generation,
         keys,
-        incoming,
-        results,
-        max_queued_results,
     })
 }
 
 /// Whether the proposal is for the round after the newest block.
-fn follows(proposal: &ProposalHeader, state: &RuntimeState) -> Result<(), TrustedError> {
+fn follows(proposal: &ProposalHeader, state: &RuntimeState) -> Result<(), EnclaveError> {
     let last = &state.last_block;
     if state.suspended {
         return Err(bad("the runtime is suspended"));
     }
     if proposal.round != last.round.next() {
         let reason = format!("it is for round {}, the last is {}", proposal.round, last.round);
-        return Err(TrustedError::BadProposal(reason));
+        return Err(EnclaveError::BadProposal(reason));
     }
     if proposal.previous_hash != last.hash() {
         return Err(bad("it follows another block"));
@@ -187,8 +195,8 @@ fn check_committee(
     pinned: &At<'_>,
     signed: &SignedProposal,
     epoch: Epoch,
-) -> Result<(), TrustedError> {
-    let outside = TrustedError::NotInCommittee { epoch: epoch.0 };
+) -> Result<(), EnclaveError> {
+    let outside = EnclaveError::NotInCommittee { epoch: epoch.0 };
     let committee = pinned.committee(&session.runtime_id)?;
     let Some(committee) = committee.filter(|one| one.epoch == epoch) else { return Err(outside) };
     if !committee.workers.contains(&session.node) && !committee.backups.contains(&session.node) {
@@ -205,7 +213,7 @@ fn check_batch(
     inputs: &Inputs,
     opener: &Opener<'_>,
     transactions: &[Vec<u8>],
-) -> Result<(), TrustedError> {
+) -> Result<(), EnclaveError> {
     // EN-2
     let limits = &inputs.runtime.batching;
     let count = transactions.len() as u64;
@@ -224,8 +232,8 @@ fn check_batch(
     within("gas", limits.max_batch_gas, gas.fold(0, u64::saturating_add))
 }
 
-fn within(what: &'static str, limit: u64, got: u64) -> Result<(), TrustedError> {
-    if got > limit { Err(TrustedError::BatchTooLarge { what, limit, got }) } else { Ok(()) }
+fn within(what: &'static str, limit: u64, got: u64) -> Result<(), EnclaveError> {
+    if got > limit { Err(EnclaveError::BatchTooLarge { what, limit, got }) } else { Ok(()) }
 }
 
 fn guest<'a>(
@@ -234,7 +242,7 @@ fn guest<'a>(
     state: RoundState<'a>,
     sealer: Option<&Sealer>,
     round: &RoundContext,
-) -> Result<Guest<'a>, TrustedError> {
+) -> Result<Guest<'a>, EnclaveError> {
     let height = inputs.proposal.consensus_height;
     let context = context(&session.chain, &inputs.runtime, round.round, inputs.epoch.0, height);
     let (seeds, secret) = match sealer {
@@ -266,7 +274,7 @@ fn outputs(
     sealer: Option<&Sealer>,
     round: &RoundContext,
     block: &Block,
-) -> Result<(Vec<IoLeaf>, Vec<SealedOutput>), TrustedError> {
+) -> Result<(Vec<IoLeaf>, Vec<SealedOutput>), EnclaveError> {
     let mut leaves = Vec::with_capacity(block.receipts.len());
     let mut outputs = Vec::with_capacity(block.receipts.len());
     for receipt in &block.receipts {
@@ -313,6 +321,6 @@ fn write_log(changes: Changes) -> Vec<pb::Change> {
     changes.into_iter().map(|(key, value)| pb::Change { key, value }).collect()
 }
 
-fn bad(reason: &str) -> TrustedError {
-    TrustedError::BadProposal(reason.to_string())
+fn bad(reason: &str) -> EnclaveError {
+    EnclaveError::BadProposal(reason.to_string())
 }

@@ -16,7 +16,7 @@
 //!
 //! The proposal id is the hash of the whole proposal header: round, previous block, rank, pinned
 //! height and batch. So two executions that differ in any of these have nothing in common that a
-//! host could compare. Only the block's seed leaves the header out: whoever proposes chooses the
+//! host could compare. Only the block's seed leaves the header out: the scheduler chooses the
 //! header, and could try many until the draw suits.
 
 use std::fmt;

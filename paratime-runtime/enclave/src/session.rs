@@ -1,22 +1,22 @@
-//! What a started trusted side holds.
+//! What a started enclave holds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use paralith_consensus_api::registry::Runtime;
 use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_keymanager_core::{KeyRequest, RuntimeKeys};
-use paralith_tee_channel::{Callbacks, ChainView};
+use paralith_tee_channel::{Callbacks, ChainView, with_fetched};
 use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, SealingKey};
 use paralith_types::{ChainContext, Height, PublicKey, RuntimeId};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
+use super::kept::KeptTrees;
 use super::known::KnownSignatures;
 use super::proven_state::{At, check_code};
 use super::sealer::Sealer;
-use super::state::KeptTree;
 use paralith_runtime_vm::Module;
 
-/// What a started trusted side holds.
+/// What a started enclave holds.
 pub(crate) struct Session {
     pub(crate) chain: ChainContext,
     pub(crate) runtime_id: RuntimeId,
@@ -29,13 +29,14 @@ pub(crate) struct Session {
     /// Seals what the host keeps for the next start.
     pub(crate) sealing_key: Option<SealingKey>,
     pub(crate) randomness: Mutex<Entropy>,
+    /// Locked through [`Session::with_view`] where the host may be asked.
     pub(crate) view: Mutex<ChainView>,
     /// The view as the host was last given it to keep.
     pub(crate) kept: Mutex<Vec<u8>>,
     pub(crate) secrets: Mutex<Secrets>,
     pub(crate) known: KnownSignatures,
-    pub(crate) execution: Mutex<KeptTree>,
-    pub(crate) reads: Mutex<KeptTree>,
+    pub(crate) execution: KeptTrees,
+    pub(crate) reads: KeptTrees,
 }
 
 /// What changes with the epochs.
@@ -58,21 +59,35 @@ impl Session {
         (self.chain, self.runtime_id, self.node) == (id.chain, id.runtime_id, id.node)
     }
 
+    /// The view, for what it holds already: its newest header, roots.
     pub(crate) fn view(&self) -> MutexGuard<'_, ChainView> {
         lock(&self.view)
+    }
+
+    /// Follows the chain and reads its state.
+    ///
+    /// `read` runs with the view locked, and never waits for the host (B3): what the view lacks fails it,
+    /// is fetched without the lock, and `read` runs anew. So it reads everything before it changes
+    /// anything but the view, or makes changes that may be made twice.
+    pub(crate) fn with_view<T>(
+        &self,
+        callbacks: &Callbacks,
+        mut read: impl FnMut(&mut ChainView, &Callbacks) -> Result<T, EnclaveError>,
+    ) -> Result<T, EnclaveError> {
+        with_fetched(callbacks, |fetched| read(&mut self.view(), fetched))
     }
 
     pub(crate) fn secrets(&self) -> MutexGuard<'_, Secrets> {
         lock(&self.secrets)
     }
 
-    pub(crate) fn random(&self) -> Result<[u8; 32], TrustedError> {
+    pub(crate) fn random(&self) -> Result<[u8; 32], EnclaveError> {
         Ok(lock(&self.randomness).bytes()?)
     }
 
     /// The module, if it is the one that the chain names.
-    pub(crate) fn module(&self, runtime: &Runtime) -> Result<&Module, TrustedError> {
-        let module = self.module.as_ref().ok_or(TrustedError::NoCode)?;
+    pub(crate) fn module(&self, runtime: &Runtime) -> Result<&Module, EnclaveError> {
+        let module = self.module.as_ref().ok_or(EnclaveError::NoCode)?;
         check_code(runtime, module)?;
         Ok(module)
     }
@@ -83,7 +98,7 @@ impl Session {
         &self,
         at_newest: &At<'_>,
         runtime: &Runtime,
-    ) -> Result<Option<RuntimeKeys>, TrustedError> {
+    ) -> Result<Option<RuntimeKeys>, EnclaveError> {
         if !runtime.confidential {
             return Ok(None);
         }
@@ -92,10 +107,10 @@ impl Session {
         secrets.enter(epoch);
         // EN-19: an enclave that sees no living chain uses no keys.
         if secrets.freshness.proven().is_none_or(|(fresh, _)| fresh.next() < epoch) {
-            return Err(TrustedError::NotFresh { epoch: epoch.0 });
+            return Err(EnclaveError::NotFresh { epoch: epoch.0 });
         }
         let keys = secrets.keys.clone();
-        keys.map(Some).ok_or_else(|| TrustedError::NoKeys("none were fetched yet".into()))
+        keys.map(Some).ok_or_else(|| EnclaveError::NoKeys("none were fetched yet".into()))
     }
 
     pub(crate) fn sealer(&self, keys: Option<&RuntimeKeys>) -> Option<Sealer> {

@@ -3,89 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use paralith_storage::{
-    Changes, EMPTY_ROOT, NodeSource, StorageError, VerifiedTree, VerifiedValues,
-};
-use paralith_tee_channel::Callbacks;
+use paralith_storage::{Changes, EMPTY_ROOT};
 use paralith_types::{Hash, Round};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
+use super::kept::HostTree;
 use super::sealer::{RoundContext, Sealer};
 use paralith_runtime_vm::{State, StateError};
-
-/// The host's copy of the tree. What it says is checked by the tree that reads through it.
-pub(crate) struct HostSource {
-    callbacks: Callbacks,
-    round: Round,
-}
-
-impl NodeSource for HostSource {
-    fn node(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.callbacks.state_node(self.round.0, id).map_err(host_failed)
-    }
-
-    fn value(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.callbacks.state_value(self.round.0, key).map_err(host_failed)
-    }
-}
-
-fn host_failed(error: paralith_tee_channel::BoundaryError) -> StorageError {
-    StorageError::Io { detail: error.to_string() }
-}
-
-pub(crate) type HostTree = VerifiedTree<HostSource>;
-
-/// A verified tree that is kept from round to round. A version of it is a normal round.
-#[derive(Debug, Default)]
-pub(crate) struct KeptTree {
-    tree: Option<HostTree>,
-    /// What the last execution on it led to.
-    computed: Option<(Round, Hash)>,
-    /// Whether the last use found all that it needed.
-    trusted: bool,
-    values: VerifiedValues,
-}
-
-impl KeptTree {
-    /// One that shares verified values with others: a value's hash is all that binds it.
-    pub(crate) fn with_values(values: VerifiedValues) -> Self {
-        Self { values, ..Self::default() }
-    }
-
-    /// The tree at a final root, the one that `round` led to.
-    pub(crate) fn at(&mut self, callbacks: &Callbacks, round: Round, root: Hash) -> &mut HostTree {
-        // Pages that an execution computed name their children by the round's number. If the round
-        // did not become final, the host never has those children: start over.
-        let other = self.computed.take().is_some_and(|computed| computed != (round, root));
-        // And a page says where its children are, which its hash does not bind: after a use that
-        // failed, nothing that the host has said is kept.
-        if other || !self.trusted {
-            self.tree = None;
-        }
-        self.trusted = false;
-        let source = || HostSource { callbacks: callbacks.clone(), round };
-        let values = self.values.clone();
-        let new = || VerifiedTree::new(source(), round.0, root).with_values(values);
-        let tree = self.tree.get_or_insert_with(new);
-        *tree.source_mut() = source();
-        if (tree.version(), tree.root()) != (round.0, root) {
-            tree.advance(round.0, root);
-        }
-        tree
-    }
-
-    /// Notes what an execution led to.
-    pub(crate) fn computed(&mut self, round: Round, root: Hash) {
-        self.computed = Some((round, root));
-        self.trusted = true;
-    }
-
-    /// Notes how a use ended that computed no root.
-    pub(crate) fn read<T>(&mut self, result: &Result<T, TrustedError>) {
-        self.trusted =
-            !matches!(result, Err(TrustedError::StateUnavailable(_) | TrustedError::Node(_)));
-    }
-}
 
 type Entry = Option<Vec<u8>>;
 
@@ -143,7 +67,7 @@ impl<'a> RoundState<'a> {
         self.written_bytes
     }
 
-    pub(crate) fn read(&mut self, key: &[u8]) -> Result<Entry, TrustedError> {
+    pub(crate) fn read(&mut self, key: &[u8]) -> Result<Entry, EnclaveError> {
         match self.written.get(key) {
             Some(entry) => Ok(entry.clone()),
             None => self.read_before(key),
@@ -160,7 +84,7 @@ impl<'a> RoundState<'a> {
         self.undo.push((key, old));
     }
 
-    fn read_before(&mut self, key: &[u8]) -> Result<Entry, TrustedError> {
+    fn read_before(&mut self, key: &[u8]) -> Result<Entry, EnclaveError> {
         if let Some(entry) = self.before.get(key) {
             return Ok(entry.clone());
         }
@@ -172,7 +96,7 @@ impl<'a> RoundState<'a> {
                 let open = |sealed: Vec<u8>| sealer.open_value(&index, &sealed);
                 // The root vouches for the bytes, so it is a key that is missing or wrong here.
                 sealed.map(open).transpose().map_err(|_| {
-                    TrustedError::StateUnavailable("a value does not open with these keys".into())
+                    EnclaveError::StateUnavailable("a value does not open with these keys".into())
                 })?
             }
         };
@@ -185,7 +109,7 @@ impl<'a> RoundState<'a> {
         &mut self,
         generation: u64,
         context: &RoundContext,
-    ) -> Result<Changes, TrustedError> {
+    ) -> Result<Changes, EnclaveError> {
         let mut changes = Changes::new();
         for (key, value) in std::mem::take(&mut self.written) {
             if self.read_before(&key)? == value {
@@ -213,7 +137,7 @@ impl<'a> RoundState<'a> {
         &mut self,
         round: Round,
         changes: &Changes,
-    ) -> Result<Hash, TrustedError> {
+    ) -> Result<Hash, EnclaveError> {
         if changes.is_empty() && self.tree.root() == EMPTY_ROOT {
             return Ok(EMPTY_ROOT);
         }
@@ -222,8 +146,8 @@ impl<'a> RoundState<'a> {
 }
 
 /// A generation whose keys this enclave does not have.
-pub(crate) fn missing(generation: u64) -> TrustedError {
-    TrustedError::NoKeys(format!("of generation {generation}"))
+pub(crate) fn missing(generation: u64) -> EnclaveError {
+    EnclaveError::NoKeys(format!("of generation {generation}"))
 }
 
 impl State for RoundState<'_> {

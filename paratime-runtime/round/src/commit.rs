@@ -1,4 +1,4 @@
-//! What is due now: taking votes to the chain, and telling users.
+//! What is due now: taking votes to the chain, and confirming to users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,8 +97,8 @@ impl Run {
         (opened && missing.contains(&self.me)) || self.is_my_turn(rank, votes, missing, now_ms)
     }
 
-    /// Whether somebody else should long have handed in these votes: after the scheduler come the
-    /// workers, then the backups. What is handed in needs blocks, not time, to show.
+    /// Whether another node should have submitted these votes by now: after the scheduler come the
+    /// workers, then the backups. What is submitted needs blocks, not time, to show.
     fn is_my_turn(
         &self,
         rank: u64,
@@ -198,7 +198,7 @@ impl Run {
         (!votes.is_empty()).then_some(ExecutorCommit { runtime_id, proposals, votes, messages })
     }
 
-    /// Tells users when all workers agree.
+    /// Confirms to users when all workers agree.
     // RD-6: before the chain has the votes, and no promise of finality.
     pub(crate) fn confirm(&mut self, outputs: &mut Vec<Output>) {
         if self.soft || self.chain_pool().is_some_and(|pool| pool.disputed) {

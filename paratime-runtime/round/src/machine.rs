@@ -184,7 +184,7 @@ pub enum Output {
     Commit(Box<ExecutorCommit>),
     /// Hand this in to the chain.
     Accuse(Box<Evidence>),
-    /// All workers agree: tell the users.
+    /// All workers agree: users get a soft confirmation.
     SoftConfirmed {
         /// The proposal.
         proposal: Box<CheckedProposal>,

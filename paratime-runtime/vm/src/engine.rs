@@ -32,7 +32,7 @@ const WARM_SLOTS: u32 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Optimization {
     /// Compiles fastest. What a guest's own compiler has optimised already hardly runs slower,
-    /// and every trusted side compiles its module whenever it starts.
+    /// and every enclave compiles its module whenever it starts.
     #[default]
     None,
     /// Runs fastest.
@@ -60,8 +60,9 @@ impl Engine {
         Self::with_optimization(Optimization::default())
     }
 
-    /// An engine that compiles as told.
+    /// An engine that compiles with this optimisation.
     pub fn with_optimization(optimization: Optimization) -> Result<Self, EngineError> {
+        frame::check_machine()?;
         let setup = |error: wasmtime::Error| EngineError::Setup { reason: format!("{error:#}") };
         let engine = wasmtime::Engine::new(&config(optimization)).map_err(setup)?;
         let mut linker = Linker::new(&engine);
@@ -145,7 +146,7 @@ impl Module {
 }
 
 /// Settings under which code runs the same everywhere.
-fn config(optimization: Optimization) -> Config {
+pub(crate) fn config(optimization: Optimization) -> Config {
     let mut config = Config::new();
     config
         .wasm_features(WasmFeatures::all().difference(features()), false)

@@ -9,6 +9,16 @@ pub enum EngineError {
         /// What the engine says.
         reason: String,
     },
+    /// Frames of compiled code can be read on x86-64 only. Without that, nothing bounds the stack
+    /// that a guest takes on this machine.
+    #[error(
+        "ParaTimes run on x86-64 only, and this machine is {architecture}: run compute nodes on \
+         x86-64, other nodes anywhere"
+    )]
+    Machine {
+        /// This machine's architecture.
+        architecture: String,
+    },
 }
 
 impl EngineError {
@@ -17,6 +27,7 @@ impl EngineError {
     pub fn code(&self) -> u32 {
         match self {
             Self::Setup { .. } => 1,
+            Self::Machine { .. } => 2,
         }
     }
 }
@@ -142,6 +153,14 @@ pub enum UploadError {
         /// What its cost stands for.
         max: u32,
     },
+    /// A compiled function whose frame cannot be read, so that nothing bounds it.
+    #[error("the frame of compiled function {index} cannot be read: {reason}; report this")]
+    FrameUnread {
+        /// Its index among the module's own functions.
+        index: u32,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The compiler refused valid code.
     #[error("the compiler refused it: {reason}")]
     NotCompiled {
@@ -171,6 +190,7 @@ impl UploadError {
             Self::NestedTooDeeply { .. } => 14,
             Self::TooMuchWork { .. } => 15,
             Self::FrameTooLarge { .. } => 16,
+            Self::FrameUnread { .. } => 17,
         }
     }
 }

@@ -31,6 +31,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use engine::{Engine, Module, Optimization};
 pub use error::{CallError, EngineError, NodeFault, StateError, Trap, TrapKind, UploadError};
+pub use frame::check_machine;
 pub use gas::GAS_SCHEDULE_VERSION;
 pub use limits::MAX_CODE_BYTES;
 

@@ -11,14 +11,18 @@ use futures::future::join_all;
 use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
 use paralith_runtime_api::{TxError, tx};
 use paralith_types::Error;
+use tokio::sync::mpsc;
 
 use crate::batcher::Batcher;
+use crate::enclave::{self, EnclaveCalls};
 use crate::error::WorkerError;
 use crate::forwarding::Forward;
+use crate::ledger::Ledger;
 use crate::links::Admitted;
+use crate::member::Member;
+use crate::mempool::Mempool;
+use crate::reports::Reports;
 use crate::round::PoolTx;
-use crate::shared::Shared;
-use crate::trusted;
 
 /// A transaction on its way into a pool. One that was read on the way is not read again.
 #[derive(Debug, Clone)]
@@ -48,6 +52,17 @@ impl Submission {
     }
 }
 
+/// What admission needs of the worker.
+pub(crate) struct Gate {
+    pub(crate) member: Arc<Member>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) mempool: Arc<Mempool>,
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) enclave: EnclaveCalls,
+    /// To the worker's loop, which sends them.
+    pub(crate) forwards: mpsc::Sender<Forward>,
+}
+
 /// The way into the pool.
 pub(crate) struct Admission {
     /// What users submit is forwarded to the other workers.
@@ -57,11 +72,12 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub(crate) fn start(shared: &Arc<Shared>) -> Self {
+    pub(crate) fn start(gate: Gate) -> Self {
+        let gate = Arc::new(gate);
         let batcher = |forward: bool| {
-            let shared = Arc::clone(shared);
+            let gate = Arc::clone(&gate);
             Batcher::start(Submission::size, move |submissions| {
-                admit(Arc::clone(&shared), submissions, forward).boxed()
+                admit(Arc::clone(&gate), submissions, forward).boxed()
             })
         };
         Self { users: batcher(true), workers: batcher(false) }
@@ -80,13 +96,13 @@ impl Admission {
     }
 }
 
-async fn admit(shared: Arc<Shared>, submissions: Vec<Submission>, forward: bool) -> Vec<Admitted> {
+async fn admit(gate: Arc<Gate>, submissions: Vec<Submission>, forward: bool) -> Vec<Admitted> {
     let read: Vec<Result<PoolTx, Error>> =
-        submissions.into_iter().map(|one| read(&shared, one)).collect();
+        submissions.into_iter().map(|one| read(&gate, one)).collect();
     let ask: Vec<Vec<u8>> = read.iter().flatten().map(|tx| tx.raw.clone()).collect();
     let checked = match ask.is_empty() {
         true => Ok(Vec::new()),
-        false => shared.trusted(move |enclave| trusted::check(enclave, ask)).await,
+        false => gate.enclave.call(move |enclave| enclave::check(enclave, ask)).await,
     };
     let mut checked = match checked {
         Ok(results) => results.into_iter(),
@@ -101,7 +117,7 @@ async fn admit(shared: Arc<Shared>, submissions: Vec<Submission>, forward: bool)
         .map(|tx| {
             let tx = tx?;
             match checked.next().and_then(|output| output.result) {
-                Some(OutputResult::Ok(value)) => shared.pool().expect(tx.sender, &value),
+                Some(OutputResult::Ok(value)) => gate.mempool.lock().expect(tx.sender, &value),
                 // The runtime's own word on its newest state: another member has the same.
                 Some(OutputResult::Error(e)) => {
                     return Err(Error::new(&e.module, e.code, e.message));
@@ -109,7 +125,7 @@ async fn admit(shared: Arc<Shared>, submissions: Vec<Submission>, forward: bool)
                 None => return Err(WorkerError::NotReady.refusal()),
             }
             let raw = if forward { tx.raw.clone() } else { Vec::new() };
-            let added = shared.pool().add(shared.now_ms(), tx);
+            let added = gate.mempool.lock().add(gate.mempool.now_ms(), tx);
             added.map_err(|e| WorkerError::from(e).refusal())?;
             new.push(raw);
             Ok(())
@@ -117,20 +133,20 @@ async fn admit(shared: Arc<Shared>, submissions: Vec<Submission>, forward: bool)
         .collect();
     if forward && !new.is_empty() {
         // Closed: the worker stops.
-        let _ = shared.queues.forwards.send(Forward { to: shared.workers(), raws: new }).await;
+        let _ = gate.forwards.send(Forward { to: gate.member.workers(), raws: new }).await;
     }
     outcomes
 }
 
 /// What can be said without the enclave.
-fn read(shared: &Shared, submission: Submission) -> Result<PoolTx, Error> {
+fn read(gate: &Gate, submission: Submission) -> Result<PoolTx, Error> {
     let not_ready = || WorkerError::NotReady.refusal();
-    let snapshot = shared.current().ok_or_else(not_ready)?;
+    let snapshot = gate.member.current().ok_or_else(not_ready)?;
     // Old state would refuse what the newest takes.
-    if !shared.status.borrow().has_newest_state() {
+    if !gate.reports.has_newest_state() {
         return Err(not_ready());
     }
-    let (config, limits) = (&shared.config, &snapshot.batching);
+    let (member, limits) = (&gate.member, &snapshot.batching);
     let bytes_max = limits.max_batch_bytes as usize;
     let Submission { raw, read } = submission;
     if raw.len() > bytes_max {
@@ -140,7 +156,7 @@ fn read(shared: &Shared, submission: Submission) -> Result<PoolTx, Error> {
         Some(read) => read,
         None => Arc::new(tx::decode(&raw, bytes_max).map_err(paratime)?),
     };
-    read.check_place(&config.chain_context, &config.runtime_id).map_err(paratime)?;
+    read.check_place(&member.chain_context, &member.runtime_id).map_err(paratime)?;
     let transaction = read.transaction();
     let (nonce, fee, gas_limit) = (transaction.nonce, transaction.fee, transaction.gas_limit);
     let gas_max = snapshot.max_tx_gas.min(limits.max_batch_gas);
@@ -148,13 +164,13 @@ fn read(shared: &Shared, submission: Submission) -> Result<PoolTx, Error> {
         return Err(paratime(TxError::GasLimit { limit: gas_max, got: gas_limit }));
     }
     let (hash, sender) = (*read.hash(), *read.signer());
-    match shared.store.round_of_tx(hash.as_bytes()) {
+    match gate.ledger.store.round_of_tx(hash.as_bytes()) {
         Ok(None) => {}
         Ok(Some(round)) => return Err(WorkerError::AlreadyFinal { round }.refusal()),
         Err(e) => return Err(WorkerError::from(e).refusal()),
     }
     let tx = PoolTx { hash, sender, nonce, fee, gas_limit, raw };
-    shared.pool().admits(&tx).map_err(|e| WorkerError::from(e).refusal())?;
+    gate.mempool.lock().admits(&tx).map_err(|e| WorkerError::from(e).refusal())?;
     Ok(tx)
 }
 

@@ -22,7 +22,7 @@ pub type ProvenValue = (Option<Vec<u8>>, Vec<u8>);
 /// A height and a value of its state.
 pub type HeightValue = (u64, Option<Vec<u8>>);
 
-/// The consensus chain. Whoever implements it verifies what it reads by light client and proof,
+/// The consensus chain. An implementation verifies what it reads by light client and proof,
 /// unless the application runs in the same process.
 pub trait Chain: Send + Sync {
     /// New blocks. A receiver that falls behind loses blocks, never state.
@@ -42,7 +42,7 @@ pub trait Chain: Send + Sync {
     /// An encoded light block; of height 0 the newest.
     fn light_block(&self, height: u64) -> BoxFuture<'_, Result<Vec<u8>, ChainError>>;
 
-    /// Signs a transaction as this node and hands it in. Returns when it is in the engine's pool or
+    /// Signs a transaction as this node and submits it. Returns when it is in the engine's pool or
     /// refused; nonces are the implementation's to keep.
     fn submit(&self, body: Body) -> BoxFuture<'_, Result<(), ChainError>>;
 }

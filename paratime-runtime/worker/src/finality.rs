@@ -14,84 +14,98 @@ use paralith_proto::pb::host::v1::Change;
 use paralith_proto::pb::paratime::v1::{self as paratime_pb, Round as RoundPb};
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_runtime_api::output::{IoLeaf, OpenedOutput, io_root};
-use paralith_storage::{Changes, Durability, EMPTY_ROOT, Prepared};
+use paralith_storage::{Changes, Durability, Prepared};
 use paralith_types::{Hash, PublicKey, Round};
 
+use crate::chain::Chain;
 use crate::effects::LINK_TIMEOUT;
+use crate::enclave::{self, EnclaveCalls};
 use crate::error::WorkerError;
-use crate::links::LinkError;
-use crate::shared::{Confirmation, Shared};
+use crate::ledger::Ledger;
+use crate::links::{LinkError, Links};
+use crate::member::Member;
+use crate::mempool::Mempool;
+use crate::reports::{Confirmation, Reports};
 use crate::store::Unopened;
+use crate::view;
 use crate::wire::invalid;
-use crate::{trusted, view};
+
+/// What following final rounds needs.
+pub(crate) struct Finality {
+    pub(crate) member: Arc<Member>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) mempool: Arc<Mempool>,
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) links: Arc<dyn Links>,
+    pub(crate) enclave: EnclaveCalls,
+    /// Nodes that may have final rounds, beside the committee.
+    pub(crate) peers: Vec<PublicKey>,
+}
 
 /// Applies every round up to the last block of a state read at `height`.
 pub(crate) async fn catch_up(
-    shared: &Shared,
+    finality: &Finality,
     height: u64,
     state: &RuntimeState,
 ) -> Result<(), WorkerError> {
     let last = &state.last_block;
-    let mut applied = shared.store.applied_round()?;
+    let mut applied = finality.ledger.store.applied_round()?;
     while applied < last.round.0 {
         let round = applied.saturating_add(1);
         let header = if round == last.round.0 {
             Some(last.clone())
         } else {
-            view::header(shared.chain.as_ref(), height, &shared.config.runtime_id, round).await?
+            view::header(finality.chain.as_ref(), height, &finality.member.runtime_id, round)
+                .await?
         };
         match header {
             Some(header) if header.header_type == HeaderType::Normal => {
-                apply(shared, header).await?;
+                apply(finality, header).await?;
             }
             // A block without results, or so old that the chain has dropped its header; if that one
             // had results, the next root will not fit.
-            _ => shared.store.skip_to(round)?,
+            _ => finality.ledger.store.skip_to(round)?,
         }
         applied = round;
     }
     Ok(())
 }
 
-/// The root of the state that this node has.
-pub(crate) fn state_root(shared: &Shared) -> Result<Hash, WorkerError> {
-    Ok(shared.tree.latest()?.map_or(EMPTY_ROOT, |(_, root)| root))
-}
-
 /// Applies one final round with results.
-async fn apply(shared: &Shared, header: Header) -> Result<(), WorkerError> {
+async fn apply(finality: &Finality, header: Header) -> Result<(), WorkerError> {
     let round = header.round.0;
-    let latest = shared.tree.latest()?.map(|(version, _)| version);
+    let latest = finality.ledger.latest_version()?;
     if latest.is_some_and(|version| version >= round) {
         // A crash came between the tree and the mark; both are one batch, so this is another's tree.
-        return Ok(shared.store.skip_to(round)?);
+        return Ok(finality.ledger.store.skip_to(round)?);
     }
-    let own = shared.store.outcome(round, &header.state_root, &header.io_root)?;
+    let own = finality.ledger.store.outcome(round, &header.state_root, &header.io_root)?;
     let found = match own {
         Some(data) => {
-            let kept = shared.take_prepared(latest, round, &header.state_root);
-            checked(shared, &header, data, kept)
+            let kept = finality.ledger.take_prepared(latest, round, &header.state_root);
+            checked(&finality.ledger, &header, data, kept)
         }
         None => Err(WorkerError::NotFound),
     };
     let (data, prepared) = match found {
         Ok(found) => found,
-        Err(_) => fetch(shared, &header).await?,
+        Err(_) => fetch(finality, &header).await?,
     };
-    let extra = shared.store.applied(round, &data)?;
-    shared.tree.commit(prepared, extra, Durability::Synced)?;
+    let extra = finality.ledger.store.applied(round, &data)?;
+    finality.ledger.tree.commit(prepared, extra, Durability::Synced)?;
     tracing::debug!(round, transactions = data.leaves.len(), "has applied");
-    let mut pool = shared.pool();
+    let mut pool = finality.mempool.lock();
     data.leaves.iter().filter_map(tx_hash).for_each(|hash| pool.finalised(&hash));
     Ok(())
 }
 
 /// Asks one peer after the other for a final round, until one's answer fits the header.
-async fn fetch(shared: &Shared, header: &Header) -> Result<(RoundData, Prepared), WorkerError> {
+async fn fetch(finality: &Finality, header: &Header) -> Result<(RoundData, Prepared), WorkerError> {
     let mut error = WorkerError::NotFound;
-    for peer in sources(shared) {
-        match round_of(shared, peer, header.round).await {
-            Ok(data) => match checked(shared, header, data, None) {
+    for peer in sources(finality) {
+        match round_of(finality, peer, header.round).await {
+            Ok(data) => match checked(&finality.ledger, header, data, None) {
                 Ok(found) => return Ok(found),
                 Err(refused) => error = refused,
             },
@@ -101,16 +115,20 @@ async fn fetch(shared: &Shared, header: &Header) -> Result<(RoundData, Prepared)
     Err(error)
 }
 
-async fn round_of(shared: &Shared, peer: PublicKey, round: Round) -> Result<RoundData, LinkError> {
-    let ask = shared.links.fetch_round(peer, shared.config.runtime_id, round);
+async fn round_of(
+    finality: &Finality,
+    peer: PublicKey,
+    round: Round,
+) -> Result<RoundData, LinkError> {
+    let ask = finality.links.fetch_round(peer, finality.member.runtime_id, round);
     let late = |_| LinkError::Unreachable("no answer in time".to_string());
     paralith_rt::timeout(LINK_TIMEOUT, ask).await.map_err(late)?
 }
 
-fn sources(shared: &Shared) -> Vec<PublicKey> {
-    let mut sources = shared.members();
-    for peer in &shared.config.peers {
-        if *peer != shared.me && !sources.contains(peer) {
+fn sources(finality: &Finality) -> Vec<PublicKey> {
+    let mut sources = finality.member.members();
+    for peer in &finality.peers {
+        if *peer != finality.member.me && !sources.contains(peer) {
             sources.push(*peer);
         }
     }
@@ -120,7 +138,7 @@ fn sources(shared: &Shared) -> Vec<PublicKey> {
 /// Checks a round's data against its final header; nothing of it is believed before. `kept` is the
 /// version that this node computed of the same data.
 fn checked(
-    shared: &Shared,
+    ledger: &Ledger,
     header: &Header,
     mut data: RoundData,
     kept: Option<Prepared>,
@@ -129,10 +147,10 @@ fn checked(
     if io_root(&leaves) != header.io_root {
         return Err(invalid("the leaves do not have the header's I/O root"));
     }
-    let base = shared.tree.latest()?.map(|(version, _)| version);
+    let base = ledger.latest_version()?;
     let prepared = match kept {
         Some(prepared) => prepared,
-        None => shared.tree.prepare(base, header.round.0, &changes_of(&data.changes))?,
+        None => ledger.tree.prepare(base, header.round.0, &changes_of(&data.changes))?,
     };
     // RD-15: whoever the log comes from, only the final root counts.
     if prepared.root() != header.state_root {
@@ -175,17 +193,17 @@ pub(crate) fn opened_fit(outputs: &[paratime_pb::OpenedOutput], leaves: &[IoLeaf
 /// A round whose outputs cannot be opened is waited for while no later one can be opened either: then
 /// this node has no keys yet, or its enclave is behind. If a later one opens, the fault is the round's
 /// own. It is passed over, and tried again ever more rarely.
-pub(crate) async fn release(shared: &Shared, height: u64) -> Result<(), WorkerError> {
-    let mut released = shared.store.released_round()?;
+pub(crate) async fn release(finality: &Finality, height: u64) -> Result<(), WorkerError> {
+    let mut released = finality.ledger.store.released_round()?;
     let mut round = released;
     let mut failed: Vec<u64> = Vec::new();
     let mut reason = None;
     // RD-17: in order; a round that alone does not open is passed over.
-    while round < shared.store.applied_round()? && failed.len() < LOOK_AHEAD {
+    while round < finality.ledger.store.applied_round()? && failed.len() < LOOK_AHEAD {
         round = round.saturating_add(1);
-        if let Some(data) = shared.store.round(round)? {
-            match open(shared, round, data).await {
-                Ok(data) => publish(shared, round, data),
+        if let Some(data) = finality.ledger.store.round(round)? {
+            match open(finality, round, data).await {
+                Ok(data) => publish(&finality.reports, round, data),
                 Err(error) => {
                     reason.get_or_insert(error);
                     failed.push(round);
@@ -201,70 +219,78 @@ pub(crate) async fn release(shared: &Shared, height: u64) -> Result<(), WorkerEr
                 round = bad,
                 "cannot open a round whose successor opens: goes on without"
             );
-            shared.store.keep_unopened(bad, Unopened { tries: 1, at: height.saturating_add(1) })?;
+            finality
+                .ledger
+                .store
+                .keep_unopened(bad, Unopened { tries: 1, at: height.saturating_add(1) })?;
         }
         reason = None;
-        shared.store.released_to(round)?;
+        finality.ledger.store.released_to(round)?;
         released = round;
     }
-    shared.status.send_modify(|status| status.released_round = released);
-    try_again(shared, height).await?;
+    finality.reports.update(|status| status.released_round = released);
+    try_again(finality, height).await?;
     reason.map_or(Ok(()), Err)
 }
 
 /// Tries rounds again that were passed over.
-async fn try_again(shared: &Shared, height: u64) -> Result<(), WorkerError> {
-    for (round, Unopened { tries, at }) in shared.store.unopened()? {
+async fn try_again(finality: &Finality, height: u64) -> Result<(), WorkerError> {
+    for (round, Unopened { tries, at }) in finality.ledger.store.unopened()? {
         if height < at {
             continue;
         }
-        let Some(data) = shared.store.round(round)? else {
-            shared.store.forget_unopened(round)?;
+        let Some(data) = finality.ledger.store.round(round)? else {
+            finality.ledger.store.forget_unopened(round)?;
             continue;
         };
-        match open(shared, round, data).await {
+        match open(finality, round, data).await {
             Ok(data) => {
-                publish(shared, round, data);
-                shared.store.forget_unopened(round)?;
+                publish(&finality.reports, round, data);
+                finality.ledger.store.forget_unopened(round)?;
             }
             Err(_) => {
                 let pause = 1_u64 << tries.min(PAUSE_POWER_MAX);
                 let next =
                     Unopened { tries: tries.saturating_add(1), at: height.saturating_add(pause) };
-                shared.store.keep_unopened(round, next)?;
+                finality.ledger.store.keep_unopened(round, next)?;
             }
         }
     }
     Ok(())
 }
 
-async fn open(shared: &Shared, round: u64, mut data: RoundData) -> Result<RoundData, WorkerError> {
+async fn open(
+    finality: &Finality,
+    round: u64,
+    mut data: RoundData,
+) -> Result<RoundData, WorkerError> {
     let leaves = leaves_of(&data)?;
     if opened_fit(&data.outputs, &leaves) {
         return Ok(data);
     }
     let (asked, sealed) = (data.leaves.clone(), data.sealed.clone());
-    let opened = shared.trusted(move |side| trusted::release(side, round, asked, sealed)).await;
+    let opened =
+        finality.enclave.call(move |enclave| enclave::release(enclave, round, asked, sealed)).await;
     data.outputs = match opened {
         Ok(outputs) if opened_fit(&outputs, &leaves) => outputs,
-        Ok(_) => fetch_opened(shared, round, &leaves)
+        Ok(_) => fetch_opened(finality, round, &leaves)
             .await
             .ok_or_else(|| invalid("the enclave opened what the leaves do not commit to"))?,
-        Err(error) => fetch_opened(shared, round, &leaves).await.ok_or(error)?,
+        Err(error) => fetch_opened(finality, round, &leaves).await.ok_or(error)?,
     };
     data.sealed.clear();
-    shared.store.keep_outputs(round, &data)?;
+    finality.ledger.store.keep_outputs(round, &data)?;
     Ok(data)
 }
 
 /// Opened outputs of peers that have them.
 async fn fetch_opened(
-    shared: &Shared,
+    finality: &Finality,
     round: u64,
     leaves: &[IoLeaf],
 ) -> Option<Vec<paratime_pb::OpenedOutput>> {
-    for peer in sources(shared) {
-        if let Ok(data) = round_of(shared, peer, Round(round)).await
+    for peer in sources(finality) {
+        if let Ok(data) = round_of(finality, peer, Round(round)).await
             && opened_fit(&data.outputs, leaves)
         {
             return Some(data.outputs);
@@ -273,13 +299,12 @@ async fn fetch_opened(
     None
 }
 
-fn publish(shared: &Shared, round: u64, data: RoundData) {
+fn publish(reports: &Reports, round: u64, data: RoundData) {
     let tx_hashes = data.leaves.iter().filter_map(tx_hash).collect();
     tracing::debug!(round, "has opened");
-    // Nobody listening is no fault.
-    let _ = shared.confirmations.send(Confirmation::Final { round, tx_hashes });
+    reports.confirm(Confirmation::Final { round, tx_hashes });
     let RoundData { header, leaves, outputs, .. } = data;
-    let _ = shared.rounds.send(Arc::new(RoundPb { header, leaves, outputs }));
+    reports.publish(RoundPb { header, leaves, outputs });
 }
 
 /// So many rounds that cannot be opened are looked past for one that can.

@@ -10,11 +10,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use paralith_types::PublicKey;
+use paralith_types::{PublicKey, RuntimeId};
 
 use crate::effects::{LINK_TIMEOUT, TASKS_MAX, Tasks};
-use crate::links::Admitted;
-use crate::shared::Shared;
+use crate::links::{Admitted, Links};
+use crate::member::Member;
+use crate::mempool::Mempool;
 
 /// Transactions on their way to workers.
 #[derive(Debug, Clone)]
@@ -24,41 +25,57 @@ pub(crate) struct Forward {
 }
 
 /// Forwards transactions in tasks of the worker's loop.
-pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, forward: Forward) {
+pub(crate) fn spawn(
+    links: &Arc<dyn Links>,
+    runtime_id: RuntimeId,
+    tasks: &mut Tasks,
+    forward: Forward,
+) {
     for worker in forward.to {
         // Workers that answer nobody must not fill the memory.
         if tasks.len() >= TASKS_MAX {
             return;
         }
-        let (shared, raws) = (Arc::clone(shared), forward.raws.clone());
-        tasks.spawn(async move { send(&shared, worker, raws).await });
+        let (links, raws) = (Arc::clone(links), forward.raws.clone());
+        tasks.spawn(async move { send(links.as_ref(), runtime_id, worker, raws).await });
     }
 }
 
-/// Sends the pool to the workers that are not among those of `before`.
-pub(crate) fn hand_over(shared: &Arc<Shared>, tasks: &mut Tasks, before: &[PublicKey]) {
-    if !before.contains(&shared.me) {
-        return;
+/// The pool for the workers that are not among those of `before`; none if this node was not one of
+/// these, or there is nothing to send.
+pub(crate) fn handed_over(
+    member: &Member,
+    mempool: &Mempool,
+    before: &[PublicKey],
+) -> Option<Forward> {
+    if !before.contains(&member.me) {
+        return None;
     }
-    let raws: Vec<Vec<u8>> = shared.pool().all().into_iter().map(|tx| tx.raw).collect();
-    let mut to = shared.workers();
+    let raws: Vec<Vec<u8>> = mempool.lock().all().into_iter().map(|tx| tx.raw).collect();
+    let mut to = member.workers();
     // RD-23: what users submitted outlives its committee.
     to.retain(|worker| !before.contains(worker));
-    if !raws.is_empty() && !to.is_empty() {
-        tracing::debug!(to = to.len(), transactions = raws.len(), "sends its pool");
-        spawn(shared, tasks, Forward { to, raws });
+    if raws.is_empty() || to.is_empty() {
+        return None;
     }
+    tracing::debug!(to = to.len(), transactions = raws.len(), "sends its pool");
+    Some(Forward { to, raws })
 }
 
-async fn send(shared: &Shared, worker: PublicKey, mut waiting: Vec<Vec<u8>>) {
+async fn send(
+    links: &dyn Links,
+    runtime_id: RuntimeId,
+    worker: PublicKey,
+    mut waiting: Vec<Vec<u8>>,
+) {
     for _ in 0..TRIES {
         let mut not_taken = Vec::new();
         for part in waiting.chunks(PART) {
-            let sending =
-                shared.links.submit_transactions(worker, shared.config.runtime_id, part.to_vec());
+            let sending = links.submit_transactions(worker, runtime_id, part.to_vec());
             match paralith_rt::timeout(LINK_TIMEOUT, sending).await {
                 Ok(Ok(results)) if results.len() == part.len() => {
-                    let again = part.iter().zip(&results).filter(|(_, result)| is_not_yet(result));
+                    let again =
+                        part.iter().zip(&results).filter(|(_, result)| is_retryable(result));
                     not_taken.extend(again.map(|(raw, _)| raw.clone()));
                 }
                 _ => not_taken.extend_from_slice(part),
@@ -73,7 +90,7 @@ async fn send(shared: &Shared, worker: PublicKey, mut waiting: Vec<Vec<u8>>) {
 }
 
 /// Whether the worker may take a transaction later.
-fn is_not_yet(result: &Admitted) -> bool {
+fn is_retryable(result: &Admitted) -> bool {
     result.as_ref().is_err_and(|error| error.retry.is_retryable())
 }
 

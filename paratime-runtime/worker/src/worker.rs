@@ -4,7 +4,7 @@
 //! verified state. Long work (execution, fetching, sending) runs in tasks that the loop owns and
 //! whose results come back as inputs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use paralith_consensus_api::roothash::SignedProposal;
@@ -14,18 +14,24 @@ use paralith_rt::{Interval, JoinHandle};
 use paralith_types::PublicKey;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::admission::{Admission, Gate};
 use crate::chain::{Chain, ChainBlock};
-use crate::effects::{self, Tasks};
+use crate::config::WorkerConfig;
+use crate::effects::{self, Effects, Tasks};
+use crate::enclave::{self, Enclave, EnclaveCalls};
 use crate::error::WorkerError;
-use crate::forwarding::Forward;
-use crate::handle::WorkerHandle;
+use crate::finality::{self, Finality};
+use crate::forwarding::{self, Forward};
+use crate::handle::{Access, WorkerHandle};
+use crate::ledger::Ledger;
 use crate::links::{LinkError, Links};
+use crate::member::Member;
+use crate::mempool::Mempool;
+use crate::recheck::{self, Rechecked};
+use crate::reports::{Confirmation, Reports, Status};
 use crate::round::{ChainSnapshot, Input, Machine, Output};
-use crate::shared::{Confirmation, Queues, Shared, Status, WorkerConfig};
-use crate::trusted::{self, Trusted};
 use crate::view::{self, View};
 use crate::wire::hashes;
-use crate::{finality, forwarding, recheck};
 
 /// What a worker reaches outside of itself.
 #[derive(Clone)]
@@ -35,7 +41,7 @@ pub struct Connections {
     /// Other nodes.
     pub links: Arc<dyn Links>,
     /// This node's enclave.
-    pub trusted: Arc<dyn Trusted>,
+    pub enclave: Arc<dyn Enclave>,
 }
 
 impl std::fmt::Debug for Connections {
@@ -57,14 +63,59 @@ impl Worker {
         let (sender, inputs) = mpsc::channel(INPUTS_MAX);
         let (forwards, forwarded) = mpsc::channel(FORWARDS_MAX);
         let (stop, stopped) = watch::channel(false);
-        let shared =
-            Arc::new(Shared::new(config, connections, Queues { inputs: sender, forwards }));
-        let blocks = shared.chain.subscribe();
-        let machine = Machine::new(shared.me, shared.config.runtime_id);
-        let handle = WorkerHandle::new(Arc::clone(&shared), stop);
+        let Connections { chain, links, enclave } = connections;
+        let enclave = EnclaveCalls::new(enclave);
+        let member = Arc::new(Member::new(&config));
+        let ledger = Arc::new(Ledger::new(config.kv, &config.runtime_id));
+        let mempool = Arc::new(Mempool::new(config.pool));
+        let reports = Arc::new(Reports::new());
+        let gate = Gate {
+            member: Arc::clone(&member),
+            ledger: Arc::clone(&ledger),
+            mempool: Arc::clone(&mempool),
+            reports: Arc::clone(&reports),
+            enclave: enclave.clone(),
+            forwards,
+        };
+        let handle = WorkerHandle::new(Access {
+            member: Arc::clone(&member),
+            ledger: Arc::clone(&ledger),
+            mempool: Arc::clone(&mempool),
+            reports: Arc::clone(&reports),
+            enclave: enclave.clone(),
+            admission: Admission::start(gate),
+            intake: Mutex::default(),
+            inputs: sender.clone(),
+            stop,
+        });
+        let finality = Finality {
+            member: Arc::clone(&member),
+            ledger: Arc::clone(&ledger),
+            mempool: Arc::clone(&mempool),
+            reports: Arc::clone(&reports),
+            chain: Arc::clone(&chain),
+            links: Arc::clone(&links),
+            enclave: enclave.clone(),
+            peers: config.peers,
+        };
+        let effects = Effects {
+            member: Arc::clone(&member),
+            ledger,
+            mempool,
+            chain: Arc::clone(&chain),
+            links,
+            enclave,
+            inputs: sender,
+        };
+        let blocks = chain.subscribe();
         let worker = Loop {
-            shared,
-            machine,
+            machine: Machine::new(member.me, member.runtime_id),
+            member,
+            reports,
+            finality: Arc::new(finality),
+            effects: Arc::new(effects),
+            releasing: Arc::default(),
+            rechecked: Rechecked::default(),
             tasks: Tasks::new(),
             resumed: None,
             skipped: None,
@@ -76,8 +127,14 @@ impl Worker {
 }
 
 struct Loop {
-    shared: Arc<Shared>,
     machine: Machine,
+    member: Arc<Member>,
+    reports: Arc<Reports>,
+    finality: Arc<Finality>,
+    effects: Arc<Effects>,
+    /// Held by the one task that opens rounds.
+    releasing: Arc<tokio::sync::Mutex<()>>,
+    rechecked: Rechecked,
     tasks: Tasks,
     /// The round whose own signatures of an earlier start were looked for.
     resumed: Option<u64>,
@@ -118,7 +175,7 @@ impl Loop {
                     }
                 }
                 Some(input) = inputs.recv() => self.step(input),
-                Some(forward) = forwards.recv() => forwarding::spawn(&self.shared, &mut self.tasks, forward),
+                Some(forward) = forwards.recv() => self.forward(forward),
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = done {
                         tracing::error!(%error, "a worker's task ended badly");
@@ -147,19 +204,19 @@ impl Loop {
     }
 
     async fn follow(&mut self) -> Result<(), WorkerError> {
-        let id = self.shared.config.runtime_id;
-        let Some(view) = view::read(self.shared.chain.as_ref(), &id).await? else {
+        let id = self.member.runtime_id;
+        let Some(view) = view::read(self.effects.chain.as_ref(), &id).await? else {
             return Ok(());
         };
         // The members to ask for rounds are known before any is asked for.
         self.know(&view, false).await;
-        let followed = finality::catch_up(&self.shared, view.height, &view.state).await;
+        let followed = finality::catch_up(&self.finality, view.height, &view.state).await;
         // After that: what it reads of a newer state is here then.
         let synced = if self.is_in_step(&view) { Ok(true) } else { self.sync(view.height).await };
         if !self.is_in_step(&view) {
             self.in_step = matches!(synced, Ok(true)).then(|| view.clone());
         }
-        let root = finality::state_root(&self.shared)?;
+        let root = self.effects.ledger.state_root()?;
         let has_state = followed.is_ok() && root == view.state.last_block.state_root;
         let ready = has_state
             && synced.as_ref().is_ok_and(|has_keys| *has_keys || !view.runtime.confidential);
@@ -169,19 +226,24 @@ impl Loop {
         self.report(&snapshot, &synced);
         self.step(Input::Chain(Box::new(snapshot.as_ref().clone())));
         self.resume()?;
-        recheck::spawn(&self.shared, &mut self.tasks, &snapshot);
+        let Effects { mempool, enclave, .. } = &*self.effects;
+        recheck::spawn(&mut self.rechecked, mempool, enclave, &mut self.tasks, &snapshot);
         followed.and(synced.map(|_| ()))
+    }
+
+    fn forward(&mut self, forward: Forward) {
+        forwarding::spawn(&self.effects.links, self.member.runtime_id, &mut self.tasks, forward);
     }
 
     /// Opens what can be opened, in a task: peers that do not answer must not hold up rounds.
     fn release(&mut self, height: u64) {
-        let shared = Arc::clone(&self.shared);
-        let Ok(turn) = Arc::clone(&shared.releasing).try_lock_owned() else { return };
+        let Ok(turn) = Arc::clone(&self.releasing).try_lock_owned() else { return };
+        let finality = Arc::clone(&self.finality);
         self.tasks.spawn(async move {
             let _turn = turn;
-            if let Err(error) = finality::release(&shared, height).await {
+            if let Err(error) = finality::release(&finality, height).await {
                 tracing::warn!(%error, "cannot open the last round yet");
-                shared.status.send_modify(|status| status.trouble = error.to_string());
+                finality.reports.trouble(&error);
             }
         });
     }
@@ -198,11 +260,12 @@ impl Loop {
 
     /// Lets the enclave follow; whether it has this epoch's keys.
     async fn sync(&self, height: u64) -> Result<bool, WorkerError> {
-        let synced = self.shared.trusted(move |side| trusted::sync(side, height)).await?;
+        let synced =
+            self.effects.enclave.call(move |enclave| enclave::sync(enclave, height)).await?;
         if !synced.sealed.is_empty() {
-            self.shared.store.keep_sealed(synced.sealed)?;
+            self.effects.ledger.store.keep_sealed(synced.sealed)?;
         }
-        self.shared.status.send_modify(|status| {
+        self.reports.update(|status| {
             status.has_keys = synced.has_keys;
             status.synced_height = synced.height;
         });
@@ -214,7 +277,7 @@ impl Loop {
         let last = view.state.last_block.round.0;
         let skipped = match &self.skipped {
             Some((round, skipped)) if *round == last => skipped.clone(),
-            _ => view::skipped(self.shared.chain.as_ref(), view).await,
+            _ => view::skipped(self.effects.chain.as_ref(), view).await,
         };
         self.skipped = Some((last, skipped.clone()));
         let snapshot = Arc::new(ChainSnapshot {
@@ -229,23 +292,24 @@ impl Loop {
             forced: view.forced,
             ready,
         });
-        self.shared.snapshot.send_replace(Some(Arc::clone(&snapshot)));
+        self.member.publish(Arc::clone(&snapshot));
         if let Some(committee) = &view.committee
             && committee.workers != self.workers
         {
             let before = std::mem::replace(&mut self.workers, committee.workers.clone());
-            forwarding::hand_over(&self.shared, &mut self.tasks, &before);
+            let waiting = forwarding::handed_over(&self.member, &self.effects.mempool, &before);
+            waiting.into_iter().for_each(|forward| self.forward(forward));
         }
         snapshot
     }
 
     fn report(&self, snapshot: &ChainSnapshot, synced: &Result<bool, WorkerError>) {
         let seat = |seats: fn(&paralith_consensus_api::scheduler::Committee) -> &Vec<_>| {
-            snapshot.committee.as_ref().is_some_and(|c| seats(c).contains(&self.shared.me))
+            snapshot.committee.as_ref().is_some_and(|c| seats(c).contains(&self.member.me))
         };
         let (applied, released) =
-            (self.shared.store.applied_round(), self.shared.store.released_round());
-        self.shared.status.send_modify(|status| {
+            (self.effects.ledger.store.applied_round(), self.effects.ledger.store.released_round());
+        self.reports.update(|status| {
             *status = Status {
                 height: snapshot.height,
                 last_round: snapshot.state.last_block.round.0,
@@ -262,7 +326,7 @@ impl Loop {
     }
 
     fn trouble(&self, error: &WorkerError) {
-        self.shared.status.send_modify(|status| status.trouble = error.to_string());
+        self.reports.trouble(error);
     }
 
     /// A restarted node sends what it signed before, once a round.
@@ -270,7 +334,7 @@ impl Loop {
         let round = self.machine.round();
         if round.is_some() && round != self.resumed {
             self.resumed = round;
-            for input in effects::resume(&self.shared, &mut self.tasks)? {
+            for input in effects::resume(&self.effects, &mut self.tasks)? {
                 self.step(input);
             }
         }
@@ -282,7 +346,7 @@ impl Loop {
         let mut inputs = vec![Some(input), self.pool_input()];
         while let Some(input) = inputs.pop() {
             let Some(input) = input else { continue };
-            for output in self.machine.step(self.shared.now_ms(), input) {
+            for output in self.machine.step(self.effects.mempool.now_ms(), input) {
                 match self.act(output) {
                     Ok(input) => inputs.push(input),
                     Err(error) => {
@@ -295,25 +359,25 @@ impl Loop {
     }
 
     fn pool_input(&self) -> Option<Input> {
-        let snapshot = self.shared.current()?;
-        Some(Input::Pool(self.shared.pool().view(&snapshot.batching)))
+        let snapshot = self.member.current()?;
+        Some(Input::Pool(self.effects.mempool.lock().view(&snapshot.batching)))
     }
 
     /// Does what the machine says; what comes of it at once is its next input.
     fn act(&mut self, output: Output) -> Result<Option<Input>, WorkerError> {
-        let (shared, tasks) = (&self.shared, &mut self.tasks);
+        let (with, tasks) = (&self.effects, &mut self.tasks);
         match output {
-            Output::Propose(header) => return effects::propose(shared, tasks, header),
-            Output::FetchBatch { id, scheduler } => effects::fetch(shared, tasks, id, scheduler),
-            Output::Execute(proposal) => effects::execute(shared, tasks, &proposal),
+            Output::Propose(header) => return effects::propose(with, tasks, header),
+            Output::FetchBatch { id, scheduler } => effects::fetch(with, tasks, id, scheduler),
+            Output::Execute(proposal) => effects::execute(with, tasks, &proposal),
             Output::Vote { proposal, ballot } => {
-                return effects::vote(shared, tasks, &proposal, ballot).map(Some);
+                return effects::vote(with, tasks, &proposal, ballot).map(Some);
             }
             Output::Commit(commit) => {
                 tracing::debug!(votes = commit.votes.len(), "commits");
-                effects::submit(shared, tasks, Body::ExecutorCommit(*commit));
+                effects::submit(with, tasks, Body::ExecutorCommit(*commit));
             }
-            Output::Accuse(evidence) => effects::submit(shared, tasks, Body::Evidence(*evidence)),
+            Output::Accuse(evidence) => effects::submit(with, tasks, Body::Evidence(*evidence)),
             Output::SoftConfirmed { proposal, votes } => {
                 self.confirm(&proposal.signed, proposal.id(), proposal.header.round.0, votes);
             }
@@ -328,16 +392,10 @@ impl Loop {
         round: u64,
         votes: Vec<paralith_consensus_api::roothash::Vote>,
     ) {
-        let batch = self.shared.store.batch(&id).ok().flatten();
+        let batch = self.effects.ledger.store.batch(&id).ok().flatten();
         let tx_hashes = batch.map(|batch| hashes(&batch.transactions)).unwrap_or_default();
         let (proposal, votes) = (signed.to_pb(), votes.to_pb());
-        // Nobody listening is no fault.
-        let _ = self.shared.confirmations.send(Confirmation::Soft {
-            round,
-            proposal,
-            votes,
-            tx_hashes,
-        });
+        self.reports.confirm(Confirmation::Soft { round, proposal, votes, tx_hashes });
     }
 }
 

@@ -94,9 +94,9 @@ impl Client {
         Ok((confirmed, value))
     }
 
-    /// As [`Client::call`], but tries again for as long as it is told to: what a user of a network
+    /// As [`Client::call`], but tries again for as long as the caller says: what a user of a network
     /// does between two committees or while nodes are down. The call takes effect once, however
-    /// often it is handed in.
+    /// often it is submitted.
     pub async fn call_patiently(
         &mut self,
         runtime: &str,

@@ -47,7 +47,7 @@ impl Localnet {
         Self::start_prepared(more, |_, _| {})
     }
 
-    /// As [`Localnet::start`], in a home in which something is prepared: it is told the home and the
+    /// As [`Localnet::start`], in a home in which something is prepared: it gets the home and the
     /// first port.
     pub fn start_prepared(more: &[&str], prepare: impl FnOnce(&Path, u16)) -> Self {
         let folder = scratch();

@@ -1,4 +1,4 @@
-//! Everything that a chain tells, from its first block on.
+//! Everything that a chain reports, from its first block on.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

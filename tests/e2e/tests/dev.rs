@@ -10,7 +10,7 @@ use paralith_proto::pb::consensus::v1::consensus_service_client::ConsensusServic
 use serde_json::json;
 
 #[test]
-fn dev_once_tells_one_confidential_transaction_and_leaves_nothing_behind() {
+fn dev_once_shows_one_confidential_transaction_and_leaves_nothing_behind() {
     let folder = scratch();
     let (log, temporary) = (folder.path().join("log"), folder.path().join("temporary"));
     std::fs::create_dir(&temporary).unwrap();

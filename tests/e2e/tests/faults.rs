@@ -36,7 +36,7 @@ const TRANSFERS_MAX: u128 = 60;
 /// One validator leaves two cores to the committee: 3 workers and 3 backups among four.
 const SHAPE: [&str; 6] = ["--validators", "1", "--compute", "4", "--keymanagers", "1"];
 
-/// What the chain told of one round.
+/// What the chain reported of one round.
 #[derive(Debug, Clone)]
 struct Round {
     first_vote: Option<u64>,
@@ -127,8 +127,8 @@ struct Expected {
     stakes: BTreeMap<Address, u128>,
     /// What the ParaTime has.
     runtime: u128,
-    /// What entities got for telling.
-    told: BTreeMap<Address, u128>,
+    /// What entities got for reporting.
+    rewarded: BTreeMap<Address, u128>,
 }
 
 /// What every entity's stake must be after these events, and the account of one of the ParaTimes: a
@@ -136,7 +136,7 @@ struct Expected {
 fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> Expected {
     let mut stakes: BTreeMap<Address, u128> =
         members.0.iter().map(|(_, _, entity)| (*entity, STAKE)).collect();
-    let mut told = BTreeMap::new();
+    let mut rewarded = BTreeMap::new();
     let mut runtime = 0;
     let slash = |stakes: &mut BTreeMap<Address, u128>, node: &PublicKey, amount: u128| {
         let stake = stakes.get_mut(&members.entity(node)).unwrap();
@@ -166,20 +166,20 @@ fn expected(members: &Members, id: &RuntimeId, events: &[Seen]) -> Expected {
                 // The reporter is in the reward that comes just before. There is none if the
                 // offender's own transaction shows the equivocation.
                 let paid = events[..index].iter().rev().take_while(|seen| seen.height == *height);
-                let teller = paid.into_iter().find_map(|seen| match &seen.event {
+                let reporter = paid.into_iter().find_map(|seen| match &seen.event {
                     EventKind::EscrowAdded(added) => Some((added.escrow, added.amount.0)),
                     _ => None,
                 });
-                let Some((teller, reward)) = teller else { continue };
+                let Some((reporter, reward)) = reporter else { continue };
                 runtime += if found.runtime_id == *id { share } else { 0 };
                 assert_eq!(reward, due - share);
-                *stakes.get_mut(&teller).unwrap() += reward;
-                *told.entry(teller).or_default() += reward;
+                *stakes.get_mut(&reporter).unwrap() += reward;
+                *rewarded.entry(reporter).or_default() += reward;
             }
             _ => {}
         }
     }
-    Expected { stakes, runtime, told }
+    Expected { stakes, runtime, rewarded }
 }
 
 /// `NODE=FILE` for localnet: a script that runs the adversary as `NODE=HOW` says.
@@ -253,7 +253,7 @@ async fn money(
 ) {
     let mut stakes = BTreeMap::new();
     let mut runtime = 0;
-    // State is read between two blocks that told nothing new.
+    // State is read between two blocks that reported nothing new.
     until("events and state are of one height", async || {
         watch.catch_up().await;
         let before = watch.events().len();
@@ -274,8 +274,8 @@ async fn money(
         let (stake, is_liar) = (stakes[entity], liars.contains(node));
         match row.slash {
             Some(slash) if is_liar && liars.len() == 1 => {
-                // A liar that hands in its own contradiction is paid for telling.
-                let lost = STAKE + expected.told.get(entity).unwrap_or(&0) - stake;
+                // A liar that submits its own contradiction is paid for reporting it.
+                let lost = STAKE + expected.rewarded.get(entity).unwrap_or(&0) - stake;
                 assert!(stake < STAKE && lost.is_multiple_of(slash), "{test}: {stake}");
             }
             _ if is_liar && row.may_fail => assert!(stake <= STAKE, "{test}: a liar has {stake}"),

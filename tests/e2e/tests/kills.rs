@@ -58,7 +58,7 @@ impl Random {
 }
 
 /// Calls by their hashes. One that was signed with the nonce of the one before, which a node that
-/// lags behind told, may be the very same.
+/// lags behind gave, may be the very same.
 #[derive(Default)]
 struct Calls {
     signed: BTreeMap<Hash, Sent>,
@@ -89,7 +89,7 @@ impl Calls {
     }
 }
 
-/// A user who goes on until told to stop: each call is signed once, and handed in until it is final.
+/// A user who goes on until the test stops it: each call is signed once, and resubmitted until it is final.
 async fn load(
     node: String,
     runtime: &'static str,
@@ -126,12 +126,12 @@ const VICTIMS: [(&str, Option<&str>); 7] = [
     ("validator", None),
     ("validator", Some("cometbft")),
     ("compute", None),
-    ("compute", Some("trusted-runtime")),
+    ("compute", Some("runtime-enclave")),
     ("keymanager", None),
-    ("keymanager", Some("trusted-keymanager")),
+    ("keymanager", Some("keymanager-enclave")),
 ];
 
-/// Whoever proposes the running round of `tokens`.
+/// The scheduler of the running round of `tokens`.
 const PROPOSER: &str = "proposer";
 
 /// The name of the node that proposes the running round: rank 0 of its committee.

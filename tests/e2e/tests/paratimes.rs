@@ -15,7 +15,7 @@ fn a_module_is_deployed_called_and_asked_by_commands() {
         let file = dev.folder().join("counter.wasm");
         std::fs::write(&file, paralith::guests::COUNTER).unwrap();
         let file = file.display().to_string();
-        // Whoever has a ParaTime answers for it with stake.
+        // The owner of a ParaTime answers for it with stake.
         let deploy = ["runtime", "deploy", &file, "--name", "mine", "--from", "bob"];
         let poor = cli(&dev.node, &deploy);
         assert!(!poor.success && poor.error.contains("staking 4"), "{}", poor.error);
@@ -35,7 +35,7 @@ fn a_module_is_deployed_called_and_asked_by_commands() {
         assert_eq!(asked.json, [json!(7)], "{}", asked.error);
         // The other ParaTime with the same code has a state of its own.
         assert_eq!(cli(&dev.node, &["runtime", "query", "counter", "get"]).json, [json!(0)]);
-        // A refusal is told with module and code, and the command fails.
+        // A refusal is reported with module and code, and the command fails.
         let refused = cli(&dev.node, &["runtime", "call", "mine", "take"]);
         assert!(!refused.success && refused.error.contains("sdk 3"), "{}", refused.error);
         let unknown = cli(&dev.node, &["runtime", "call", "yours", "add"]);

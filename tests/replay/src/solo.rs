@@ -15,14 +15,14 @@ use crate::{Block, Ledger, keys};
 /// Most bytes of a block's transactions.
 const MAX_BLOCK_BYTES: i64 = 4 * 1024 * 1024;
 
-/// A chain of the solo engine, block by block. Time is what it is told.
+/// A chain of the solo engine, block by block. Time is what the caller says.
 #[derive(Debug)]
 pub struct SoloChain {
     tokio: tokio::runtime::Runtime,
     document: Document,
     kv: Kv,
     chain: Option<Chain>,
-    /// What the chain has made so far, for trusted sides to follow.
+    /// What the chain has made so far, for enclaves to follow.
     pub ledger: Arc<Ledger>,
 }
 

@@ -14,7 +14,10 @@ use crate::call::Role;
 use crate::stream::{FrameSender, Waiting, lock};
 use crate::{BoundaryError, Failure};
 
-/// What the host gives its enclave to work on. Called on the stream's reading thread.
+/// What the host gives its enclave to work on.
+///
+/// The chain may take long to answer, so it is asked on threads of their own, one for each call of
+/// the enclave that waits. The state's tree is at hand, and is read on the stream's reading thread.
 pub trait HostServices: Send + Sync {
     /// A value of consensus state at a height and the encoded proof of it or of its absence.
     fn consensus_get(&self, height: u64, key: &[u8])
@@ -57,8 +60,7 @@ impl Client {
         let sender = Arc::new(FrameSender::new(writer));
         let client = Self { sender, waiting: Arc::default(), recorder };
         let reading = client.clone();
-        // A call waits on its own thread, so one thread suffices to read and to answer callbacks.
-        std::thread::spawn(move || reading.read(reader, services.as_ref()));
+        std::thread::spawn(move || reading.read(reader, &services));
         client
     }
 
@@ -177,7 +179,7 @@ impl Client {
     }
 
     /// Reads until the stream ends or carries what an enclave does not send.
-    fn read(&self, mut reader: impl Read, services: &dyn HostServices) {
+    fn read(&self, mut reader: impl Read, services: &Arc<dyn HostServices>) {
         // However this ends, no call waits for ever, nor does a callback at the other end.
         let _end = CloseOnDrop(self);
         while let Ok(frame) = read_frame(&mut reader) {
@@ -187,9 +189,12 @@ impl Client {
                     self.waiting.reply(frame.id, reply);
                 }
                 Some(Body::Callback(callback)) => {
-                    let reply = catch_unwind(AssertUnwindSafe(|| answer(callback, services)))
-                        .unwrap_or_else(|_| refusal(BoundaryError::Panicked.into()));
-                    if self.reply(frame.id, reply).is_err() {
+                    let answered = if asks_the_chain(&callback) {
+                        self.answer_apart(frame.id, callback, services)
+                    } else {
+                        self.answer(frame.id, callback, services.as_ref())
+                    };
+                    if answered.is_err() {
                         break;
                     }
                 }
@@ -200,6 +205,34 @@ impl Client {
                 _ => break,
             }
         }
+    }
+
+    /// Answers a callback on a thread of its own: other calls' replies are read meanwhile.
+    fn answer_apart(
+        &self,
+        id: u64,
+        callback: pb::Callback,
+        services: &Arc<dyn HostServices>,
+    ) -> Result<(), BoundaryError> {
+        let (client, services) = (self.clone(), Arc::clone(services));
+        let answering = move || {
+            if client.answer(id, callback, services.as_ref()).is_err() {
+                client.close();
+            }
+        };
+        let spawned = std::thread::Builder::new().spawn(answering);
+        spawned.map(drop).map_err(|error| BoundaryError::Frame(error.to_string()))
+    }
+
+    fn answer(
+        &self,
+        id: u64,
+        callback: pb::Callback,
+        services: &dyn HostServices,
+    ) -> Result<(), BoundaryError> {
+        let reply = catch_unwind(AssertUnwindSafe(|| answer(callback, services)))
+            .unwrap_or_else(|_| refusal(BoundaryError::Panicked.into()));
+        self.reply(id, reply)
     }
 
     /// Sends an answer to a callback; instead of one that does not fit into a frame, the reason.
@@ -220,6 +253,11 @@ impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.close();
     }
+}
+
+fn asks_the_chain(callback: &pb::Callback) -> bool {
+    use pb::callback::Kind;
+    matches!(callback.kind, Some(Kind::ConsensusGet(_) | Kind::LightBlockGet(_)))
 }
 
 fn answer(callback: pb::Callback, services: &dyn HostServices) -> pb::CallbackReply {

@@ -115,12 +115,16 @@ struct End {
 }
 
 fn start_with_end(recorder: Option<Recorder>) -> (Client, End) {
+    start_on(Arc::new(Echo), recorder)
+}
+
+fn start_on(host: Arc<dyn HostServices>, recorder: Option<Recorder>) -> (Client, End) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let reader = theirs.try_clone().unwrap();
     let (sender, callback) = channel();
     let side = Arc::new(Side { both: Barrier::new(2), ended: Mutex::new(Some(sender)) });
     let served = std::thread::spawn(move || serve(reader, theirs, side));
-    let client = Client::connect(ours.try_clone().unwrap(), ours, Arc::new(Echo), recorder);
+    let client = Client::connect(ours.try_clone().unwrap(), ours, host, recorder);
     (client, End { callback, served })
 }
 
@@ -183,12 +187,61 @@ fn calls_run_side_by_side() {
     first.join().unwrap().unwrap();
 }
 
+/// A host whose chain does not answer for height 77 until the test lets it.
+struct LateChain {
+    asked: Sender<()>,
+    answers: Mutex<Receiver<()>>,
+}
+
+impl HostServices for LateChain {
+    fn consensus_get(
+        &self,
+        height: u64,
+        key: &[u8],
+    ) -> Result<(Option<Vec<u8>>, Vec<u8>), Failure> {
+        if height == 77 {
+            self.asked.send(()).unwrap();
+            self.answers.lock().unwrap().recv().unwrap();
+        }
+        Echo.consensus_get(height, key)
+    }
+
+    fn light_block(&self, height: u64) -> Result<Vec<u8>, Failure> {
+        Echo.light_block(height)
+    }
+
+    fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        Echo.state_node(round, id)
+    }
+
+    fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        Echo.state_value(round, key)
+    }
+
+    fn log(&self, _text: &str) {}
+}
+
+#[test]
+fn a_chain_that_answers_late_holds_up_no_other_call() {
+    let (asked, was_asked) = channel();
+    let (answer, answers) = channel();
+    let host = LateChain { asked, answers: Mutex::new(answers) };
+    let (client, _end) = start_on(Arc::new(host), None);
+    let waiting = client.clone();
+    let waiting = std::thread::spawn(move || sync(&waiting, 77));
+    was_asked.recv().unwrap();
+    // If this waited for the other answer, it would wait for ever.
+    still_serves(&client);
+    answer.send(()).unwrap();
+    assert_eq!(waiting.join().unwrap().unwrap(), Reply::Bytes(77u64.to_le_bytes().to_vec()));
+}
+
 #[test]
 fn refusals_keep_module_and_code_both_ways() {
     let client = start(None);
     let refused = client.call(Call::Stop(pb::Stop {})).unwrap_err();
     assert_eq!(refused, BoundaryError::Failure(Failure::new("side", 7, "not today")));
-    // The host's refusal of a callback passes through the trusted side.
+    // The host's refusal of a callback passes through the enclave.
     let refused = sync(&client, 0).unwrap_err();
     assert_eq!(refused, BoundaryError::Failure(Failure::new("host", 9, "no such height")));
 }

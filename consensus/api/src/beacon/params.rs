@@ -11,7 +11,7 @@ message! {
     Params = pb::beacon::v1::Params {
         /// Blocks in an epoch.
         epoch_blocks: u64,
-        /// Seed of the beacon. Whoever knows it knows every election beforehand, so a chain that
+        /// Seed of the beacon. With it, every election is known beforehand, so a chain that
         /// gives one is a test chain, and every listing says so.
         insecure_seed: Option<Hash>,
         /// How many epochs, from epoch 0 on, take `first_epoch_blocks` instead. It takes three

@@ -17,7 +17,7 @@ pub use tx::{
     RegisterRuntime,
 };
 pub use types::{
-    Batching, CapabilityTee, Code, ConsensusKeyOwner, Entity, Executor, Freshness, Liveness, Node,
-    NodeRuntime, NodeStatus, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR, Runtime, RuntimeChange,
-    RuntimeKind, RuntimeStaking, TeePolicy,
+    Batching, CapabilityTee, Code, ConsensusKeyOwner, Entity, Executor, Freshness, Liveness,
+    MAX_BATCH_SIZE, Node, NodeRuntime, NodeStatus, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR,
+    Runtime, RuntimeChange, RuntimeKind, RuntimeStaking, TeePolicy,
 };

@@ -176,9 +176,9 @@ message! {
         /// Members that were asked in fewer rounds are not judged by `min_live_percent`.
         min_rounds: u32,
         /// Share of the rounds that asked for its vote in which it must have given the right
-        /// result. 0 is no rule.
+        /// result, in percent. 0 is no rule.
         min_live_percent: u32,
-        /// Share of its turns as scheduler that it may miss. 0 is no rule.
+        /// Share of its turns as scheduler that it may miss, in percent. 0 is no rule.
         max_missed_percent: u32,
     }
 }
@@ -190,10 +190,14 @@ impl Liveness {
         Self { min_rounds: 10, min_live_percent: 50, max_missed_percent: 50 };
 }
 
+/// Most transactions that a batch may have: with what an enclave says of each, a round fits into one
+/// frame to its host.
+pub const MAX_BATCH_SIZE: u32 = 16 * 1024;
+
 message! {
     /// When a scheduler closes a batch.
     Batching = pb::registry::v1::Batching {
-        /// Most transactions.
+        /// Most transactions, 1 to [`MAX_BATCH_SIZE`].
         max_batch_size: u32,
         /// Most bytes of all transactions.
         max_batch_bytes: u32,

@@ -19,7 +19,7 @@ pub(crate) fn register_entity(ctx: &mut Context<'_>, body: &RegisterEntity) -> R
     admit_entity(ctx, &body.entity)
 }
 
-/// An entity by the rules, whoever registers it.
+/// Checks an entity by the rules that hold for every registration, genesis included.
 pub(super) fn admit_entity(ctx: &mut Context<'_>, entity: &Entity) -> Result<(), Error> {
     if !entity.nodes.is_sorted_by(|a, b| a < b) {
         return Err(invalid("an entity's nodes must be sorted, each once"));

@@ -7,7 +7,8 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    Code, Error as RegistryError, Runtime, RuntimeChange, RuntimeKind, RuntimeRegistered, TeePolicy,
+    Code, Error as RegistryError, MAX_BATCH_SIZE, Runtime, RuntimeChange, RuntimeKind,
+    RuntimeRegistered, TeePolicy,
 };
 use paralith_consensus_api::roothash;
 use paralith_types::{Epoch, PublicKey, RuntimeId};
@@ -209,7 +210,15 @@ fn check_rounds(runtime: &Runtime, limits: &roothash::Params) -> Result<(), Erro
             "incoming messages: within the chain's limit",
         ),
         (executor.max_failed_rounds >= 1, "failed rounds: at least 1"),
-        (batching.max_batch_size >= 1, "batch size: at least 1"),
+        (
+            executor.liveness.min_live_percent <= 100
+                && executor.liveness.max_missed_percent <= 100,
+            "liveness: at most 100 percent",
+        ),
+        (
+            (1..=MAX_BATCH_SIZE).contains(&batching.max_batch_size),
+            "batch size: 1 to 16384 transactions",
+        ),
         (batching.max_batch_bytes >= MIN_BATCH_BYTES, "batch bytes: at least 1024"),
         (batching.max_batch_gas >= 1, "batch gas: at least 1"),
         (runtime.max_tx_gas >= 1, "gas of a transaction: at least 1"),

@@ -74,8 +74,8 @@ pub(super) fn equivocation(
         .ok_or_else(|| damaged(&runtime.id, format!("{node} equivocates and is no member")))?;
     let entity = address::of_key(&member.entity_id);
     let slashed = staking::slash(ctx, &entity, term.slash_equivocation)?;
-    // SK-32: the votes of a commit may show an equivocation, whoever sends them: an entity that
-    // reports itself is slashed and not paid.
+    // SK-32: the votes of a commit may show an equivocation, and any account may send them: an
+    // entity that reports itself is slashed and not paid.
     if !is_reporter_of(ctx, &member.entity_id)? {
         let reward = staking::reward_of(ctx, &slashed)?;
         let percent = runtime.staking.reward_equivocation_percent;

@@ -3,7 +3,7 @@
 //! Candidates are compute nodes that offer the runtime, attested now where it wants that. Workers and
 //! backups are drawn independently, each the first of a permutation, so one node may be both. If there
 //! are too few for either, or the owner's stake does not cover its claims, there is no committee and
-//! the runtime rests. Nodes that did too little in past epochs are drawn only if there are too few
+//! the runtime is suspended. Nodes that did too little in past epochs are drawn only if there are too few
 //! others, or not at all: see `roothash::liveness`.
 
 use paralith_consensus_api::registry::{ROLE_COMPUTE, Runtime, RuntimeKind};

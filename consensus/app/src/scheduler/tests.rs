@@ -19,11 +19,15 @@ fn updates_say_what_changed_and_no_more() {
             })
             .collect(),
     };
-    let told = |key: u8, power| ValidatorUpdate { consensus_key: PublicKey([key; 32]), power };
+    let update = |key: u8, power| ValidatorUpdate { consensus_key: PublicKey([key; 32]), power };
     for (before, after, expected) in [
-        (set(&[]), set(&[(1, 5), (2, 6)]), vec![told(1, 5), told(2, 6)]),
+        (set(&[]), set(&[(1, 5), (2, 6)]), vec![update(1, 5), update(2, 6)]),
         (set(&[(1, 5)]), set(&[(1, 5)]), vec![]),
-        (set(&[(1, 5), (3, 7)]), set(&[(2, 9), (3, 8)]), vec![told(1, 0), told(2, 9), told(3, 8)]),
+        (
+            set(&[(1, 5), (3, 7)]),
+            set(&[(2, 9), (3, 8)]),
+            vec![update(1, 0), update(2, 9), update(3, 8)],
+        ),
     ] {
         assert_eq!(updates(&before, &after), expected);
     }

@@ -1,7 +1,7 @@
 //! Claims: what an account's active stake is promised to.
 //!
 //! A claim is refused unless the active stake covers all claims together. A later slash or reclaim
-//! may leave them uncovered: whoever they are for then counts in no election until there is enough
+//! may leave them uncovered: the node or runtime that they are for then counts in no election until there is enough
 //! stake again.
 
 use paralith_consensus_api::Error;

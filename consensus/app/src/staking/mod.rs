@@ -62,7 +62,7 @@ pub(crate) fn account(ctx: &Context<'_>, address: &Address) -> Result<Account, E
 }
 
 /// Moves base units between accounts of which none belongs to the chain itself. Nothing moves and
-/// nothing is told when the amount is zero.
+/// no event is emitted when the amount is zero.
 pub(crate) fn transfer(
     ctx: &mut Context<'_>,
     from: &Address,

@@ -15,7 +15,7 @@ pub(super) struct Deposit {
 
 /// Buys as many whole shares as `amount` pays for, at their price rounded up.
 ///
-/// What does not pay for a whole share is not taken. If the pool took it, whoever holds the few
+/// What does not pay for a whole share is not taken. If the pool took it, the holder of the few
 /// shares of a pool with a high price would gain it.
 pub(super) fn deposit(pool: &mut SharePool, amount: Amount) -> Result<Deposit, Error> {
     if amount == Amount::ZERO {

@@ -131,7 +131,7 @@ fn the_common_pool_pays_what_it_has() {
         assert_eq!(pay_from_common(ctx, &ONE, Amount(70)).unwrap(), Amount(30));
         assert_eq!(pay_from_common(ctx, &ONE, Amount(70)).unwrap(), Amount(0));
         assert_eq!(account(ctx, &ONE).unwrap().balance, Amount(100));
-        assert_eq!(ctx.take_events().len(), 2, "nothing is told of nothing");
+        assert_eq!(ctx.take_events().len(), 2, "no event for nothing");
     });
 }
 

@@ -104,7 +104,7 @@ fn validators_follow_stake_and_only_at_epochs() {
     assert_eq!(removed.len(), 1);
     let added = updates.iter().find(|update| update.consensus_key == public(loser + 2)).unwrap();
     assert_eq!(added.power, 108_000 / 16);
-    assert_eq!(updates.len(), 2, "who stays with the same power is not told");
+    assert_eq!(updates.len(), 2, "a validator with the same power is no update");
 }
 
 #[test]

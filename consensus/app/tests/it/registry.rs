@@ -1,7 +1,7 @@
 //! Entities, nodes, runtimes.
 
 use paralith_consensus_api::registry::{
-    Entity, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime, Runtime,
+    Entity, Liveness, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime, Runtime,
 };
 use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
 use paralith_consensus_app::query;
@@ -285,6 +285,9 @@ fn each_wrong_runtime_is_refused_with_its_code() {
     case("messages", "registry/1", |r| r.executor.max_messages = 129);
     case("in messages", "registry/1", |r| r.executor.max_in_messages = 129);
     case("batch", "registry/1", |r| r.batching.max_batch_size = 0);
+    case("a larger batch", "registry/1", |r| r.batching.max_batch_size = 16 * 1024 + 1);
+    case("live", "registry/1", |r| r.executor.liveness.min_live_percent = 101);
+    case("missed", "registry/1", |r| r.executor.liveness.max_missed_percent = 101);
     case("batch bytes", "registry/1", |r| r.batching.max_batch_bytes = 1023);
     case("no gas for a transaction", "registry/1", |r| r.max_tx_gas = 0);
     case("more gas than a batch", "registry/1", |r| r.max_tx_gas = r.batching.max_batch_gas + 1);
@@ -302,7 +305,11 @@ fn each_wrong_runtime_is_refused_with_its_code() {
     let mut nobody = good();
     nobody.entity_id = public(ALICE);
     assert_eq!(net.refused(ALICE, RegisterRuntime { runtime: nobody }), "registry/9");
-    net.ok(owner, RegisterRuntime { runtime: good() });
+    let mut extreme = good();
+    extreme.batching.max_batch_size = 16 * 1024;
+    extreme.executor.liveness =
+        Liveness { min_rounds: u32::MAX, min_live_percent: 100, max_missed_percent: 100 };
+    net.ok(owner, RegisterRuntime { runtime: extreme });
 }
 
 #[test]

@@ -6,26 +6,24 @@ use std::sync::{Arc, Mutex};
 use futures::{Stream, StreamExt as _};
 use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::keymanager::{self, RuntimePublicKey, SignedRuntimePublicKey, Status};
-use paralith_consensus_api::registry::{
-    self, Batching, Executor, Liveness, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
-};
-use paralith_consensus_api::roothash::{self, Header, HeaderType, RuntimeState};
+use paralith_consensus_api::registry::{self, Runtime};
+use paralith_consensus_api::roothash::{self, HeaderType};
 use paralith_crypto::HpkeSecret;
+use paralith_harness::rounds::{epoch_state, header, runtime_state};
+use paralith_harness::{ENTITY, WrittenChain, key, runtimes, set};
 use paralith_proto::{Canonical, Wire, pb};
 use paralith_runtime_api::envelope::{Info, open_call, seal_reply};
 use paralith_runtime_api::output::{Output, SealedReply};
 use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::Body;
 use paralith_storage::Changes;
-use paralith_types::{Amount, Epoch, Hash, Height, Round, RuntimeId};
+use paralith_types::{Epoch, Hash, Round, RuntimeId};
 use pb::consensus::v1 as cpb;
 use pb::keymanager::v1 as kpb;
 use pb::paratime::v1 as ppb;
 use pb::registry::v1 as rpb;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status as Refusal};
-
-use crate::chain::{Chain, key, set};
 
 pub(crate) const RUNTIME: RuntimeId = RuntimeId([5; 32]);
 const KEY_MANAGER: RuntimeId = RuntimeId([9; 32]);
@@ -57,7 +55,7 @@ pub(crate) enum Lie {
 
 #[derive(Clone)]
 pub(crate) struct Gateway {
-    pub(crate) chain: Arc<Chain>,
+    pub(crate) chain: Arc<WrittenChain>,
     pub(crate) lie: Arc<Mutex<Lie>>,
     /// Roots of the final rounds, by their number from 1.
     roots: Arc<Mutex<Vec<Hash>>>,
@@ -70,69 +68,16 @@ fn secret(epoch: Epoch) -> HpkeSecret {
 }
 
 fn descriptor() -> Runtime {
-    Runtime {
-        id: RUNTIME,
-        entity_id: key(100).public(),
-        kind: RuntimeKind::Compute,
-        name: "secret".into(),
-        code: None,
-        confidential: true,
-        allow_plain_calls: false,
-        key_manager: Some(KEY_MANAGER),
-        tee: Some(TeePolicy { measurements: vec![Hash([1; 32])], max_age_blocks: 1000 }),
-        init_argument: Vec::new(),
-        min_gas_price: Amount::ZERO,
-        max_tx_gas: 1_000_000,
-        executor: Executor {
-            workers: 1,
-            backups: 0,
-            allowed_stragglers: 0,
-            round_timeout_blocks: 5,
-            max_messages: 0,
-            max_in_messages: 0,
-            max_failed_rounds: 3,
-            liveness: Liveness::default(),
-        },
-        batching: Batching {
-            max_batch_size: 4,
-            max_batch_bytes: 100_000,
-            flush_timeout_ms: 1,
-            propose_timeout_ms: 1,
-            max_batch_gas: 1_000_000_000,
-        },
-        staking: RuntimeStaking {
-            slash_incorrect_results: Amount(1),
-            slash_equivocation: Amount(1),
-            reward_incorrect_results_percent: 0,
-            reward_equivocation_percent: 0,
-            min_in_message_fee: Amount(0),
-        },
-    }
-}
-
-fn header(round: u64, state_root: Hash) -> Header {
-    Header {
-        version: 1,
-        runtime_id: RUNTIME,
-        round: Round(round),
-        timestamp: 0,
-        header_type: HeaderType::Normal,
-        previous_hash: Hash::ZERO,
-        io_root: Hash::ZERO,
-        state_root,
-        messages_hash: Hash::ZERO,
-        in_messages_hash: Hash::ZERO,
-        consensus_height: Height(0),
-        batch_hash: Hash::ZERO,
-        proposal_id: Hash::ZERO,
-    }
+    let owner = key(ENTITY).public();
+    let base = runtimes::confidential(RUNTIME, owner, KEY_MANAGER, Hash([1; 32]));
+    Runtime { name: "secret".into(), ..base }
 }
 
 impl Gateway {
     /// A chain in epoch 7 with one confidential ParaTime that has had one round.
     pub(crate) fn new() -> Self {
         let gateway = Self {
-            chain: Arc::new(Chain::new()),
+            chain: Arc::new(WrittenChain::new("client", |_| {})),
             lie: Arc::new(Mutex::new(Lie::None)),
             roots: Arc::default(),
             submissions: Arc::default(),
@@ -159,13 +104,8 @@ impl Gateway {
     }
 
     pub(crate) fn begin_epoch(&self, epoch: u64) {
-        let height = Height(self.chain.height() + 1);
-        let state = EpochState {
-            epoch: Epoch(epoch),
-            height,
-            next_height: height.plus(100),
-            entropy: Hash::ZERO,
-        };
+        let height = self.chain.height() + 1;
+        let state = epoch_state(epoch, height);
         let mut changes = Changes::new();
         set(&mut changes, beacon::keys::epoch(), &state);
         self.chain.commit(&changes);
@@ -177,25 +117,10 @@ impl Gateway {
         let round = roots.len() as u64 + 1;
         let root = Hash([round as u8; 32]);
         roots.push(root);
-        let last_block = header(round, root);
+        let last_block = header(RUNTIME, round, HeaderType::Normal, root);
         let mut changes = Changes::new();
         set(&mut changes, roothash::keys::header(&RUNTIME, Round(round)), &last_block);
-        let height = Height(self.chain.height() + 1);
-        let state = RuntimeState {
-            runtime_id: RUNTIME,
-            suspended: false,
-            last_block_height: height,
-            last_normal_round: Round(round),
-            last_normal_height: height,
-            pool: None,
-            skipped: Vec::new(),
-            failed: Vec::new(),
-            io_root: Hash::ZERO,
-            wakeup: None,
-            slashed: Vec::new(),
-            records: Vec::new(),
-            last_block,
-        };
+        let state = runtime_state(last_block, self.chain.height() + 1);
         set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &state);
         self.chain.commit(&changes);
     }

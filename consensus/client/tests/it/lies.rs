@@ -5,12 +5,12 @@ use paralith_consensus_api::{consensus, staking};
 use paralith_consensus_client::{
     ChainClient, ClientError, ClientOptions, ParaTimeClient, TxOptions,
 };
+use paralith_harness::{key, set};
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
 use paralith_storage::Changes;
 use paralith_types::{Amount, ChainContext, Height, Round};
 
-use crate::chain::{key, set};
 use crate::gateway::{Gateway, Lie};
 
 async fn connect(gateway: &Gateway) -> ChainClient {

@@ -1,6 +1,5 @@
 //! The client against gateways that lie.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod chain;
 mod gateway;
 mod lies;

@@ -1,6 +1,6 @@
 //! The newest light blocks, each fetched from CometBFT once.
 //!
-//! Every other node follows the chain by them, and so does every trusted side: without this each of
+//! Every other node follows the chain by them, and so does every enclave: without this each of
 //! them would cost CometBFT a request for every height.
 
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use tokio::sync::Mutex;
 use super::rpc::Rpc;
 use crate::EngineError;
 
-/// How many are kept: more than a trusted side verifies one by one after a pause.
+/// How many are kept: more than an enclave verifies one by one after a pause.
 const KEPT: usize = 256;
 
 /// Light blocks by height.
 #[derive(Debug)]
 pub(crate) struct LightBlocks {
     rpc: Rpc,
-    /// Locked while one is fetched: whoever asks for the same at the same time gets that one.
+    /// Locked while one is fetched: a caller that asks for the same meanwhile gets that one.
     kept: Mutex<BTreeMap<Height, LightBlock>>,
 }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use paralith_consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
 use paralith_crypto::HpkeSecret;
+use paralith_harness::key;
 use paralith_keymanager_core::SignedKeyReply;
 use paralith_proto::Canonical;
 use paralith_tee_channel::pb;
 use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 use paralith_types::{Epoch, Hash, Height, RuntimeId, X25519PublicKey};
 
-use crate::chain::{Chain, RT, key};
+use crate::chain::{Chain, RT};
 use crate::node::{Compute, KeyManager, born};
 
 pub(crate) const BLOB: Hash = Hash([0xb1; 32]);

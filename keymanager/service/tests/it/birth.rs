@@ -6,11 +6,12 @@ use paralith_consensus_api::keymanager::{
     PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey,
 };
 use paralith_crypto::ed25519;
+use paralith_harness::key;
 use paralith_proto::Canonical;
 use paralith_tee_channel::pb;
 use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 
-use crate::chain::{Chain, KM, RT, key};
+use crate::chain::{Chain, KM, RT};
 use crate::node::{KeyManager, born, pass_epoch};
 
 fn public_key(epoch: u64) -> Call {

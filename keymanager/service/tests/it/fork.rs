@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use paralith_consensus_api::registry::ProveFreshness;
+use paralith_harness::key;
 use paralith_tee_channel::pb;
 use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 use paralith_types::Hash;
 
 use crate::answers::{BLOB, ready};
-use crate::chain::{Chain, KM, key};
+use crate::chain::{Chain, KM};
 use crate::node::KeyManager;
 
 /// The chains have the same registrations, freshness proofs and epoch, and differ in one block.

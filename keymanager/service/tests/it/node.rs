@@ -10,6 +10,7 @@ use paralith_consensus_api::registry::{
 };
 use paralith_consensus_api::tx::Body;
 use paralith_crypto::{HpkeSecret, SigningKey};
+use paralith_harness::{consensus_key, key};
 use paralith_keymanager_core::{KeyRequest, SignedKeyRequest};
 use paralith_keymanager_service::Service;
 use paralith_proto::Canonical;
@@ -18,7 +19,7 @@ use paralith_tee_channel::pb::key_manager_reply::Kind as Reply;
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb, serve};
 use paralith_types::{Hash, Height, PublicKey};
 
-use crate::chain::{CODE, COMPUTE, Chain, KM, RT, consensus_key, key, platform};
+use crate::chain::{CODE, COMPUTE, Chain, KM, RT, platform};
 
 /// How a host lies to its enclave.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,8 +73,11 @@ impl HostServices for Host {
         if matches!(lie, Lie::Frozen(last) if height > last.0) {
             return Err(unknown());
         }
-        let signer = (lie == Lie::Headers).then_some(77);
-        self.chain().light_block(Height(height), signer).map(|b| b.encode()).ok_or_else(unknown)
+        let signer = (lie == Lie::Headers).then(|| key(77));
+        self.chain()
+            .light_block(Height(height), signer.as_ref())
+            .map(|b| b.encode())
+            .ok_or_else(unknown)
     }
 
     fn state_node(&self, _: u64, _: &[u8]) -> Result<Option<Vec<u8>>, Failure> {

@@ -9,9 +9,9 @@ use paralith_tee_channel::pb;
 use paralith_types::{Hash, Round};
 use prost::Message as _;
 
-use crate::chain::set;
 use crate::world::{RUNTIME, World};
 use crate::{call, error_of, guest, read, transaction};
+use paralith_harness::set;
 
 /// A guest with other block calls: each answers its request in a public event.
 pub fn with(bodies: &[(&str, &str)]) -> Vec<u8> {
@@ -56,8 +56,8 @@ fn begin_block_gets_the_first_messages_and_the_results_of_own_ones() {
     let ids: Vec<u64> = request.incoming.iter().map(|message| message.id).collect();
     assert_eq!((ids, request.incoming[0].tokens.clone()), (vec![0, 1], vec![1, 44]));
     let of = |one: &abi::MessageResult| (one.round, one.index, one.code);
-    let told: Vec<_> = request.message_results.iter().map(of).collect();
-    assert_eq!(told, [(0, 4, 0), (0, 5, 2)]);
+    let given: Vec<_> = request.message_results.iter().map(of).collect();
+    assert_eq!(given, [(0, 4, 0), (0, 5, 2)]);
     assert_eq!(request.context.round, 1);
 
     world.finalise(&executed, &[]);
@@ -169,7 +169,7 @@ fn new_code_migrates_the_state_once() {
     let code = world.runtime.code.as_mut().unwrap();
     code.id = paralith_runtime_vm::code_id(&world.code);
     set(&mut changes, paralith_consensus_api::registry::keys::runtime(&RUNTIME), &world.runtime);
-    world.chain.commit(changes);
+    world.chain.commit(&changes);
     let enclave = world.enclave_with(1, |_| {});
     let executed = world.round(&enclave, &[]);
     let data = leaves(&executed)[0].events[0].data.clone();

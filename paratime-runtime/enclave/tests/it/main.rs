@@ -1,10 +1,9 @@
-//! The trusted side against a host that works, and against hosts that lie. Consensus state, headers,
+//! The enclave against a host that works, and against hosts that lie. Consensus state, headers,
 //! proofs, the key manager's reply and the guest are real.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations)]
 
 mod block;
-mod chain;
 mod execute;
 #[path = "../../../vm/tests/guest/mod.rs"]
 mod guest;
@@ -13,6 +12,7 @@ mod inbox;
 mod limits;
 mod outputs;
 mod start;
+mod waits;
 mod world;
 
 use paralith_proto::{Canonical, Wire};
@@ -22,7 +22,7 @@ use paralith_runtime_api::tx::{Body, Call, Envelope, Transaction, VERSION};
 use paralith_tee_channel::Failure;
 use paralith_types::{Amount, Epoch, Round};
 
-use chain::key;
+use paralith_harness::key;
 use world::{EPOCH, RUNTIME, World, enclave_key};
 
 pub const REPLY_KEY: [u8; 32] = [44; 32];

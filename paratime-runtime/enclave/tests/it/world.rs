@@ -4,34 +4,31 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use paralith_attest::{Claims, Measurement, SoftwarePlatform};
-use paralith_consensus_api::beacon::EpochState;
 use paralith_consensus_api::keymanager::{Policy, Status};
 use paralith_consensus_api::registry::{
-    Batching, CapabilityTee, Code, Executor, Freshness, Node, NodeRuntime, ROLE_KEYMANAGER,
-    Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
+    Batching, CapabilityTee, Code, Executor, Freshness, Node, NodeRuntime, ROLE_KEYMANAGER, Runtime,
 };
 use paralith_consensus_api::roothash::{
     Header, HeaderType, IncomingMessage, IncomingQueue, Message, MessageResult, ProposalHeader,
-    QueuedResult, ResultQueue, ResultsHeader, RuntimeState, batch_hash, empty_hash,
-    in_messages_hash,
+    QueuedResult, ResultQueue, ResultsHeader, RuntimeState, batch_hash, in_messages_hash,
 };
 use paralith_consensus_api::scheduler::Committee;
 use paralith_consensus_api::{beacon, keymanager, registry, roothash, scheduler};
 use paralith_crypto::{HpkeSecret, SigningKey};
+use paralith_harness::rounds::{epoch_state, first_header, runtime_state};
+use paralith_harness::{ENTITY, PLATFORM, WrittenChain, key, runtimes, set};
 use paralith_keymanager_core::{
     EpochSecret, KeyReplySecrets, Secret, SignedKeyReply, SignedKeyRequest,
 };
 use paralith_proto::{Canonical, Wire};
-use paralith_runtime_enclave::TrustedRuntime;
+use paralith_runtime_enclave::RuntimeEnclave;
 use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
-use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
-use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, RuntimeId};
+use paralith_types::{Address, Amount, Epoch, Hash, Height, RuntimeId};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
-
-use crate::chain::{Chain, PLATFORM, key, set};
 
 pub const RUNTIME: RuntimeId = RuntimeId([5; 32]);
 pub const KEY_MANAGER: RuntimeId = RuntimeId([9; 32]);
@@ -56,13 +53,13 @@ pub enum Lie {
 
 /// What a node's host serves.
 pub struct Host {
-    chain: Arc<Chain>,
+    chain: Arc<WrittenChain>,
     state: Tree,
     pub lie: Mutex<Lie>,
 }
 
 impl Host {
-    pub fn new(chain: Arc<Chain>, state: Tree, lie: Mutex<Lie>) -> Self {
+    pub fn new(chain: Arc<WrittenChain>, state: Tree, lie: Mutex<Lie>) -> Self {
         Self { chain, state, lie }
     }
 }
@@ -117,7 +114,7 @@ impl HostServices for Host {
 
 /// The chain, the runtime's state as every honest host has it, and what the tests remember.
 pub struct World {
-    pub chain: Arc<Chain>,
+    pub chain: Arc<WrittenChain>,
     pub state: Tree,
     pub code: Vec<u8>,
     pub runtime: Runtime,
@@ -138,8 +135,10 @@ pub struct Queues {
     next_id: u64,
 }
 
-/// A node's trusted side, seen from its host.
+/// A node's enclave, seen from its host.
 pub struct Enclave {
+    /// The enclave itself, for calls that another host answers.
+    pub handler: Arc<RuntimeEnclave>,
     pub client: Client,
     pub host: Arc<Host>,
     pub node: SigningKey,
@@ -151,89 +150,35 @@ pub fn enclave_key(epoch: u64) -> HpkeSecret {
 }
 
 fn descriptor(code: &[u8], confidential: bool) -> Runtime {
-    let measurements = vec![paralith_runtime_enclave::measurement().0];
+    let (owner, measurement) = (key(ENTITY).public(), paralith_runtime_enclave::measurement().0);
+    let base = if confidential {
+        runtimes::confidential(RUNTIME, owner, KEY_MANAGER, measurement)
+    } else {
+        runtimes::public(RUNTIME, owner)
+    };
     Runtime {
-        id: RUNTIME,
-        entity_id: key(100).public(),
-        kind: RuntimeKind::Compute,
-        name: "test".into(),
         code: Some(Code {
             id: code_id(code),
             size_bytes: code.len() as u32,
             abi_version: paralith_runtime_abi::ABI_VERSION,
             gas_schedule_version: GAS_SCHEDULE_VERSION,
         }),
-        confidential,
-        allow_plain_calls: false,
-        key_manager: confidential.then_some(KEY_MANAGER),
-        tee: confidential.then_some(TeePolicy { measurements, max_age_blocks: 1000 }),
         init_argument: b"argument".to_vec(),
-        min_gas_price: Amount(0),
         max_tx_gas: 1_000_000_000,
-        executor: Executor {
-            workers: 2,
-            backups: 0,
-            allowed_stragglers: 0,
-            round_timeout_blocks: 5,
-            max_messages: 4,
-            max_in_messages: 2,
-            max_failed_rounds: 3,
-            liveness: Default::default(),
-        },
-        batching: Batching {
-            max_batch_size: 4,
-            max_batch_bytes: 100_000,
-            flush_timeout_ms: 1,
-            propose_timeout_ms: 1,
-            max_batch_gas: 1_000_000_000,
-        },
-        staking: RuntimeStaking {
-            slash_incorrect_results: Amount(1),
-            slash_equivocation: Amount(1),
-            reward_incorrect_results_percent: 0,
-            reward_equivocation_percent: 0,
-            min_in_message_fee: Amount(0),
-        },
+        executor: Executor { workers: 2, max_messages: 4, max_in_messages: 2, ..base.executor },
+        batching: Batching { max_batch_size: 4, ..base.batching },
+        ..base
     }
 }
 
 impl World {
     pub fn new(code: Vec<u8>, confidential: bool) -> Self {
-        let chain = Arc::new(Chain::new());
+        let chain = Arc::new(WrittenChain::new("host", |_| {}));
         let state = Tree::new(Kv::memory(), b"runtime");
         let runtime = descriptor(&code, confidential);
-        let header = Header {
-            version: 1,
-            runtime_id: RUNTIME,
-            round: Round(0),
-            timestamp: 0,
-            header_type: HeaderType::EpochTransition,
-            previous_hash: Hash::ZERO,
-            io_root: empty_hash(),
-            state_root: EMPTY_ROOT,
-            messages_hash: empty_hash(),
-            in_messages_hash: empty_hash(),
-            consensus_height: Height(0),
-            batch_hash: Hash::ZERO,
-            proposal_id: Hash::ZERO,
-        };
-        let last = RuntimeState {
-            runtime_id: RUNTIME,
-            suspended: false,
-            last_block: header,
-            last_block_height: Height(0),
-            last_normal_round: Round(0),
-            last_normal_height: Height(0),
-            pool: None,
-            skipped: vec![],
-            failed: vec![],
-            io_root: empty_hash(),
-            wakeup: None,
-            slashed: vec![],
-            records: Vec::new(),
-        };
+        let last = runtime_state(first_header(RUNTIME), 0);
         let world = Self { chain, state, code, runtime, last, queues: Queues::default() };
-        world.chain.commit(world.first_state());
+        world.chain.commit(&world.first_state());
         world
     }
 
@@ -247,15 +192,7 @@ impl World {
         set(&mut changes, roothash::keys::params(), params);
         self.epoch(&mut changes, EPOCH, 1);
         let measurement = Hash([77; 32]);
-        let key_manager = Runtime {
-            id: KEY_MANAGER,
-            kind: RuntimeKind::KeyManager,
-            code: None,
-            confidential: false,
-            key_manager: None,
-            tee: Some(TeePolicy { measurements: vec![measurement], max_age_blocks: 1000 }),
-            ..self.runtime.clone()
-        };
+        let key_manager = runtimes::key_manager(KEY_MANAGER, key(ENTITY).public(), measurement);
         set(&mut changes, registry::keys::runtime(&KEY_MANAGER), &key_manager);
         let node = key(KM_NODE).public();
         let rek = HpkeSecret::from_ikm(&[4; 32]).public();
@@ -273,7 +210,7 @@ impl World {
         let tee = Some(CapabilityTee { rak: claims.rak, rek, evidence });
         let registered = Node {
             id: node,
-            entity_id: key(100).public(),
+            entity_id: key(ENTITY).public(),
             expiration: Epoch(1000),
             roles: ROLE_KEYMANAGER,
             consensus_key: key(55).public(),
@@ -309,12 +246,7 @@ impl World {
 
     /// An epoch with both nodes as workers.
     pub fn epoch(&self, changes: &mut Changes, epoch: u64, height: u64) {
-        let state = EpochState {
-            epoch: Epoch(epoch),
-            height: Height(height),
-            next_height: Height(height + 100),
-            entropy: Hash([1; 32]),
-        };
+        let state = epoch_state(epoch, height);
         set(changes, beacon::keys::epoch(), &state);
         let mut workers = vec![key(1).public(), key(2).public()];
         workers.sort_unstable();
@@ -337,18 +269,19 @@ impl World {
         }
     }
 
-    /// A trusted side that has followed the chain, and nothing more.
+    /// An enclave that has followed the chain, and nothing more.
     pub fn enclave_with(&self, seed: u8, change: impl FnOnce(&mut pb::Start)) -> Enclave {
         let node = key(seed);
         let lie = Mutex::new(Lie::None);
         let (chain, state) = (self.chain.clone(), self.state.clone());
         let host = Arc::new(Host { chain, state, lie });
-        let client = in_process(Arc::new(TrustedRuntime::new()), host.clone(), None).unwrap();
+        let handler = Arc::new(RuntimeEnclave::new());
+        let client = in_process(handler.clone(), host.clone(), None).unwrap();
         let mut start = self.start_call(&node);
         change(&mut start);
         let Reply::Started(started) = client.call(Call::Start(start)).unwrap() else { panic!() };
         let claims = Claims::decode(&started.claims).unwrap();
-        let enclave = Enclave { client, host, node, claims };
+        let enclave = Enclave { handler, client, host, node, claims };
         enclave.sync(self.chain.height());
         enclave
     }
@@ -367,7 +300,7 @@ impl World {
         let blob = Hash::try_from(blob.as_slice()).unwrap();
         let freshness = Freshness { blob, height: Height(self.chain.height() + 1) };
         set(&mut changes, registry::keys::freshness(&enclave.node.public(), &RUNTIME), &freshness);
-        let height = self.chain.commit(changes);
+        let height = self.chain.commit(&changes);
         enclave.call(Call::ConfirmFreshness(pb::ConfirmFreshness { height })).map(|_| ())
     }
 
@@ -451,7 +384,7 @@ impl World {
     pub fn register(&self) {
         let mut changes = Changes::new();
         set(&mut changes, registry::keys::runtime(&RUNTIME), &self.runtime);
-        self.chain.commit(changes);
+        self.chain.commit(&changes);
     }
 
     /// A message with tokens for the runtime.
@@ -468,7 +401,7 @@ impl World {
         self.queues.account += tokens;
         let mut changes = Changes::new();
         self.set_queues(&mut changes);
-        self.chain.commit(changes);
+        self.chain.commit(&changes);
     }
 
     fn set_queues(&self, changes: &mut Changes) {
@@ -532,7 +465,7 @@ impl World {
         self.set_queues(&mut changes);
         set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &self.last);
         set(&mut changes, roothash::keys::header(&RUNTIME, header.round), &header);
-        self.chain.commit(changes);
+        self.chain.commit(&changes);
     }
 
     /// The eight bytes under a key of a public runtime, as a number.

@@ -1,4 +1,4 @@
-//! The gateway against a committee that is told what to answer, and a chain that a test advances.
+//! The gateway against a committee that answers as a test says, and a chain that a test advances.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod fakes;

@@ -1,20 +1,17 @@
 //! Rounds with one member that misbehaves, each in its own way.
 
-use discrepancy::{FailReason, Signer, Verdict};
+use discrepancy::FailReason;
 use paralith_adversary::Misbehaviour;
+use paralith_harness::rounds::Ended;
 
-use crate::net::{Cluster, FakeChain, Setup, id, transfer};
-
-fn signer(node: usize) -> Signer {
-    Signer(id(node).0)
-}
+use crate::net::{Cluster, Setup, TestChain, id};
 
 /// Nobody but this node ever lost stake.
-fn only_culprit(chain: &FakeChain, culprit: usize) {
+fn only_culprit(chain: &TestChain, culprit: usize) {
     for ended in chain.ended() {
-        let slashed = ended.outcome.bad.iter().chain(&ended.outcome.equivocators);
+        let slashed = ended.said.bad.iter().chain(&ended.said.equivocators);
         for node in slashed {
-            assert_eq!(*node, signer(culprit), "{ended:?}");
+            assert_eq!(*node, id(culprit), "{ended:?}");
         }
     }
     for node in (0..6).filter(|node| *node != culprit) {
@@ -28,14 +25,9 @@ async fn a_liar_is_outvoted_by_the_backups_and_pays_as_worker_and_as_scheduler()
     cluster
         .rounds_until(0, |chain| {
             let ended = chain.ended();
-            let worker = ended.iter().any(|e| {
-                matches!(e.verdict, Verdict::Finalise { .. }) && e.outcome.bad == [signer(1)]
-            });
-            let scheduler = ended.iter().any(|e| {
-                e.verdict == Verdict::Fail(FailReason::LyingScheduler)
-                    && e.outcome.bad == [signer(1)]
-            });
-            worker && scheduler
+            let lied = |e: &Ended| e.said.bad == [id(1)];
+            ended.iter().any(|e| e.is_final() && lied(e))
+                && ended.iter().any(|e| e.failed_for(FailReason::LyingScheduler) && lied(e))
         })
         .await;
     only_culprit(&cluster.chain, 1);
@@ -47,9 +39,9 @@ async fn a_straggler_delays_rounds_but_stops_none() {
     let cluster = Cluster::start(&setup);
     cluster.rounds_until(0, |chain| chain.ended().len() >= 4).await;
     let ended = cluster.chain.ended();
-    assert!(ended.iter().all(|e| matches!(e.verdict, Verdict::Finalise { .. }) && !e.disputed));
+    assert!(ended.iter().all(|e| e.is_final() && !e.disputed));
     // Where the silent node is primary, the next in rank takes its turn.
-    assert!(ended.iter().any(|e| matches!(e.verdict, Verdict::Finalise { rank: 1.., .. })));
+    assert!(ended.iter().any(|e| e.rank >= Some(1)));
     only_culprit(&cluster.chain, 2);
 }
 
@@ -58,7 +50,7 @@ async fn silence_that_is_not_allowed_is_resolved_by_the_backups() {
     let cluster = Cluster::start(&Setup::three().with(2, Misbehaviour::Silent));
     cluster.rounds_until(0, |chain| chain.ended().len() >= 2).await;
     let ended = cluster.chain.ended();
-    assert!(ended.iter().any(|e| e.disputed && matches!(e.verdict, Verdict::Finalise { .. })));
+    assert!(ended.iter().any(|e| e.disputed && e.is_final()));
     only_culprit(&cluster.chain, 2);
 }
 
@@ -75,7 +67,7 @@ async fn a_worker_that_always_fails_is_resolved_by_the_backups() {
     let cluster = Cluster::start(&Setup::three().with(0, Misbehaviour::Failure));
     cluster.rounds_until(1, |chain| chain.ended().len() >= 3).await;
     let ended = cluster.chain.ended();
-    assert!(ended.iter().any(|e| e.disputed && matches!(e.verdict, Verdict::Finalise { .. })));
+    assert!(ended.iter().any(|e| e.disputed && e.is_final()));
     assert!(!cluster.chain.anybody_bad());
 }
 
@@ -85,14 +77,11 @@ async fn a_scheduler_that_withholds_its_batch_loses_the_round_and_nobody_stake()
     cluster
         .rounds_until(0, |chain| {
             let ended = chain.ended();
-            ended.iter().any(|e| {
-                e.verdict == Verdict::Fail(FailReason::NoMajority)
-                    && e.outcome.missed == [signer(1)]
-            })
+            ended.iter().any(|e| e.failed_for(FailReason::NoMajority) && e.missed == [id(1)])
         })
         .await;
     assert!(!cluster.chain.anybody_bad());
-    let raw = transfer(1, 0);
+    let raw = cluster.transfer(1, 0);
     cluster.submit(0, &raw).await;
     cluster.receipt(0, &raw).await;
 }
@@ -101,17 +90,17 @@ async fn a_scheduler_that_withholds_its_batch_loses_the_round_and_nobody_stake()
 async fn a_scheduler_with_two_batches_is_convicted_and_the_round_goes_on() {
     let cluster = Cluster::start(&Setup::three().with(1, Misbehaviour::TwoBatches));
     cluster.rounds_until(0, |chain| chain.evidence_against(&id(1))).await;
-    let raw = transfer(1, 0);
+    let raw = cluster.transfer(1, 0);
     cluster.submit(0, &raw).await;
     cluster.receipt(0, &raw).await;
     only_culprit(&cluster.chain, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_tells_each_peer_another_vote_is_convicted() {
+async fn a_node_that_sends_each_peer_another_vote_is_convicted() {
     let cluster = Cluster::start(&Setup::three().with(2, Misbehaviour::Equivocate));
     cluster.rounds_until(0, |chain| chain.evidence_against(&id(2))).await;
-    let raw = transfer(1, 0);
+    let raw = cluster.transfer(1, 0);
     cluster.submit(0, &raw).await;
     cluster.receipt(0, &raw).await;
     only_culprit(&cluster.chain, 2);

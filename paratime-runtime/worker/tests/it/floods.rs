@@ -7,7 +7,7 @@ use paralith_runtime_worker::WorkerError;
 use paralith_storage::Column;
 use paralith_types::{Hash, Height};
 
-use crate::net::{CHAIN, Cluster, RUNTIME, Setup, hash_of, id, key, transfer};
+use crate::net::{Cluster, RUNTIME, Setup, hash_of, id, key};
 
 /// A proposal of a node for the round that runs.
 fn proposal(cluster: &Cluster, node: usize, rank: u64, raws: Vec<Vec<u8>>) -> Proposal {
@@ -21,7 +21,7 @@ fn proposal(cluster: &Cluster, node: usize, rank: u64, raws: Vec<Vec<u8>>) -> Pr
         consensus_height: Height(last.consensus_height.0),
         batch_hash: batch_hash(&hashes),
     };
-    let signed: SignedProposal = header.sign(&key(node), &CHAIN);
+    let signed: SignedProposal = header.sign(&key(node), &cluster.chain.context());
     Proposal { proposal: Some(signed.to_pb()), transactions: raws }
 }
 
@@ -42,7 +42,7 @@ async fn five_hundred_proposals_of_a_member_put_two_batches_on_the_others_disks(
     let before = batches(&cluster, victim);
     let mut taken = 0;
     for number in 0..500_u64 {
-        let raws = vec![transfer(3, number)];
+        let raws = vec![cluster.transfer(3, number)];
         let sent = proposal(&cluster, liar, number % 4, raws);
         match cluster.handle(victim).on_proposal(sent).await {
             Ok(()) => taken += 1,
@@ -53,7 +53,7 @@ async fn five_hundred_proposals_of_a_member_put_two_batches_on_the_others_disks(
     assert_eq!(taken, 125);
     assert_eq!(batches(&cluster, victim) - before, 2);
     cluster.run();
-    let raw = transfer(1, 0);
+    let raw = cluster.transfer(1, 0);
     cluster.submit(victim, &raw).await;
     cluster.receipt(victim, &raw).await;
     let chain = cluster.chain.clone();
@@ -68,12 +68,12 @@ async fn strangers_messages_are_refused_before_anything_is_kept() {
     let before = batches(&cluster, 0);
     for stranger in 20..60 {
         for ahead in 0..3 {
-            let mut sent = proposal(&cluster, stranger, 0, vec![transfer(3, 0)]);
+            let mut sent = proposal(&cluster, stranger, 0, vec![cluster.transfer(3, 0)]);
             let signed: SignedProposal =
                 paralith_proto::required(sent.proposal.clone(), "proposal").unwrap();
-            let mut header = signed.open(&CHAIN).unwrap();
+            let mut header = signed.open(&cluster.chain.context()).unwrap();
             header.round.0 += ahead;
-            sent.proposal = Some(header.sign(&key(stranger), &CHAIN).to_pb());
+            sent.proposal = Some(header.sign(&key(stranger), &cluster.chain.context()).to_pb());
             let error = cluster.handle(0).on_proposal(sent.clone()).await.unwrap_err();
             // One for a later round may be of a committee that this node does not know yet.
             assert!(ahead > 0 || !error.retry().is_retryable(), "{error}");

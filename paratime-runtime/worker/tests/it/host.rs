@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paralith_runtime_worker::HostStore;
 use paralith_storage::{Changes, Durability, Kv, StorageError, Tree, VerifiedTree, WriteBatch};
 
-use crate::net::{FakeChain, RUNTIME, Setup};
+use crate::net::{NodeChain, RUNTIME, Setup, TestChain};
 
 struct Source(HostStore, u64);
 
@@ -30,7 +30,7 @@ async fn state_can_be_read_at_any_final_round_also_at_those_that_changed_nothing
         roots.push(prepared.root());
         tree.commit(prepared, WriteBatch::new(), Durability::Synced).unwrap();
     }
-    let chain = Arc::new(FakeChain::new(&Setup::three()));
+    let chain = NodeChain::of(&Arc::new(TestChain::new(&Setup::three())), 0);
     let host = HostStore::new(chain, kv, &RUNTIME, paralith_rt::Handle::current());
     for (round, root, value) in
         [(2, roots[0], b"old"), (4, roots[0], b"old"), (5, roots[1], b"new"), (9, roots[1], b"new")]

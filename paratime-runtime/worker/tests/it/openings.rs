@@ -1,13 +1,13 @@
 //! Opening outputs: one bad round keeps no later one closed.
 
-use crate::net::{Cluster, Setup, id, transfer, until};
+use crate::net::{Cluster, Setup, id, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_round_that_nobody_can_open_does_not_keep_later_ones_closed() {
     let cluster = Cluster::start(&Setup::three());
     cluster.rounds_until(0, |chain| chain.last_round() >= 1).await;
     // Its enclaves give one output too few, as if the block's own leaf had none.
-    let bad = transfer(1, 0);
+    let bad = cluster.transfer(1, 0);
     cluster.chain.break_openings(true);
     cluster.submit(0, &bad).await;
     let (handle, chain) = (cluster.handle(0).clone(), cluster.chain.clone());
@@ -16,7 +16,7 @@ async fn a_round_that_nobody_can_open_does_not_keep_later_ones_closed() {
     cluster.chain.break_round(round);
     cluster.chain.break_openings(false);
     for nonce in 1..4 {
-        let raw = transfer(1, nonce);
+        let raw = cluster.transfer(1, nonce);
         cluster.submit(0, &raw).await;
         for node in 0..6 {
             cluster.receipt(node, &raw).await;

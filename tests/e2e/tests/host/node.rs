@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use paralith::config::{Config, EngineConfig, Role, TrustedPlacement};
+use paralith::config::{Config, EnclavePlacement, EngineConfig, Role};
 use paralith::keystore::write_private;
 use paralith::network::{Member, NetworkSpec};
 use paralith_genesis::GenesisTime;
 use paralith_types::PublicKey;
 
-/// The network's shape, as `localnet` is told it. Of three compute nodes each is a worker in every
+/// The network's shape, as `localnet` is given it. Of three compute nodes each is a worker in every
 /// epoch, and a round needs two of them: the network goes on without ours.
 pub(crate) const SHAPE: [&str; 6] = ["--validators", "4", "--compute", "3", "--keymanagers", "2"];
 
@@ -63,7 +63,7 @@ pub(crate) fn prepare(home: &Path, base: u16) {
             nodes: (0..4).map(|of| format!("http://{}", address(base, of, 0))).collect(),
         },
         runtimes: Vec::new(),
-        trusted: TrustedPlacement::Process,
+        enclave: EnclavePlacement::Process,
         software_platform_key: None,
         compression: true,
         record: None,

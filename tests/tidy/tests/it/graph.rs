@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["paralith-runtime-gateway"],
     &["paralith"],
-    &["paralith-adversary"],
+    &["paralith-adversary", "paralith-harness"],
     &["tidy", "e2e", "replay", "bench"],
 ];
 
@@ -67,7 +67,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tower-abci", &["paralith-consensus-abci"]),
     (
         "tendermint*",
-        &["paralith-consensus-abci", "paralith-consensus-engine", "paralith-consensus-light"],
+        &[
+            "paralith-consensus-abci",
+            "paralith-consensus-engine",
+            "paralith-consensus-light",
+            "paralith-harness",
+        ],
     ),
     ("tonic*", &["paralith", "paralith-proto", "paralith-consensus-client", "e2e"]),
     ("hyper", &["paralith-consensus-engine"]),

@@ -51,7 +51,7 @@ fn nodes_that_register_nothing_new_leave_the_committee_with_the_next_generation(
     net.begin_epoch();
     assert_eq!(net.status().nodes, ids(&[0, 1]));
     let before = net.status();
-    assert!(net.begin_epoch().is_empty(), "nothing changed, nothing is told");
+    assert!(net.begin_epoch().is_empty(), "nothing changed, so there is no event");
     assert_eq!(net.status(), before);
 }
 

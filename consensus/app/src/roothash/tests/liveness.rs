@@ -16,7 +16,7 @@ fn net() -> Net {
     })
 }
 
-/// A round of the best scheduler that proposes, in which each member votes as told: 1 the result, 0
+/// A round of the best scheduler that proposes, in which each member votes as given: 1 the result, 0
 /// fail, none silence. Backups vote on what is disputed.
 fn round(net: &mut Net, votes: impl Fn(u8) -> Option<u8>) -> HeaderType {
     let rank = (0..3).find(|rank| votes(net.scheduler(*rank)) == Some(1)).unwrap();

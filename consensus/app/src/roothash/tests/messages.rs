@@ -170,7 +170,7 @@ fn messages_move_the_runtimes_own_tokens_and_each_has_its_result() {
     let round = net.state().last_block.round.0;
     let queued: Vec<_> = expected.iter().map(|result| (round, result.clone())).collect();
     assert_eq!(results_of(&net), queued);
-    let told: Vec<_> = block
+    let reported: Vec<_> = block
         .events
         .iter()
         .filter_map(|event| match event {
@@ -178,7 +178,7 @@ fn messages_move_the_runtimes_own_tokens_and_each_has_its_result() {
             _ => None,
         })
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 /// The results that no round has taken yet, each with its round.

@@ -234,7 +234,7 @@ fn two_proposals_void_their_rank_only_and_cost_their_scheduler_once() {
     // Sent by a node: its entity is paid.
     let block = net.block(&[(super::fixture::node_key(3), body)]);
     assert_eq!((block.code(0), block.ignored()), (0, vec![105]));
-    // 61: 30 to the runtime, 31 to the teller.
+    // 61: 30 to the runtime, 31 to the reporter.
     assert_eq!((net.gain(cheat), net.gain(3), net.runtime_balance()), (-61, 31, 30));
     let state = net.state();
     assert_eq!((&state.slashed, state.skipped.len()), (&ids(&[cheat]), 0));

@@ -1,4 +1,4 @@
-//! Taking votes to the chain, telling users, accusing.
+//! Taking votes to the chain, confirming to users, accusing.
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn any_worker_commits_in_its_turn_if_nothing_reaches_the_chain() {
         let outputs = machine.step(turn, Input::Tick);
         assert_eq!(commit_of(&outputs).map(signers), Some(sorted(&[0, node])), "{node}");
 
-        // What the scheduler handed in needs blocks, not time, to show.
+        // What the scheduler submitted needs blocks, not time, to show.
         let mut machine = voted_for();
         machine.step(1, with_pool(102, |_| {}));
         assert_eq!(commit_of(&machine.step(10 * turn, Input::Tick)), None, "{node}");

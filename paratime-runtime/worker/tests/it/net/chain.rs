@@ -1,140 +1,92 @@
-//! A consensus chain in memory: the discrepancy rules decide, and state is what a worker reads.
+//! The chain of these tests: the real application with one ParaTime and six nodes that run it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use discrepancy::{Config, Outcome, Pool, ProposalId, ResultHash, Signer, Verdict, Vote};
+use discrepancy::Signer;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use paralith_consensus_api::beacon::{self, EpochState};
-use paralith_consensus_api::registry::{
-    self, Batching, Executor, Runtime, RuntimeKind, RuntimeStaking,
-};
-use paralith_consensus_api::roothash::{
-    self, EvidenceKind, ExecutorCommit, Header, HeaderType, PendingResult, RuntimeState, empty_hash,
-};
+use paralith_consensus_api::registry::{self, Batching, Executor, Runtime};
+use paralith_consensus_api::roothash::{self, Header, RuntimeState};
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_consensus_api::tx::Body;
-use paralith_proto::Canonical;
+use paralith_crypto::ed25519::SigningKey;
+use paralith_genesis::{Builder, Document, GenesisTime, NodeKeys, development_params};
+use paralith_harness::rounds::{Ended, RoundLog, running};
+use paralith_harness::{AppChain, GENESIS_SECONDS, SignedBody, consensus_key, runtimes};
 use paralith_runtime_worker::{Chain, ChainBlock, ChainError, ProvenValue};
-use paralith_storage::EMPTY_ROOT;
-use paralith_types::{Amount, ChainContext, Epoch, Hash, Height, PublicKey, Round, RuntimeId};
+use paralith_types::{Amount, ChainContext, Hash, Height, PublicKey, Round, RuntimeId};
 use tokio::sync::broadcast;
 
-use super::{Setup, id};
+use super::{Setup, id, key};
 
-pub(crate) const CHAIN: ChainContext = ChainContext([7; 32]);
 pub(crate) const RUNTIME: RuntimeId = RuntimeId([8; 32]);
 
-/// How a round ended.
-#[derive(Debug, Clone)]
-pub(crate) struct Ended {
-    pub(crate) verdict: Verdict,
-    pub(crate) disputed: bool,
-    pub(crate) outcome: Outcome,
-    pub(crate) commits: usize,
-}
+/// The numbers of the validator and of the nodes' consensus keys begin here.
+const VALIDATOR: u8 = 200;
 
-pub(crate) struct FakeChain {
-    inner: Mutex<Inner>,
+/// The chain that all nodes of a test share.
+pub(crate) struct TestChain {
+    pub(crate) app: AppChain,
+    context: ChainContext,
+    rounds: Mutex<RoundLog>,
+    queue: Mutex<Vec<SignedBody>>,
     blocks: broadcast::Sender<ChainBlock>,
     /// Rounds whose outputs no enclave opens.
     closed: Mutex<BTreeSet<u64>>,
-    all_closed: std::sync::atomic::AtomicBool,
+    all_closed: AtomicBool,
 }
 
-struct Inner {
-    height: u64,
-    epoch_blocks: u64,
-    states: Vec<BTreeMap<Vec<u8>, Vec<u8>>>,
-    queue: Vec<Body>,
-    committee: Committee,
-    runtime: Runtime,
-    headers: Vec<Header>,
-    last_normal: u64,
-    skipped: BTreeSet<PublicKey>,
-    pool: Pool,
-    pending: BTreeMap<Hash, PendingResult>,
-    commits: usize,
-    ended: Vec<Ended>,
-    evidence: BTreeSet<PublicKey>,
-    log: Vec<String>,
-}
-
-impl FakeChain {
+impl TestChain {
     pub(crate) fn new(setup: &Setup) -> Self {
-        let ids = |nodes: &[usize]| nodes.iter().map(|node| id(*node)).collect();
-        let committee = Committee {
-            runtime_id: RUNTIME,
-            epoch: Epoch(1),
-            workers: ids(&setup.workers),
-            backups: ids(&setup.backups),
-        };
-        let runtime = runtime(setup);
-        let genesis = Header {
-            version: 1,
-            runtime_id: RUNTIME,
-            round: Round(0),
-            timestamp: 0,
-            header_type: HeaderType::EpochTransition,
-            previous_hash: Hash::ZERO,
-            io_root: empty_hash(),
-            state_root: EMPTY_ROOT,
-            messages_hash: empty_hash(),
-            in_messages_hash: empty_hash(),
-            consensus_height: Height(0),
-            batch_hash: Hash::ZERO,
-            proposal_id: Hash::ZERO,
-        };
-        let pool = Pool::new(config(&committee, &runtime, 1, &BTreeSet::new())).unwrap();
-        let mut inner = Inner {
-            height: 0,
-            epoch_blocks: 1_000_000,
-            states: Vec::new(),
-            queue: Vec::new(),
-            committee,
-            runtime,
-            headers: vec![genesis],
-            last_normal: 0,
-            skipped: BTreeSet::new(),
-            pool,
-            pending: BTreeMap::new(),
-            commits: 0,
-            ended: Vec::new(),
-            evidence: BTreeSet::new(),
-            log: Vec::new(),
-        };
-        inner.write(0);
-        Self {
-            inner: Mutex::new(inner),
+        let app = AppChain::new(document(setup, seed()), consensus_key(VALIDATOR));
+        let context = app.context();
+        let chain = Self {
+            app,
+            context,
+            rounds: Mutex::new(RoundLog::new(RUNTIME)),
+            queue: Mutex::default(),
             blocks: broadcast::Sender::new(64),
             closed: Mutex::default(),
-            all_closed: false.into(),
-        }
+            all_closed: AtomicBool::new(false),
+        };
+        chain.advance();
+        chain
     }
 
-    /// Makes a block of everything that was handed in.
+    pub(crate) fn context(&self) -> ChainContext {
+        self.context
+    }
+
+    /// Makes a block of everything that was submitted.
     pub(crate) fn advance(&self) {
-        let height = self.inner.lock().unwrap().block();
+        let txs = std::mem::take(&mut *self.queue.lock().unwrap());
+        let output = self.app.make_block(txs);
+        let height = self.app.height().0;
+        self.rounds.lock().unwrap().block(height, &output, &self.state());
         let _ = self.blocks.send(ChainBlock { height, events: Vec::new() });
     }
 
-    /// Ends epochs after this many blocks each.
-    pub(crate) fn epochs_of(&self, blocks: u64) {
-        self.inner.lock().unwrap().epoch_blocks = blocks;
+    fn state(&self) -> RuntimeState {
+        self.app.read(&roothash::keys::runtime_state(&RUNTIME)).unwrap()
     }
 
     pub(crate) fn header(&self, round: u64) -> Option<Header> {
-        self.inner.lock().unwrap().headers.get(round as usize).cloned()
+        let last = self.state().last_block;
+        if last.round.0 == round {
+            return Some(last);
+        }
+        self.app.read(&roothash::keys::header(&RUNTIME, Round(round)))
     }
 
     pub(crate) fn last_round(&self) -> u64 {
-        self.inner.lock().unwrap().headers.len() as u64 - 1
+        self.state().last_block.round.0
     }
 
     /// From now on no round's outputs are opened, or all are but those that are broken.
     pub(crate) fn break_openings(&self, broken: bool) {
-        self.all_closed.store(broken, std::sync::atomic::Ordering::SeqCst);
+        self.all_closed.store(broken, Ordering::SeqCst);
     }
 
     /// A round's outputs are not opened.
@@ -148,281 +100,121 @@ impl FakeChain {
     }
 
     pub(crate) fn opens(&self, round: u64) -> bool {
-        !self.all_closed.load(std::sync::atomic::Ordering::SeqCst)
-            && !self.closed.lock().unwrap().contains(&round)
+        !self.all_closed.load(Ordering::SeqCst) && !self.closed.lock().unwrap().contains(&round)
     }
 
     /// Who schedules the running round at a rank.
     pub(crate) fn scheduler(&self, rank: u64) -> PublicKey {
-        let inner = self.inner.lock().unwrap();
-        PublicKey(inner.pool.config().scheduler(rank).unwrap().0)
+        let committee: Committee = self.app.read(&scheduler::keys::committee(&RUNTIME)).unwrap();
+        let runtime: Runtime = self.app.read(&registry::keys::runtime(&RUNTIME)).unwrap();
+        let Signer(key) = running(&self.state(), &committee, &runtime).scheduler(rank).unwrap();
+        PublicKey(key)
     }
 
     pub(crate) fn ended(&self) -> Vec<Ended> {
-        self.inner.lock().unwrap().ended.clone()
+        self.rounds.lock().unwrap().ended().to_vec()
     }
 
     pub(crate) fn evidence_against(&self, node: &PublicKey) -> bool {
-        self.inner.lock().unwrap().evidence.contains(node)
+        self.rounds.lock().unwrap().accused().contains(node)
     }
 
     /// Whether anybody was slashed for a result.
     pub(crate) fn anybody_bad(&self) -> bool {
-        self.ended().iter().any(|ended| !ended.outcome.bad.is_empty())
+        self.rounds.lock().unwrap().ended().iter().any(|ended| !ended.said.bad.is_empty())
     }
 
     pub(crate) fn describe(&self) -> String {
-        let inner = self.inner.lock().unwrap();
-        let tail = inner.log.iter().rev().take(40).rev().cloned().collect::<Vec<_>>().join("\n");
-        format!("height {}\n{tail}\npool {:?}", inner.height, inner.pool.to_parts())
+        let (height, tail) = (self.app.height(), self.rounds.lock().unwrap().tail());
+        format!("height {height}\n{tail}\nstate {:?}", self.state())
     }
 }
 
-fn runtime(setup: &Setup) -> Runtime {
-    Runtime {
-        id: RUNTIME,
-        entity_id: PublicKey([1; 32]),
-        kind: RuntimeKind::Compute,
-        name: "test".into(),
-        code: None,
-        confidential: false,
+/// A chain on which six nodes run one ParaTime.
+fn document(setup: &Setup, seed: Hash) -> Document {
+    let owner = paralith_harness::key(VALIDATOR - 1).public();
+    let mut params = development_params(seed);
+    params.beacon.epoch_blocks = setup.epoch_blocks;
+    let validator = NodeKeys {
+        node: paralith_harness::key(VALIDATOR).public(),
+        consensus: consensus_key(VALIDATOR),
+    };
+    let base = runtimes::public(RUNTIME, owner);
+    let runtime = Runtime {
         allow_plain_calls: true,
-        key_manager: None,
-        tee: None,
-        init_argument: Vec::new(),
-        min_gas_price: Amount(0),
         max_tx_gas: 1_000,
         executor: Executor {
-            workers: setup.workers.len() as u32,
-            backups: setup.backups.len() as u32,
+            workers: 3,
+            backups: 3,
             allowed_stragglers: setup.stragglers,
             round_timeout_blocks: 40,
-            max_messages: 0,
-            max_in_messages: 0,
             max_failed_rounds: 100,
-            liveness: Default::default(),
+            ..base.executor
         },
         batching: Batching {
-            max_batch_size: 10,
-            max_batch_bytes: 100_000,
             flush_timeout_ms: 20,
             propose_timeout_ms: setup.propose_timeout_ms,
             max_batch_gas: 1_000,
+            ..base.batching
         },
-        staking: RuntimeStaking {
-            slash_incorrect_results: Amount(1),
-            slash_equivocation: Amount(1),
-            reward_incorrect_results_percent: 0,
-            reward_equivocation_percent: 0,
-            min_in_message_fee: Amount(0),
-        },
+        ..base
+    };
+    let time = GenesisTime::from_seconds(GENESIS_SECONDS).unwrap();
+    let mut builder = Builder::new("worker", time, params)
+        .entity(owner, Amount(1_000_000))
+        .validator(owner, &validator, &[])
+        .runtime(runtime);
+    for node in 0..6_u8 {
+        // An entity each: none may report its own nodes.
+        let entity = paralith_harness::key(150 + node).public();
+        let keys =
+            NodeKeys { node: id(node.into()), consensus: consensus_key(VALIDATOR + 1 + node) };
+        builder = builder
+            .entity(entity, Amount(1_000_000))
+            .compute_node(entity, &keys, &[], &[RUNTIME])
+            .fund(&keys.node, Amount(1_000_000));
+    }
+    builder.build().unwrap()
+}
+
+/// A seed of the beacon with which the nodes 0, 1 and 2 are the first workers, and 3, 4 and 5 the
+/// backups.
+fn seed() -> Hash {
+    static SEED: OnceLock<Hash> = OnceLock::new();
+    let ids = |nodes: [usize; 3]| nodes.map(id).into_iter().collect::<BTreeSet<_>>();
+    let elected = |seed: Hash| -> [BTreeSet<PublicKey>; 2] {
+        let chain = AppChain::new(document(&Setup::three(), seed), consensus_key(VALIDATOR));
+        let committee: Committee = chain.read(&scheduler::keys::committee(&RUNTIME)).unwrap();
+        [committee.workers, committee.backups].map(|nodes| nodes.into_iter().collect())
+    };
+    let wanted = [ids([0, 1, 2]), ids([3, 4, 5])];
+    // One in 400 is such a seed; the search begins at the first.
+    let mut seeds = (FIRST_SEED..).map(|number: u64| {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&number.to_le_bytes());
+        Hash(seed)
+    });
+    *SEED.get_or_init(|| seeds.find(|seed| elected(*seed) == wanted).unwrap())
+}
+
+const FIRST_SEED: u64 = 0;
+
+/// The chain as one node reaches it.
+pub(crate) struct NodeChain {
+    pub(crate) chain: Arc<TestChain>,
+    /// Signs what the node submits.
+    pub(crate) key: SigningKey,
+}
+
+impl NodeChain {
+    pub(crate) fn of(chain: &Arc<TestChain>, node: usize) -> Arc<Self> {
+        Arc::new(Self { chain: Arc::clone(chain), key: key(node) })
     }
 }
 
-fn config(
-    committee: &Committee,
-    runtime: &Runtime,
-    round: u64,
-    skipped: &BTreeSet<PublicKey>,
-) -> Config {
-    let signers = |keys: &[PublicKey]| keys.iter().map(|key| Signer(key.0)).collect();
-    Config {
-        workers: signers(&committee.workers),
-        backups: signers(&committee.backups),
-        allowed_stragglers: runtime.executor.allowed_stragglers,
-        round_timeout: runtime.executor.round_timeout_blocks,
-        round,
-        skipped: skipped.iter().map(|key| Signer(key.0)).collect(),
-    }
-}
-
-impl Inner {
-    fn last(&self) -> &Header {
-        self.headers.last().unwrap()
-    }
-
-    fn round(&self) -> u64 {
-        self.headers.len() as u64
-    }
-
-    fn epoch_began(&self) -> u64 {
-        self.height / self.epoch_blocks * self.epoch_blocks
-    }
-
-    fn block(&mut self) -> u64 {
-        self.height += 1;
-        let mut made = false;
-        if self.height.is_multiple_of(self.epoch_blocks) {
-            self.skipped.clear();
-            self.committee.epoch = self.committee.epoch.next();
-            self.new_header(HeaderType::EpochTransition, None);
-            made = true;
-        }
-        for body in std::mem::take(&mut self.queue) {
-            match body {
-                Body::ExecutorCommit(commit) => self.commit(&commit),
-                Body::Evidence(evidence) => self.accuse(&evidence.kind),
-                other => panic!("nobody sends {}", other.method()),
-            }
-        }
-        for verdict in self.pool.end_block(self.height) {
-            self.log.push(format!("{} round {} {verdict:?}", self.height, self.round()));
-            match verdict {
-                Verdict::Wait | Verdict::Discrepancy { .. } => {}
-                Verdict::Finalise { result, .. } => {
-                    self.end(verdict);
-                    let pending = self.pending.get(&Hash(result.0)).cloned().unwrap();
-                    self.last_normal = self.round();
-                    self.new_header(HeaderType::Normal, Some(pending));
-                    made = true;
-                }
-                Verdict::Fail(_) => {
-                    self.end(verdict);
-                    self.new_header(HeaderType::RoundFailed, None);
-                    made = true;
-                }
-            }
-        }
-        self.write(if made { self.height } else { self.last_block_height() });
-        self.height
-    }
-
-    fn last_block_height(&self) -> u64 {
-        let state = &self.states.last().unwrap()[&roothash::keys::runtime_state(&RUNTIME)];
-        RuntimeState::decode(state, state.len()).unwrap().last_block_height.0
-    }
-
-    fn end(&mut self, verdict: Verdict) {
-        let outcome = self.pool.outcome().unwrap();
-        let disputed = self.pool.disputed();
-        self.skipped.extend(outcome.equivocators.iter().map(|signer| PublicKey(signer.0)));
-        self.ended.push(Ended { verdict, disputed, outcome, commits: self.commits });
-    }
-
-    fn new_header(&mut self, header_type: HeaderType, results: Option<PendingResult>) {
-        let last = self.last();
-        let mut header = Header {
-            round: last.round.next(),
-            timestamp: self.height,
-            header_type,
-            previous_hash: last.hash(),
-            io_root: empty_hash(),
-            batch_hash: Hash::ZERO,
-            proposal_id: Hash::ZERO,
-            consensus_height: Height(self.height),
-            ..last.clone()
-        };
-        if let Some(PendingResult { results, proposal, .. }) = results {
-            header.io_root = results.io_root;
-            header.state_root = results.state_root;
-            header.consensus_height = proposal.consensus_height;
-            header.batch_hash = proposal.batch_hash;
-            header.proposal_id = proposal.id();
-        }
-        self.headers.push(header);
-        self.pending.clear();
-        self.commits = 0;
-        let config = config(&self.committee, &self.runtime, self.round(), &self.skipped);
-        self.pool = Pool::new(config).unwrap();
-    }
-
-    fn commit(&mut self, commit: &ExecutorCommit) {
-        let mut counted = false;
-        for vote in &commit.votes {
-            let named =
-                commit.proposals.iter().map(|signed| (signed, signed.open(&CHAIN).unwrap()));
-            let (signed, header) =
-                named.into_iter().find(|(_, header)| header.id() == vote.proposal_id).unwrap();
-            vote.verify(&CHAIN).unwrap();
-            let last = self.last();
-            let fits = header.round == last.round.next()
-                && header.previous_hash == last.hash()
-                && header.consensus_height.0 >= self.epoch_began().max(last.consensus_height.0)
-                && header.consensus_height.0 < self.height
-                && self.pool.config().scheduler(header.rank) == Some(Signer(signed.scheduler.0));
-            if !fits {
-                continue;
-            }
-            let result = vote.results.as_ref().map(|results| ResultHash(results.hash().0));
-            let (signer, rank) = (Signer(vote.node.0), header.rank);
-            let proposal = ProposalId(vote.proposal_id.0);
-            let kept = self.pool.vote(self.height, Vote { signer, rank, proposal, result });
-            self.log.push(format!("{} {signer:?} rank {rank} {result:?} {kept:?}", self.height));
-            counted |= kept.is_ok();
-            if let (Ok(()), Some(results)) = (kept, &vote.results) {
-                let pending = PendingResult {
-                    messages: commit.messages.clone(),
-                    results: results.clone(),
-                    proposal: header,
-                };
-                self.pending.insert(results.hash(), pending);
-            }
-        }
-        self.commits += usize::from(counted);
-    }
-
-    fn accuse(&mut self, kind: &EvidenceKind) {
-        let node = match kind {
-            EvidenceKind::Proposals(two) => {
-                let (a, b) = (two.a.open(&CHAIN).unwrap(), two.b.open(&CHAIN).unwrap());
-                assert!(two.a.scheduler == two.b.scheduler && a != b);
-                assert!((a.round, a.rank) == (b.round, b.rank));
-                two.a.scheduler
-            }
-            EvidenceKind::Votes(two) => {
-                two.vote_a.verify(&CHAIN).unwrap();
-                two.vote_b.verify(&CHAIN).unwrap();
-                let (a, b) =
-                    (two.proposal_a.open(&CHAIN).unwrap(), two.proposal_b.open(&CHAIN).unwrap());
-                assert!((a.round, a.rank) == (b.round, b.rank));
-                assert!(two.vote_a.node == two.vote_b.node && two.vote_a != two.vote_b);
-                two.vote_a.node
-            }
-        };
-        self.log.push(format!("{} evidence against {node}", self.height));
-        self.evidence.insert(node);
-        self.skipped.insert(node);
-    }
-
-    /// State after the block.
-    fn write(&mut self, last_block_height: u64) {
-        let state = RuntimeState {
-            runtime_id: RUNTIME,
-            suspended: false,
-            last_block_height: Height(last_block_height),
-            last_normal_round: Round(self.last_normal),
-            last_normal_height: Height(0),
-            pool: Some(roothash::Pool::from_parts(&self.pool.to_parts())),
-            skipped: self.skipped.iter().copied().collect(),
-            failed: Vec::new(),
-            io_root: empty_hash(),
-            wakeup: self.pool.next_wakeup(),
-            slashed: Vec::new(),
-            records: Vec::new(),
-            last_block: self.last().clone(),
-        };
-        let epoch = EpochState {
-            epoch: self.committee.epoch,
-            height: Height(self.epoch_began()),
-            next_height: Height(self.epoch_began() + self.epoch_blocks),
-            entropy: Hash::ZERO,
-        };
-        let mut values = BTreeMap::from([
-            (roothash::keys::runtime_state(&RUNTIME), state.encode()),
-            (beacon::keys::epoch(), epoch.encode()),
-            (scheduler::keys::committee(&RUNTIME), self.committee.encode()),
-            (registry::keys::runtime(&RUNTIME), self.runtime.encode()),
-        ]);
-        for header in &self.headers {
-            values.insert(roothash::keys::header(&RUNTIME, header.round), header.encode());
-        }
-        self.states.push(values);
-    }
-}
-
-impl Chain for FakeChain {
+impl Chain for NodeChain {
     fn subscribe(&self) -> broadcast::Receiver<ChainBlock> {
-        self.blocks.subscribe()
+        self.chain.blocks.subscribe()
     }
 
     fn get_raw(
@@ -431,24 +223,27 @@ impl Chain for FakeChain {
         key: Vec<u8>,
     ) -> BoxFuture<'_, Result<(u64, Option<Vec<u8>>), ChainError>> {
         async move {
-            let inner = self.inner.lock().unwrap();
-            let height = height.unwrap_or(inner.height);
-            Ok((height, inner.states[height as usize].get(&key).cloned()))
+            let height = height.map_or_else(|| self.chain.app.height(), Height);
+            let value = self.chain.app.read_at(height, &key);
+            let value = value.map_err(|e| ChainError::Unavailable(e.to_string()))?;
+            Ok((height.0, value))
         }
         .boxed()
     }
 
-    fn proven(&self, _: u64, _: Vec<u8>) -> BoxFuture<'_, Result<ProvenValue, ChainError>> {
-        async { Err(ChainError::Unavailable("no proofs here".into())) }.boxed()
+    fn proven(&self, height: u64, key: Vec<u8>) -> BoxFuture<'_, Result<ProvenValue, ChainError>> {
+        let proven = self.chain.app.prove(Height(height), &key);
+        async { proven.ok_or_else(|| ChainError::Unavailable("no such height".into())) }.boxed()
     }
 
-    fn light_block(&self, _: u64) -> BoxFuture<'_, Result<Vec<u8>, ChainError>> {
-        async { Err(ChainError::Unavailable("no headers here".into())) }.boxed()
+    fn light_block(&self, height: u64) -> BoxFuture<'_, Result<Vec<u8>, ChainError>> {
+        let block = self.chain.app.light_block(Height(height), None).map(|block| block.encode());
+        async { block.ok_or_else(|| ChainError::Unavailable("no such block".into())) }.boxed()
     }
 
     fn submit(&self, body: Body) -> BoxFuture<'_, Result<(), ChainError>> {
         async move {
-            self.inner.lock().unwrap().queue.push(body);
+            self.chain.queue.lock().unwrap().push((self.key.clone(), body));
             Ok(())
         }
         .boxed()

@@ -1,5 +1,5 @@
-//! Workers in one process: real workers, stores and signatures; links in memory; a chain that follows
-//! the discrepancy rules; an enclave that computes real roots.
+//! Workers in one process: real workers, stores and signatures, and the real application; links in
+//! memory; an enclave that computes real roots.
 
 mod chain;
 mod enclave;
@@ -21,8 +21,8 @@ use paralith_runtime_worker::{
 use paralith_storage::Kv;
 use paralith_types::{Amount, Hash, PublicKey};
 
-pub(crate) use chain::{CHAIN, FakeChain, RUNTIME};
-pub(crate) use enclave::Enclave;
+pub(crate) use chain::{NodeChain, RUNTIME, TestChain};
+pub(crate) use enclave::FakeEnclave;
 pub(crate) use links::{Net, Sent};
 
 pub(crate) struct Node {
@@ -33,7 +33,7 @@ pub(crate) struct Node {
 }
 
 pub(crate) struct Cluster {
-    pub(crate) chain: Arc<FakeChain>,
+    pub(crate) chain: Arc<TestChain>,
     pub(crate) net: Arc<Net>,
     pub(crate) nodes: BTreeMap<usize, Node>,
     ticker: Option<JoinHandle<()>>,
@@ -47,25 +47,20 @@ pub(crate) fn id(index: usize) -> PublicKey {
     key(index).public()
 }
 
-/// Who sits where, and who misbehaves.
+/// The rules, and who misbehaves. The nodes 0, 1 and 2 are the workers of the first epoch, 3, 4 and 5
+/// the backups.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {
-    pub(crate) workers: Vec<usize>,
-    pub(crate) backups: Vec<usize>,
+    pub(crate) epoch_blocks: u64,
     pub(crate) stragglers: u32,
     pub(crate) faults: Vec<(usize, Misbehaviour)>,
     pub(crate) propose_timeout_ms: u32,
 }
 
 impl Setup {
-    /// Three workers and three other backups.
+    /// One long epoch.
     pub(crate) fn three() -> Self {
-        Self {
-            workers: vec![0, 1, 2],
-            backups: vec![3, 4, 5],
-            propose_timeout_ms: 400,
-            ..Self::default()
-        }
+        Self { epoch_blocks: 1_000_000, propose_timeout_ms: 400, ..Self::default() }
     }
 
     pub(crate) fn with(mut self, node: usize, fault: Misbehaviour) -> Self {
@@ -83,9 +78,7 @@ impl Cluster {
     /// Starts every member and the chain's blocks.
     pub(crate) fn start(setup: &Setup) -> Self {
         let mut cluster = Self::stopped(setup);
-        let members: std::collections::BTreeSet<usize> =
-            setup.workers.iter().chain(&setup.backups).copied().collect();
-        for index in members {
+        for index in 0..6 {
             let fault = setup.faults.iter().find(|(node, _)| *node == index);
             cluster.start_node(index, fault.map(|(_, fault)| *fault));
         }
@@ -95,7 +88,7 @@ impl Cluster {
 
     /// Nobody runs, and the chain stands still.
     pub(crate) fn stopped(setup: &Setup) -> Self {
-        let chain = Arc::new(FakeChain::new(setup));
+        let chain = Arc::new(TestChain::new(setup));
         Self { chain, net: Arc::default(), nodes: BTreeMap::new(), ticker: None }
     }
 
@@ -127,15 +120,15 @@ impl Cluster {
         let config = WorkerConfig {
             runtime_id: RUNTIME,
             node_key: key.clone(),
-            chain_context: CHAIN,
+            chain_context: self.chain.context(),
             kv: kv.clone(),
             pool: PoolLimits::default(),
             peers: Vec::new(),
         };
         let honest = Connections {
-            chain: self.chain.clone(),
+            chain: NodeChain::of(&self.chain, index),
             links: self.net.links_of(key.public()),
-            trusted: Arc::new(Enclave::new(Arc::clone(&self.chain), kv.clone(), salt)),
+            enclave: Arc::new(FakeEnclave::new(Arc::clone(&self.chain), kv.clone(), salt)),
         };
         let connections = match how {
             Some(how) => misbehave(how, &config, honest),
@@ -155,11 +148,26 @@ impl Cluster {
         node.kv
     }
 
+    /// A signed transaction of a user.
+    pub(crate) fn transfer(&self, user: u8, nonce: u64) -> Vec<u8> {
+        let call = Call { method: "transfer".into(), args: vec![user] };
+        let transaction = Transaction {
+            version: tx::VERSION,
+            chain_context: self.chain.context(),
+            runtime_id: RUNTIME,
+            nonce,
+            fee: Amount(0),
+            gas_limit: 10,
+            body: Body::Call(call),
+        };
+        transaction.sign(&SigningKey::from_seed([100 + user; 32])).encode()
+    }
+
     pub(crate) fn handle(&self, index: usize) -> &WorkerHandle {
         &self.nodes[&index].handle
     }
 
-    /// Hands a transaction in at a node, once it takes it.
+    /// Submits a transaction to a node, until it takes it.
     pub(crate) async fn submit(&self, index: usize, raw: &[u8]) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -186,13 +194,13 @@ impl Cluster {
         .await
     }
 
-    /// Hands in one transaction after the other, each final before the next, until `done`.
-    pub(crate) async fn rounds_until(&self, at: usize, done: impl Fn(&FakeChain) -> bool) {
+    /// Submits one transaction after the other, each final before the next, until `done`.
+    pub(crate) async fn rounds_until(&self, at: usize, done: impl Fn(&TestChain) -> bool) {
         for nonce in 0..30 {
             if done(&self.chain) {
                 return;
             }
-            let raw = transfer(9, nonce);
+            let raw = self.transfer(9, nonce);
             self.submit(at, &raw).await;
             self.receipt(at, &raw).await;
         }
@@ -210,21 +218,6 @@ pub(crate) async fn until<T>(what: impl Fn() -> String, mut poll: impl FnMut() -
         assert!(Instant::now() < deadline, "waited in vain for {}", what());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// A signed transaction of a user.
-pub(crate) fn transfer(user: u8, nonce: u64) -> Vec<u8> {
-    let call = Call { method: "transfer".into(), args: vec![user] };
-    let transaction = Transaction {
-        version: tx::VERSION,
-        chain_context: CHAIN,
-        runtime_id: RUNTIME,
-        nonce,
-        fee: Amount(0),
-        gas_limit: 10,
-        body: Body::Call(call),
-    };
-    transaction.sign(&SigningKey::from_seed([100 + user; 32])).encode()
 }
 
 /// The code of a refusal.

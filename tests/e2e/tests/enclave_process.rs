@@ -1,4 +1,4 @@
-//! What a trusted side's process has of its machine: one stream to its node, and nothing else.
+//! What an enclave's process has of its machine: one stream to its node, and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
@@ -79,52 +79,52 @@ fn has_one_stream_and_nothing_else(node: &str, child: &Child, data: &str) {
     files.retain(|(number, target)| {
         *number <= 2 || target == "/dev/null" || !inherited.contains(&(*number, target.clone()))
     });
-    let told = format!("{node}, {child:?}: {files:?}");
+    let context = format!("{node}, {child:?}: {files:?}");
     // The stream is standard input; the program keeps one handle of it to read and one to write.
     let sockets_held: Vec<&(u32, String)> =
         files.iter().filter(|(_, target)| target.starts_with("socket:")).collect();
     let streams: BTreeSet<&String> = sockets_held.iter().map(|(_, target)| target).collect();
-    assert_eq!(streams.len(), 1, "one stream: {told}");
-    assert!(sockets_held.iter().any(|(number, _)| *number == 0), "it is standard input: {told}");
+    assert_eq!(streams.len(), 1, "one stream: {context}");
+    assert!(sockets_held.iter().any(|(number, _)| *number == 0), "it is standard input: {context}");
     // Wasmtime's allocator of instances asks the kernel which pages of its memory were written.
     let own_pages = format!("/proc/{pid}/pagemap");
     for (number, target) in &files {
         let expected = target.starts_with("socket:")
             || target == "/dev/null"
-            || *target == own_pages && child.args.get(1).is_some_and(|of| of == "trusted-runtime");
-        assert!(expected, "descriptor {number} is {target}: {told}");
+            || *target == own_pages && child.args.get(1).is_some_and(|of| of == "runtime-enclave");
+        assert!(expected, "descriptor {number} is {target}: {context}");
     }
     for number in [1, 2] {
-        assert!(files.contains(&(number, "/dev/null".to_string())), "{told}");
+        assert!(files.contains(&(number, "/dev/null".to_string())), "{context}");
     }
 
     // It is a Unix stream that nobody else can reach.
     let stream = streams.into_iter().next().unwrap();
     let inode = stream.trim_start_matches("socket:[").trim_end_matches(']').to_string();
-    assert!(sockets(pid, "unix", 6).contains(&inode), "{told}");
-    assert!(!reachable_unix_sockets(pid).contains(&inode), "{told}");
+    assert!(sockets(pid, "unix", 6).contains(&inode), "{context}");
+    assert!(!reachable_unix_sockets(pid).contains(&inode), "{context}");
     for kind in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"] {
         let column = if kind == "packet" { 8 } else { 9 };
-        assert!(!sockets(pid, kind, column).contains(&inode), "{kind}: {told}");
+        assert!(!sockets(pid, kind, column).contains(&inode), "{kind}: {context}");
     }
 
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
-    assert!(environment.is_empty(), "{}: {told}", String::from_utf8_lossy(&environment));
+    assert!(environment.is_empty(), "{}: {context}", String::from_utf8_lossy(&environment));
     let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
-    assert_eq!(folder, PathBuf::from("/"), "{told}");
-    assert_eq!(child.args.len(), 2, "its arguments name nothing of the node: {told}");
+    assert_eq!(folder, PathBuf::from("/"), "{context}");
+    assert_eq!(child.args.len(), 2, "its arguments name nothing of the node: {context}");
 
     // Nothing of the node's data is mapped either.
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    assert!(!maps.contains(data), "{told}");
-    assert!(files.iter().all(|(_, target)| !target.starts_with(data)), "{told}");
+    assert!(!maps.contains(data), "{context}");
+    assert!(files.iter().all(|(_, target)| !target.starts_with(data)), "{context}");
     // Nor has it started anybody who could have more.
-    assert_eq!(children(pid), Vec::new(), "{told}");
+    assert_eq!(children(pid), Vec::new(), "{context}");
 }
 
 #[test]
-fn trusted_processes_have_one_stream_and_nothing_else() {
-    let name = "trusted_processes_have_one_stream_and_nothing_else";
+fn enclave_processes_have_one_stream_and_nothing_else() {
+    let name = "enclave_processes_have_one_stream_and_nothing_else";
     if e2e::skipped_without_cometbft(name) {
         return;
     }
@@ -134,9 +134,9 @@ fn trusted_processes_have_one_stream_and_nothing_else() {
         let home = net.home().display().to_string();
         // A compute node has one for each of three ParaTimes, a key manager has one.
         for (node, kind, count) in
-            [("compute-0", "trusted-runtime", 3), ("keymanager-0", "trusted-keymanager", 1)]
+            [("compute-0", "runtime-enclave", 3), ("keymanager-0", "keymanager-enclave", 1)]
         {
-            let found = until(&format!("{node} has its trusted sides"), async || {
+            let found = until(&format!("{node} has its enclaves"), async || {
                 let found = children(net.node(node).pid?);
                 // Between fork and exec a child still is its parent's image.
                 let started =
