@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chain::{ChainAccess, Source};
 use crate::code::CodeStore;
 use crate::config::Role;
+use crate::enclave::{Kind, Placement, RunningEnclave};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::{LinkServer, Network, NodeLinks};
@@ -28,7 +29,6 @@ use crate::roles::keymanager::{KeyManagerHost, KeyManagerStart};
 use crate::roles::registration::{Identity, Registrar};
 use crate::roles::{Alarms, BridgeServices};
 use crate::state::{NodeState, Services};
-use crate::trusted::{Kind, Placement, TrustedSide};
 
 /// How long a role waits after a pass that failed before blocks wake it again.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
@@ -53,7 +53,7 @@ pub struct NodeConfig {
     pub runtimes: Vec<RuntimeId>,
     /// Modules that it has from the beginning.
     pub modules: Vec<&'static [u8]>,
-    /// Where trusted sides run.
+    /// Where enclaves run.
     pub placement: Placement,
     /// The key that vouches for software enclaves. Test chains only.
     pub platform: Option<SigningKey>,
@@ -254,7 +254,7 @@ async fn run_compute(state: Arc<NodeState>, host: Arc<ComputeHost>) {
     }
 }
 
-/// Keeps a key manager's trusted side going: one that is gone is started anew.
+/// Keeps a key manager's enclave going: one that is gone is started anew.
 struct KeyManagerRole {
     id: RuntimeId,
     state: Arc<NodeState>,
@@ -299,7 +299,7 @@ impl KeyManagerRole {
         let name = format!("{}/key manager", self.state.name);
         let chain = Arc::clone(&self.state.chain);
         let services = BridgeServices::new(name, chain, self.kv.clone(), &self.id);
-        let trusted = Arc::new(TrustedSide::start(
+        let enclave = Arc::new(RunningEnclave::start(
             Kind::KeyManager,
             &self.placement,
             Arc::new(services),
@@ -317,7 +317,7 @@ impl KeyManagerRole {
             Arc::clone(&self.state.chain),
             Arc::clone(&self.registrar),
             Arc::clone(&self.state.links),
-            trusted,
+            enclave,
             start,
         )?;
         self.state.services.add_keymanager(self.id, Arc::clone(&host));

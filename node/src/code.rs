@@ -21,9 +21,9 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tonic::{Code, Status};
 
 use crate::chain::ChainAccess;
+use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::state::NodeState;
-use crate::trusted::Placement;
 
 const CODE_PREFIX: &[u8] = b"code/";
 

@@ -89,10 +89,10 @@ pub enum Profile {
     Local,
 }
 
-/// Where trusted sides run.
+/// Where enclaves run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TrustedPlacement {
+pub enum EnclavePlacement {
     /// A process each.
     #[default]
     Process,
@@ -137,9 +137,9 @@ pub struct Config {
     /// any runs every ParaTime that is registered.
     #[serde(default)]
     pub runtimes: Vec<RuntimeId>,
-    /// Where trusted sides run.
+    /// Where enclaves run.
     #[serde(default)]
-    pub trusted: TrustedPlacement,
+    pub enclave: EnclavePlacement,
     /// The key that signs software attestations. Test chains only.
     #[serde(default)]
     pub software_platform_key: Option<PathBuf>,

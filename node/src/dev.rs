@@ -20,6 +20,7 @@ use crate::assemble::{Node, NodeConfig, assemble};
 use crate::chain::Source;
 use crate::cli::{DevArgs, EngineKind};
 use crate::config::Role;
+use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
@@ -29,7 +30,6 @@ use crate::roles::compute::as_made;
 use crate::rpc;
 use crate::state::NodeState;
 use crate::store;
-use crate::trusted::Placement;
 
 /// How often a block is made when nothing happens.
 const EMPTY_BLOCK_INTERVAL: Duration = Duration::from_secs(1);

@@ -24,8 +24,8 @@ pub enum NodeError {
     NotFound { what: &'static str, name: String, hint: String },
     #[error("the configuration {file} cannot be used: {reason}")]
     Config { file: String, reason: String },
-    #[error("the trusted side failed: {0}")]
-    Trusted(#[from] BoundaryError),
+    #[error("the enclave failed: {0}")]
+    Enclave(#[from] BoundaryError),
     #[error("{reason}")]
     NotReady { reason: String },
     #[error("internal error: {reason}")]
@@ -66,7 +66,7 @@ impl NodeError {
             Self::Unverifiable { .. } => 5,
             Self::NotFound { .. } => 6,
             Self::Config { .. } => 7,
-            Self::Trusted(_) => 8,
+            Self::Enclave(_) => 8,
             Self::NotReady { .. } => 9,
             Self::Internal { .. } => 10,
         }

@@ -1,8 +1,8 @@
 //! The `paralith` node and its command line. It wires; it never decides.
 //!
 //! * [`assemble`] puts a node together from its parts: the chain ([`chain`], [`remote`]), the links
-//!   to other nodes ([`links`]), the loops of its roles ([`roles`]) with their trusted sides
-//!   ([`trusted`]), and the public services ([`rpc`]).
+//!   to other nodes ([`links`]), the loops of its roles ([`roles`]) with their enclaves
+//!   ([`enclave`]), and the public services ([`rpc`]).
 //! * [`dev`] and [`network`] make whole chains for development.
 //! * [`client`] is a client that believes no node; the commands in [`cli`] use nothing else.
 
@@ -14,6 +14,7 @@ pub mod code;
 pub mod config;
 pub mod demo;
 pub mod dev;
+pub mod enclave;
 pub mod error;
 pub mod genesis_info;
 pub mod guests;
@@ -26,7 +27,6 @@ pub mod roles;
 pub mod rpc;
 pub mod state;
 pub(crate) mod store;
-pub mod trusted;
 
 use std::io::IsTerminal as _;
 
@@ -41,10 +41,10 @@ pub fn run(cli: Cli) -> Result<(), NodeError> {
 /// As [`run`], with the connections of workers wrapped: for programs that test nodes.
 pub fn run_with(cli: Cli, connect: roles::compute::Connect) -> Result<(), NodeError> {
     match cli.command {
-        // Trusted sides have no async runtime and write no logs of their own.
-        Command::TrustedRuntime => return trusted::serve_standard_input(trusted::Kind::Runtime),
-        Command::TrustedKeymanager => {
-            return trusted::serve_standard_input(trusted::Kind::KeyManager);
+        // Enclaves have no async runtime and write no logs of their own.
+        Command::RuntimeEnclave => return enclave::serve_standard_input(enclave::Kind::Runtime),
+        Command::KeymanagerEnclave => {
+            return enclave::serve_standard_input(enclave::Kind::KeyManager);
         }
         Command::CheckModule => return code::check_standard_input(),
         _ => {}

@@ -65,7 +65,7 @@ pub struct RemoteChain {
     /// The newest verified header's height.
     verified: watch::Sender<u64>,
     blocks: broadcast::Sender<Arc<BlockEvent>>,
-    /// The newest verified light blocks: this node's trusted sides ask for each of them, too.
+    /// The newest verified light blocks: this node's enclaves ask for each of them, too.
     kept: Mutex<BTreeMap<u64, LightBlock>>,
     cache: Mutex<Cache>,
 }
@@ -230,7 +230,7 @@ impl RemoteChain {
         self.light.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The root of a state, which the next header carries. A trusted side may have been told of a
+    /// The root of a state, which the next header carries. An enclave may have been told of a
     /// header by a peer before it came here: that one is waited for.
     async fn root_of(&self, height: Height) -> Option<Hash> {
         let mut verified = self.verified.subscribe();

@@ -48,7 +48,7 @@ impl Services {
         lock(&self.workers).insert(id, worker);
     }
 
-    /// No longer serves a ParaTime: its trusted side is gone.
+    /// No longer serves a ParaTime: its enclave is gone.
     pub fn remove_worker(&self, id: &RuntimeId) {
         lock(&self.workers).remove(id);
     }
@@ -65,7 +65,7 @@ impl Services {
         lock(&self.keymanagers).insert(id, host);
     }
 
-    /// No longer serves a key manager: its trusted side is gone.
+    /// No longer serves a key manager: its enclave is gone.
     pub fn remove_keymanager(&self, id: &RuntimeId) {
         lock(&self.keymanagers).remove(id);
     }

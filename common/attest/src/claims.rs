@@ -14,7 +14,7 @@ use crate::{AttestError, MAX_EVIDENCE_LEN};
 /// The version of the claims is part of the name: other claims get another.
 const REPORT_DATA: Domain = Domain::new("paralith/attest-report-data/v2");
 
-/// An enclave's identity: the hash of the trusted side's code.
+/// An enclave's identity: the hash of the enclave's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Measurement(pub Hash);
 

@@ -1,8 +1,8 @@
-//! Why the trusted side refuses its host.
+//! Why the enclave refuses its host.
 
 use paralith_keymanager_core::{Refusal, SecretError};
 use paralith_tee_channel::{Failure, ViewError};
-use paralith_tee_enclave::EnclaveError;
+use paralith_tee_enclave::TeeError;
 
 /// Why a call is refused. The fault is the host's, except where noted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,13 +73,13 @@ impl ServiceError {
     }
 }
 
-impl From<EnclaveError> for ServiceError {
-    fn from(error: EnclaveError) -> Self {
+impl From<TeeError> for ServiceError {
+    fn from(error: TeeError) -> Self {
         match error {
-            EnclaveError::BadStart { reason } => Self::BadStart { reason },
-            EnclaveError::CannotUnseal => Self::CannotUnseal,
-            EnclaveError::NoRandomness => Self::NoRandomness,
-            EnclaveError::NotFresh { epoch } => Self::NotFresh { epoch },
+            TeeError::BadStart { reason } => Self::BadStart { reason },
+            TeeError::CannotUnseal => Self::CannotUnseal,
+            TeeError::NoRandomness => Self::NoRandomness,
+            TeeError::NotFresh { epoch } => Self::NotFresh { epoch },
         }
     }
 }

@@ -81,12 +81,12 @@ pub enum Command {
     /// Write the manual pages, one for each command.
     #[command(after_help = "Example:\n  paralith man ~/.local/share/man/man1")]
     Man(ManArgs),
-    /// The trusted side of a compute node: started by the node, speaks on its standard input.
+    /// The enclave of a compute node: started by the node, speaks on its standard input.
     #[command(hide = true)]
-    TrustedRuntime,
-    /// The trusted side of a key manager: started by the node, speaks on its standard input.
+    RuntimeEnclave,
+    /// The enclave of a key manager: started by the node, speaks on its standard input.
     #[command(hide = true)]
-    TrustedKeymanager,
+    KeymanagerEnclave,
     /// Compiles the module on standard input under limits: started by the node.
     #[command(hide = true)]
     CheckModule,
@@ -149,7 +149,7 @@ pub struct LocalnetArgs {
     /// `compute-1=./paralith-next`.
     #[arg(long, value_name = "NODE=FILE", value_parser = node_program)]
     pub program: Vec<(String, PathBuf)>,
-    /// Keep every frame that trusted sides and links between nodes carry, in the clear, and write
+    /// Keep every frame that enclaves and links between nodes carry, in the clear, and write
     /// databases uncompressed: for a search for secrets. Only when the network is made.
     #[arg(long)]
     pub record: bool,
@@ -645,6 +645,6 @@ pub async fn run(command: Command, connect: Connect) -> Result<(), NodeError> {
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
         // Handled before the async runtime starts.
-        Command::TrustedRuntime | Command::TrustedKeymanager | Command::CheckModule => Ok(()),
+        Command::RuntimeEnclave | Command::KeymanagerEnclave | Command::CheckModule => Ok(()),
     }
 }

@@ -18,7 +18,8 @@ use super::StartArgs;
 use super::signals::EndSignals;
 use crate::assemble::{NodeConfig, assemble};
 use crate::chain::{Source, engine_error};
-use crate::config::{Config, EngineConfig, Profile, TrustedPlacement};
+use crate::config::{Config, EnclavePlacement, EngineConfig, Profile};
+use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::read_key;
@@ -27,7 +28,6 @@ use crate::remote::RemoteChain;
 use crate::roles::compute::Connect;
 use crate::rpc;
 use crate::store;
-use crate::trusted::Placement;
 
 /// Names the process that started this node as part of a local network.
 pub(super) const PARENT_VARIABLE: &str = "PARALITH_PARENT";
@@ -207,9 +207,9 @@ fn node_config(
         addresses: config.link_address.iter().cloned().collect(),
         runtimes: config.runtimes.clone(),
         modules: Vec::new(),
-        placement: match config.trusted {
-            TrustedPlacement::Inprocess => Placement::InProcess,
-            TrustedPlacement::Process => Placement::Process { program: program()? },
+        placement: match config.enclave {
+            EnclavePlacement::Inprocess => Placement::InProcess,
+            EnclavePlacement::Process => Placement::Process { program: program()? },
         },
         platform: config.software_platform_key.as_deref().map(read_key).transpose()?,
         connect,

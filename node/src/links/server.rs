@@ -1,5 +1,5 @@
 //! What a node serves to other nodes: pool, proposals, votes, rounds, code, and the relays to its
-//! trusted sides. Who calls is known by the key of the handshake; what is said is verified by
+//! enclaves. Who calls is known by the key of the handshake; what is said is verified by
 //! signature and proof all the same.
 
 use std::sync::Arc;

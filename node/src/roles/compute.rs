@@ -1,4 +1,4 @@
-//! A compute node's host: starts a trusted side and a worker for each ParaTime that it runs, and
+//! A compute node's host: starts an enclave and a worker for each ParaTime that it runs, and
 //! gets the ParaTime's keys for it in every epoch.
 
 use std::collections::BTreeMap;
@@ -21,13 +21,13 @@ use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
 
 use super::keymanager::prove_freshness;
-use super::{BridgeServices, Registrar, StartInput, WorkerSide, attest_and_start};
+use super::{BridgeServices, Registrar, StartInput, WorkerEnclave, attest_and_start};
 use crate::chain::ChainAccess;
+use crate::enclave::{Kind, Placement, RunningEnclave};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::links::NodeLinks;
 use crate::state::Services;
-use crate::trusted::{Kind, Placement, TrustedSide};
 
 /// Gives the connections that a worker uses in place of those that the node made. A node gives them
 /// back as they are; test programs watch or change what goes over them.
@@ -46,7 +46,7 @@ pub struct ComputeConfig {
     pub node_key: SigningKey,
     /// Only these; all if empty.
     pub only: Vec<RuntimeId>,
-    /// Where trusted sides run.
+    /// Where enclaves run.
     pub placement: Placement,
     /// The software platform that vouches for them. Test chains only.
     pub platform: Option<SoftwarePlatform>,
@@ -68,7 +68,7 @@ impl std::fmt::Debug for ComputeConfig {
 
 /// One ParaTime that runs here.
 struct Running {
-    trusted: Arc<TrustedSide>,
+    enclave: Arc<RunningEnclave>,
     worker: WorkerHandle,
     confidential: bool,
     fresh: Option<Epoch>,
@@ -141,13 +141,13 @@ impl ComputeHost {
         self.lock().contains_key(id)
     }
 
-    /// A trusted side that is gone takes its worker with it; both are started anew, with new keys.
+    /// An enclave that is gone takes its worker with it; both are started anew, with new keys.
     fn drop_dead(&self) {
         let mut running = self.lock();
         running.retain(|id, one| {
-            let alive = !one.trusted.client().is_closed();
+            let alive = !one.enclave.client().is_closed();
             if !alive {
-                tracing::warn!(runtime = %id, "the trusted side is gone: starting it anew");
+                tracing::warn!(runtime = %id, "the enclave is gone: starting it anew");
                 one.worker.stop();
                 self.services.remove_worker(id);
             }
@@ -165,13 +165,13 @@ impl ComputeHost {
         let name = format!("{}/{}", runtime.name, self.registrar.node_id());
         let kv = self.config.kv.clone();
         let services = BridgeServices::new(name, Arc::clone(&self.chain), kv, &runtime.id);
-        let trusted = Arc::new(TrustedSide::start(
+        let enclave = Arc::new(RunningEnclave::start(
             Kind::Runtime,
             &self.config.placement,
             Arc::new(services),
             self.config.recorder.clone(),
         )?);
-        let client = trusted.client().clone();
+        let client = enclave.client().clone();
         let sealed =
             self.config.home.as_ref().map(|home| home.join(format!("sealed-{}", runtime.id)));
         let height = self.chain.height()?;
@@ -206,7 +206,7 @@ impl ComputeHost {
         let connections = Connections {
             chain: Arc::clone(&self.chain) as Arc<dyn paralith_runtime_worker::Chain>,
             links: Arc::clone(&self.links) as Arc<dyn paralith_runtime_worker::Links>,
-            trusted: Arc::new(WorkerSide(client)),
+            enclave: Arc::new(WorkerEnclave(client)),
         };
         let connections = (self.config.connect)(&config, connections);
         let (worker, task) = Worker::start(config, connections);
@@ -217,7 +217,7 @@ impl ComputeHost {
         });
         self.services.add_worker(runtime.id, worker.clone());
         let confidential = runtime.confidential;
-        let one = Running { trusted, worker, confidential, fresh: None, keyed: None };
+        let one = Running { enclave, worker, confidential, fresh: None, keyed: None };
         self.lock().insert(runtime.id, one);
         tracing::info!(runtime = %runtime.name, "running this ParaTime");
         Ok(())
@@ -249,7 +249,7 @@ impl ComputeHost {
     async fn renew_keys(&self, id: &RuntimeId) -> Result<(), NodeError> {
         let epoch = self.chain.epoch().await?;
         let (client, confidential, fresh, keyed) = match self.lock().get(id) {
-            Some(one) => (one.trusted.client().clone(), one.confidential, one.fresh, one.keyed),
+            Some(one) => (one.enclave.client().clone(), one.confidential, one.fresh, one.keyed),
             None => return Ok(()),
         };
         if !confidential || keyed == Some(epoch) {
@@ -289,7 +289,7 @@ impl ComputeHost {
     }
 }
 
-/// Where a compute node's trusted sides get their keys from.
+/// Where a compute node's enclaves get their keys from.
 #[derive(Debug, Clone, Copy)]
 pub struct KeySource<'a> {
     /// The node.
@@ -303,7 +303,7 @@ pub struct KeySource<'a> {
 }
 
 impl KeySource<'_> {
-    /// Fetches a ParaTime's keys of an epoch for its trusted side, from the first key manager whose
+    /// Fetches a ParaTime's keys of an epoch for its enclave, from the first key manager whose
     /// reply it takes. A ParaTime without key manager has none.
     pub async fn fetch(
         &self,
@@ -354,5 +354,5 @@ async fn call(client: &paralith_tee_channel::Client, call: Call) -> Result<Reply
     paralith_rt::blocking(move || client.call(call))
         .await
         .map_err(|e| NodeError::internal(&e))?
-        .map_err(NodeError::Trusted)
+        .map_err(NodeError::Enclave)
 }

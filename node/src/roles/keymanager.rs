@@ -24,11 +24,11 @@ use pb::key_manager_reply::Kind as Reply;
 
 use super::{Registrar, StartInput, attest_and_start};
 use crate::chain::ChainAccess;
+use crate::enclave::RunningEnclave;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
 use crate::links::NodeLinks;
-use crate::trusted::TrustedSide;
 
 /// Longest published secret: a ciphertext for each of some hundred enclaves.
 const MAX_SECRET_BYTES: usize = 256 * 1024;
@@ -55,7 +55,7 @@ pub struct KeyManagerHost {
     chain: Arc<ChainAccess>,
     registrar: Arc<Registrar>,
     links: Arc<NodeLinks>,
-    trusted: Arc<TrustedSide>,
+    enclave: Arc<RunningEnclave>,
     start: KeyManagerStart,
     state: Mutex<State>,
 }
@@ -82,19 +82,19 @@ impl KeyManagerHost {
         chain: Arc<ChainAccess>,
         registrar: Arc<Registrar>,
         links: Arc<NodeLinks>,
-        trusted: Arc<TrustedSide>,
+        enclave: Arc<RunningEnclave>,
         start: KeyManagerStart,
     ) -> Result<Arc<Self>, NodeError> {
-        let capability = attest(&id, &chain, &trusted, &start)?;
+        let capability = attest(&id, &chain, &enclave, &start)?;
         let machine = Machine::new(registrar.node_id());
         let state = State { machine, capability, response: None, lacks: Lacks::default() };
         let state = Mutex::new(state);
-        Ok(Arc::new(Self { id, chain, registrar, links, trusted, start, state }))
+        Ok(Arc::new(Self { id, chain, registrar, links, enclave, start, state }))
     }
 
     /// Whether the enclave is gone.
     pub fn is_closed(&self) -> bool {
-        self.trusted.client().is_closed()
+        self.enclave.client().is_closed()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,11 +103,11 @@ impl KeyManagerHost {
 
     /// Calls the enclave from async code.
     pub async fn call(&self, call: Call) -> Result<Reply, NodeError> {
-        let client = self.trusted.client().clone();
+        let client = self.enclave.client().clone();
         paralith_rt::blocking(move || client.call_key_manager(call))
             .await
             .map_err(|e| NodeError::internal(&e))?
-            .map_err(NodeError::Trusted)
+            .map_err(NodeError::Enclave)
     }
 
     async fn call_bytes(&self, call: Call) -> Result<Vec<u8>, NodeError> {
@@ -212,12 +212,12 @@ impl KeyManagerHost {
     async fn act(&self, action: &Action, observed: &Observed) -> Result<(), NodeError> {
         match action {
             Action::ProveFreshness => {
-                let (node, client) = (self.registrar.node_id(), self.trusted.client());
+                let (node, client) = (self.registrar.node_id(), self.enclave.client());
                 let (role, height) = (Role::KeyManager, observed.height.0);
                 prove_freshness(&self.chain, &node, role, &self.id, client, height).await
             }
             Action::Attest => {
-                let capability = attest(&self.id, &self.chain, &self.trusted, &self.start)?;
+                let capability = attest(&self.id, &self.chain, &self.enclave, &self.start)?;
                 self.state().capability = capability;
                 Ok(())
             }
@@ -298,7 +298,7 @@ impl KeyManagerHost {
 fn attest(
     id: &RuntimeId,
     chain: &ChainAccess,
-    trusted: &TrustedSide,
+    enclave: &RunningEnclave,
     start: &KeyManagerStart,
 ) -> Result<CapabilityTee, NodeError> {
     let height = chain.height()?;
@@ -311,7 +311,7 @@ fn attest(
         platform: Some(&start.platform),
     };
     let attested = paralith_rt::in_place(|| {
-        attest_and_start(trusted.client(), Role::KeyManager, height, input)
+        attest_and_start(enclave.client(), Role::KeyManager, height, input)
     })?;
     attested.capability.ok_or_else(|| NodeError::internal(&"a quoted enclave has a capability"))
 }

@@ -1,6 +1,6 @@
-//! What a node does besides serving users: the loops that drive its trusted sides.
+//! What a node does besides serving users: the loops that drive its enclaves.
 //!
-//! Events only wake these loops; each pass reads state, compares it with what the trusted side has
+//! Events only wake these loops; each pass reads state, compares it with what the enclave has
 //! said, and does what is missing. A pass that fails is tried again with the next block, so there
 //! is no step that a crash could skip.
 
@@ -15,5 +15,5 @@ pub use alarms::Alarms;
 pub use compute::KeySource;
 pub use keymanager::prove_freshness;
 pub use registration::Registrar;
-pub use services::{BridgeServices, WorkerSide};
+pub use services::{BridgeServices, WorkerEnclave};
 pub use start::{Attested, StartInput, attest_and_start};

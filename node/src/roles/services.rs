@@ -1,10 +1,10 @@
-//! What a trusted side gets from its host: proven state, light blocks, tree nodes. Called on plain
+//! What an enclave gets from its host: proven state, light blocks, tree nodes. Called on plain
 //! threads, so it may wait for the async side.
 
 use std::sync::Arc;
 
 use paralith_rt::Handle;
-use paralith_runtime_worker::{HostStore, Trusted, TrustedError};
+use paralith_runtime_worker::{Enclave, EnclaveError, HostStore};
 use paralith_storage::Kv;
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
 use paralith_types::RuntimeId;
@@ -20,13 +20,13 @@ pub struct BridgeServices {
 }
 
 impl BridgeServices {
-    /// For the trusted side of this name, from within the async runtime.
+    /// For the enclave of this name, from within the async runtime.
     pub fn new(name: String, chain: Arc<ChainAccess>, kv: Kv, id: &RuntimeId) -> Self {
         Self { name, store: HostStore::new(chain, kv, id, Handle::current()) }
     }
 }
 
-fn failure(error: TrustedError) -> Failure {
+fn failure(error: EnclaveError) -> Failure {
     Failure { module: error.module, code: error.code, message: error.message }
 }
 
@@ -52,21 +52,21 @@ impl HostServices for BridgeServices {
     }
 
     fn log(&self, text: &str) {
-        tracing::info!(trusted = %self.name, "{text}");
+        tracing::info!(enclave = %self.name, "{text}");
     }
 }
 
 /// The boundary's client as a worker calls it.
 #[derive(Debug)]
-pub struct WorkerSide(pub Client);
+pub struct WorkerEnclave(pub Client);
 
-impl Trusted for WorkerSide {
-    fn call(&self, call: pb::runtime_call::Kind) -> Result<pb::runtime_reply::Kind, TrustedError> {
+impl Enclave for WorkerEnclave {
+    fn call(&self, call: pb::runtime_call::Kind) -> Result<pb::runtime_reply::Kind, EnclaveError> {
         self.0.call(call).map_err(|error| match error {
             BoundaryError::Failure(Failure { module, code, message }) => {
-                TrustedError { module, code, message }
+                EnclaveError { module, code, message }
             }
-            other => TrustedError {
+            other => EnclaveError {
                 module: "boundary".to_string(),
                 code: other.code(),
                 message: other.to_string(),

@@ -1,4 +1,4 @@
-//! Starting a trusted side: its first call, and the platform's quote over the keys that it made.
+//! Starting an enclave: its first call, and the platform's quote over the keys that it made.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::genesis_info::GenesisInfo;
 /// Stands for a processor's sealing key, which a software TEE does not have.
 const SEALING_DOMAIN: Domain = Domain::new("paralith/software-sealing-key/v1");
 
-/// What a trusted side starts with.
+/// What an enclave starts with.
 #[derive(Debug)]
 pub struct StartInput<'a> {
     /// The genesis document.
@@ -32,7 +32,7 @@ pub struct StartInput<'a> {
     pub platform: Option<&'a SoftwarePlatform>,
 }
 
-/// A started trusted side's keys and their attestation.
+/// A started enclave's keys and their attestation.
 #[derive(Debug, Clone)]
 pub struct Attested {
     /// For the node's registration.

@@ -51,7 +51,7 @@ impl From<NodeError> for Status {
             NodeError::NotReady { .. } | NodeError::Unreachable { .. } => Code::Unavailable,
             NodeError::Refused(error) => grpc_code(error),
             NodeError::Unverifiable { .. } => Code::DataLoss,
-            NodeError::Io { .. } | NodeError::Trusted(_) | NodeError::Internal { .. } => {
+            NodeError::Io { .. } | NodeError::Enclave(_) | NodeError::Internal { .. } => {
                 Code::Internal
             }
         };

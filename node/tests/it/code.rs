@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use paralith::code::{CodeError, SUBCOMMAND};
 use paralith::config::Role;
+use paralith::enclave::Placement;
 use paralith::guests;
-use paralith::trusted::Placement;
 use paralith_consensus_api::registry::RegisterRuntime;
 use paralith_consensus_api::tx::Body;
 use paralith_types::Retry;

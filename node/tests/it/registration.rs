@@ -1,7 +1,7 @@
 //! A node without ParaTimes stays registered, too.
 
 use paralith::config::Role;
-use paralith::trusted::Placement;
+use paralith::enclave::Placement;
 use paralith_consensus_api::registry::{self, Node as Registered};
 
 use crate::chain::{Chain, Rules, until};

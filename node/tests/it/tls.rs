@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use paralith::assemble::Node;
 use paralith::config::Role;
+use paralith::enclave::Placement;
 use paralith::error::NodeError;
 use paralith::links::endpoint::{ServerTls, Trust, channel, connect};
 use paralith::rpc;
-use paralith::trusted::Placement;
 use paralith_proto::pb::node::v1::GetStatusRequest;
 use paralith_proto::pb::node::v1::node_service_client::NodeServiceClient;
 use std::net::SocketAddr;

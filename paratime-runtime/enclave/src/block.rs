@@ -18,7 +18,7 @@ use paralith_runtime_api::output::{Error, Event, Output};
 use paralith_runtime_api::tx;
 use paralith_types::{CodeId, Hash, Round};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::guest::{Called, Guest, HOST_MODULE};
 use super::inbox::{Inbox, Offer, Queues};
 use super::transaction::{Opener, Receipt, execute, refused};
@@ -116,7 +116,7 @@ pub(crate) fn run(
     inputs: &BlockInputs<'_>,
     opener: &Opener<'_>,
     transactions: &[Vec<u8>],
-) -> Result<Block, TrustedError> {
+) -> Result<Block, EnclaveError> {
     let mut block = Block::default();
     guest.max_messages = inputs.messages.after_taking(0);
     if bring_to_code(guest, inputs, &mut block)? {
@@ -140,7 +140,7 @@ fn bring_to_code(
     guest: &mut Guest<'_>,
     inputs: &BlockInputs<'_>,
     block: &mut Block,
-) -> Result<bool, TrustedError> {
+) -> Result<bool, EnclaveError> {
     let context = guest.context.clone();
     let called = match guest.state.read(CODE_KEY)? {
         Some(code) if code == inputs.code.as_bytes() => return Ok(true),
@@ -165,7 +165,7 @@ fn begin(
     guest: &mut Guest<'_>,
     inputs: &BlockInputs<'_>,
     block: &mut Block,
-) -> Result<(), TrustedError> {
+) -> Result<(), EnclaveError> {
     let mut inbox = read_inbox(guest)?;
     let offer = inbox.offer(&guest.context, inputs.queues, guest.has_message_slot());
     if let Some(skipped) = offer.skipped {
@@ -194,7 +194,7 @@ impl Block {
     }
 }
 
-fn read_inbox(guest: &mut Guest<'_>) -> Result<Inbox, TrustedError> {
+fn read_inbox(guest: &mut Guest<'_>) -> Result<Inbox, EnclaveError> {
     let stored = guest.state.read(INBOX_KEY)?;
     Ok(stored.as_deref().map(Inbox::decode).unwrap_or_default())
 }

@@ -5,7 +5,7 @@ use paralith_keymanager_core::{Refusal, SecretError};
 use paralith_proto::DecodeError;
 use paralith_storage::StorageError;
 use paralith_tee_channel::{BoundaryError, Failure, ViewError};
-use paralith_tee_enclave::EnclaveError;
+use paralith_tee_enclave::TeeError;
 
 use paralith_runtime_vm::{EngineError, NodeFault, UploadError};
 
@@ -13,7 +13,7 @@ use paralith_runtime_vm::{EngineError, NodeFault, UploadError};
 /// one while it executes votes a failure. The fault is the host's, except where noted.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
-pub enum TrustedError {
+pub enum EnclaveError {
     #[error("the enclave is not started yet")]
     NotStarted,
     #[error("the enclave is started already")]
@@ -72,8 +72,8 @@ pub enum TrustedError {
     Refused(Failure),
 }
 
-impl TrustedError {
-    /// Stable code within module "trusted".
+impl EnclaveError {
+    /// Stable code within module "enclave".
     pub fn code(&self) -> u32 {
         match self {
             Self::NotStarted => 1,
@@ -105,20 +105,20 @@ impl TrustedError {
 }
 
 /// Failures of the view, of the boundary and of transactions keep their own module and code.
-impl From<TrustedError> for Failure {
+impl From<EnclaveError> for Failure {
     #[allow(clippy::wildcard_enum_match_arm, reason = "all others are this module's own")]
-    fn from(error: TrustedError) -> Self {
+    fn from(error: EnclaveError) -> Self {
         match error {
-            TrustedError::View(error) => error.into(),
-            TrustedError::Boundary(error) => error.into(),
-            TrustedError::Refused(failure) => failure,
-            other => Self::new("trusted", other.code(), &other),
+            EnclaveError::View(error) => error.into(),
+            EnclaveError::Boundary(error) => error.into(),
+            EnclaveError::Refused(failure) => failure,
+            other => Self::new("enclave", other.code(), &other),
         }
     }
 }
 
 /// A missing or false node of the state is the host's doing, every other fault the machine's.
-impl From<NodeFault> for TrustedError {
+impl From<NodeFault> for EnclaveError {
     #[allow(clippy::wildcard_enum_match_arm, reason = "only the state is the host's")]
     fn from(fault: NodeFault) -> Self {
         match fault {
@@ -128,54 +128,54 @@ impl From<NodeFault> for TrustedError {
     }
 }
 
-impl From<EnclaveError> for TrustedError {
-    fn from(error: EnclaveError) -> Self {
+impl From<TeeError> for EnclaveError {
+    fn from(error: TeeError) -> Self {
         match error {
-            EnclaveError::BadStart { reason } => Self::BadStart(reason),
-            EnclaveError::CannotUnseal => Self::SealedState,
-            EnclaveError::NoRandomness => Self::NoRandomness(error.to_string()),
-            EnclaveError::NotFresh { epoch } => Self::NotFresh { epoch },
+            TeeError::BadStart { reason } => Self::BadStart(reason),
+            TeeError::CannotUnseal => Self::SealedState,
+            TeeError::NoRandomness => Self::NoRandomness(error.to_string()),
+            TeeError::NotFresh { epoch } => Self::NotFresh { epoch },
         }
     }
 }
 
-impl From<StorageError> for TrustedError {
+impl From<StorageError> for EnclaveError {
     fn from(error: StorageError) -> Self {
         Self::StateUnavailable(error.to_string())
     }
 }
 
-impl From<VoteError> for TrustedError {
+impl From<VoteError> for EnclaveError {
     fn from(error: VoteError) -> Self {
         Self::BadProposal(error.to_string())
     }
 }
 
-impl From<DecodeError> for TrustedError {
+impl From<DecodeError> for EnclaveError {
     fn from(error: DecodeError) -> Self {
         Self::BadCall(error)
     }
 }
 
-impl From<Refusal> for TrustedError {
+impl From<Refusal> for EnclaveError {
     fn from(error: Refusal) -> Self {
         Self::KeyReply(error.to_string())
     }
 }
 
-impl From<SecretError> for TrustedError {
+impl From<SecretError> for EnclaveError {
     fn from(error: SecretError) -> Self {
         Self::KeyReply(error.to_string())
     }
 }
 
-impl From<EngineError> for TrustedError {
+impl From<EngineError> for EnclaveError {
     fn from(error: EngineError) -> Self {
         Self::BadStart(error.to_string())
     }
 }
 
-impl From<UploadError> for TrustedError {
+impl From<UploadError> for EnclaveError {
     fn from(error: UploadError) -> Self {
         Self::BadStart(error.to_string())
     }

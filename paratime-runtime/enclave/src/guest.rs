@@ -9,7 +9,7 @@ use paralith_runtime_abi as abi;
 use paralith_runtime_api::output::{Error, Event};
 use paralith_types::{Address, Amount};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::sealer::Seeds;
 use super::state::RoundState;
 use paralith_runtime_vm::{CallEnv, CallError, Effects, Export, Module, TrapKind};
@@ -105,7 +105,7 @@ impl<'a> Guest<'a> {
         export: Export,
         request: &impl prost::Message,
         gas_limit: u64,
-    ) -> Result<Called, TrustedError> {
+    ) -> Result<Called, EnclaveError> {
         let sent = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
         let randomness = self.next_seed(export);
         let env = CallEnv {

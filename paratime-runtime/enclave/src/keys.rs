@@ -16,7 +16,7 @@ use paralith_proto::Canonical;
 use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Epoch, Hash, Height};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::proven_state::At;
 use super::session::{Secrets, Session, at, newest};
 use super::start::to_keep;
@@ -42,7 +42,7 @@ pub(crate) fn sync(
     session: &Session,
     callbacks: &Callbacks,
     height: Height,
-) -> Result<pb::Synced, TrustedError> {
+) -> Result<pb::Synced, EnclaveError> {
     let mut synced = pb::Synced::default();
     {
         let mut view = session.view();
@@ -70,7 +70,7 @@ fn has_keys(
     at: &At<'_>,
     runtime: &Runtime,
     epoch: Epoch,
-) -> Result<bool, TrustedError> {
+) -> Result<bool, EnclaveError> {
     if !runtime.confidential {
         return Ok(true);
     }
@@ -87,7 +87,7 @@ fn has_keys(
 pub(crate) fn freshness_blob(
     session: &Session,
     callbacks: &Callbacks,
-) -> Result<Vec<u8>, TrustedError> {
+) -> Result<Vec<u8>, EnclaveError> {
     let epoch = newest(&session.view(), callbacks).epoch()?.epoch;
     let blob = Hash(session.random()?);
     let mut secrets = session.secrets();
@@ -102,7 +102,7 @@ pub(crate) fn confirm_freshness(
     session: &Session,
     callbacks: &Callbacks,
     height: Height,
-) -> Result<(), TrustedError> {
+) -> Result<(), EnclaveError> {
     let mut view = session.view();
     view.ensure(callbacks, height)?;
     let at = at(&view, callbacks, height);
@@ -120,22 +120,22 @@ pub(crate) fn request(
     session: &Session,
     callbacks: &Callbacks,
     epoch: Epoch,
-) -> Result<Vec<u8>, TrustedError> {
+) -> Result<Vec<u8>, EnclaveError> {
     let view = session.view();
     let at = newest(&view, callbacks);
     let runtime = at.runtime(&session.runtime_id)?;
     let (height, runs) = (at.height, at.epoch()?.epoch);
-    let state_root = view.app_hash(height).ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
+    let state_root = view.app_hash(height).ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
     drop(view);
     let id = runtime
         .key_manager
-        .ok_or_else(|| TrustedError::NoKeys("the runtime has no key manager".into()))?;
+        .ok_or_else(|| EnclaveError::NoKeys("the runtime has no key manager".into()))?;
     let nonce = Hash(session.random()?);
     let reply_key = HpkeSecret::from_ikm(&Zeroizing::new(session.random()?));
     let mut secrets = session.secrets();
     secrets.enter(runs);
     let (_, freshness) =
-        secrets.freshness.proven().ok_or(TrustedError::NotFresh { epoch: epoch.0 })?;
+        secrets.freshness.proven().ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
     let request = KeyRequest {
         version: PROTOCOL_VERSION,
         id,
@@ -158,13 +158,13 @@ pub(crate) fn provide(
     session: &Session,
     callbacks: &Callbacks,
     reply: &[u8],
-) -> Result<(), TrustedError> {
+) -> Result<(), EnclaveError> {
     let signed = SignedKeyReply::decode(reply, MAX_MESSAGE_BYTES)?;
     let said = signed.unverified()?;
     let waiting = session.secrets().requests.clone();
     let asked = waiting.iter().find(|(request, _)| request.hash() == said.request_hash);
     let (request, reply_key) = asked
-        .ok_or_else(|| TrustedError::KeyReply("it answers no request of this enclave".into()))?;
+        .ok_or_else(|| EnclaveError::KeyReply("it answers no request of this enclave".into()))?;
 
     let mut view = session.view();
     let rak = replier(session, &newest(&view, callbacks), request, &said.node)?;
@@ -182,18 +182,18 @@ pub(crate) fn provide(
     let epoch = at.epoch()?.epoch;
     let generation = at.generation(&at.runtime(&session.runtime_id)?)?;
     let keys =
-        secrets.into_keys().ok_or_else(|| TrustedError::KeyReply("it has no generation".into()))?;
+        secrets.into_keys().ok_or_else(|| EnclaveError::KeyReply("it has no generation".into()))?;
     if keys.generation() < generation {
         let (got, needed) = (keys.generation(), generation);
         let reason = format!("it ends with generation {got}, the chain has {needed}");
-        return Err(TrustedError::KeyReply(reason));
+        return Err(EnclaveError::KeyReply(reason));
     }
 
     let mut held = session.secrets();
     held.requests.retain(|(one, _)| one != request);
     match &mut held.keys {
         Some(old) if old.index_key() != keys.index_key() => {
-            return Err(TrustedError::KeyReply("its first generation is another one".into()));
+            return Err(EnclaveError::KeyReply("its first generation is another one".into()));
         }
         Some(old) => old.update(keys),
         None => held.keys = Some(keys),
@@ -208,7 +208,7 @@ fn replier(
     at: &At<'_>,
     request: &KeyRequest,
     node: &paralith_types::PublicKey,
-) -> Result<paralith_types::PublicKey, TrustedError> {
+) -> Result<paralith_types::PublicKey, EnclaveError> {
     let facts = Facts {
         chain: session.chain,
         id: request.id,

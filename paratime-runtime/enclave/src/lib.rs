@@ -5,8 +5,8 @@
 //! the runtime's state through the last final root; it takes keys from an enclave that consensus
 //! state names. So a host can keep it from giving a result, and cannot choose which.
 //!
-//! * **Execution** ([`TrustedRuntime`], call `Execute`) takes every input at the height that the
-//!   proposal pins. A missing input (a key, a node of the tree, a proof) is a [`TrustedError`], and
+//! * **Execution** ([`RuntimeEnclave`], call `Execute`) takes every input at the height that the
+//!   proposal pins. A missing input (a key, a node of the tree, a proof) is an [`EnclaveError`], and
 //!   the host votes a failure. Whatever every replica sees alike (a trap, a bad signature, an
 //!   envelope that does not open) is a result.
 //! * **Before the round is final** only public data leaves: places and sizes of entries, gas,
@@ -59,7 +59,7 @@ use paralith_tee_enclave::EnclaveId;
 use paralith_types::{Epoch, Height};
 
 pub use block::{BLOCK_ERROR, BLOCK_GAS, INIT_GAS, MESSAGE_SKIPPED};
-pub use error::TrustedError;
+pub use error::EnclaveError;
 pub use guest::{END_BLOCK_BYTES, MAX_ROUND_BYTES, MAX_ROUND_LOG_BYTES, RECEIPT_BYTES};
 pub use paralith_tee_channel::process;
 pub use read::READ_GAS;
@@ -70,11 +70,11 @@ use session::{Session, lock};
 
 /// The enclave of one compute runtime on one node.
 #[derive(Debug, Default)]
-pub struct TrustedRuntime {
+pub struct RuntimeEnclave {
     session: Mutex<Option<Arc<Session>>>,
 }
 
-impl TrustedRuntime {
+impl RuntimeEnclave {
     /// One that waits for its first call.
     pub fn new() -> Self {
         Self::default()
@@ -82,29 +82,29 @@ impl TrustedRuntime {
 
     /// A second start at the same place gives the claims again, at the height proven since: so the
     /// evidence names the chain that the enclave follows, and is renewed while the keys stay.
-    fn start(&self, call: &pb::Start) -> Result<pb::Started, TrustedError> {
+    fn start(&self, call: &pb::Start) -> Result<pb::Started, EnclaveError> {
         let id = EnclaveId::of(call)?;
         let mut running = lock(&self.session);
         let session = match &*running {
             Some(session) if session.is_at(&id) => Arc::clone(session),
-            Some(_) => return Err(TrustedError::AlreadyStarted),
+            Some(_) => return Err(EnclaveError::AlreadyStarted),
             None => Arc::clone(running.insert(Arc::new(start::start(call)?))),
         };
         drop(running);
         Ok(start::claims(&session))
     }
 
-    fn session(&self) -> Result<Arc<Session>, TrustedError> {
-        lock(&self.session).clone().ok_or(TrustedError::NotStarted)
+    fn session(&self) -> Result<Arc<Session>, EnclaveError> {
+        lock(&self.session).clone().ok_or(EnclaveError::NotStarted)
     }
 
-    fn answer(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, TrustedError> {
+    fn answer(&self, call: Call, callbacks: &Callbacks) -> Result<Reply, EnclaveError> {
         if let Call::Start(start) = call {
             return Ok(Reply::Started(self.start(&start)?));
         }
         let session = &*self.session()?;
         Ok(match call {
-            Call::Start(_) => return Err(TrustedError::AlreadyStarted),
+            Call::Start(_) => return Err(EnclaveError::AlreadyStarted),
             Call::Sync(call) => Reply::Synced(keys::sync(session, callbacks, Height(call.height))?),
             Call::FreshnessBlob(_) => Reply::Bytes(keys::freshness_blob(session, callbacks)?),
             Call::ConfirmFreshness(call) => {
@@ -128,11 +128,11 @@ impl TrustedRuntime {
     }
 }
 
-impl Handler for TrustedRuntime {
+impl Handler for RuntimeEnclave {
     fn handle(&self, call: HostCall, callbacks: &Callbacks) -> Result<HostReply, Failure> {
         match call {
             HostCall::Runtime(call) => Ok(HostReply::Runtime(self.answer(call, callbacks)?)),
-            HostCall::KeyManager(_) => Err(TrustedError::WrongCall.into()),
+            HostCall::KeyManager(_) => Err(EnclaveError::WrongCall.into()),
         }
     }
 }

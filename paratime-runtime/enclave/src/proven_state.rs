@@ -12,7 +12,7 @@ use paralith_runtime_abi as abi;
 use paralith_tee_channel::{Callbacks, ChainView};
 use paralith_types::{ChainContext, Height, Round, RuntimeId};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, Module};
 
 /// Consensus state at one height.
@@ -24,7 +24,7 @@ pub(crate) struct At<'a> {
 }
 
 impl At<'_> {
-    pub(crate) fn get<T: Canonical>(&self, key: &[u8]) -> Result<Option<T>, TrustedError> {
+    pub(crate) fn get<T: Canonical>(&self, key: &[u8]) -> Result<Option<T>, EnclaveError> {
         Ok(self.view.get(self.callbacks, self.height, key)?)
     }
 
@@ -32,31 +32,31 @@ impl At<'_> {
         &self,
         what: &'static str,
         key: &[u8],
-    ) -> Result<T, TrustedError> {
-        self.get(key)?.ok_or(TrustedError::NotProven { what, height: self.height.0 })
+    ) -> Result<T, EnclaveError> {
+        self.get(key)?.ok_or(EnclaveError::NotProven { what, height: self.height.0 })
     }
 
-    pub(crate) fn epoch(&self) -> Result<EpochState, TrustedError> {
+    pub(crate) fn epoch(&self) -> Result<EpochState, EnclaveError> {
         self.need("epoch", &beacon::keys::epoch())
     }
 
-    pub(crate) fn runtime(&self, id: &RuntimeId) -> Result<Runtime, TrustedError> {
+    pub(crate) fn runtime(&self, id: &RuntimeId) -> Result<Runtime, EnclaveError> {
         self.need("runtime", &registry::keys::runtime(id))
     }
 
-    pub(crate) fn registry_params(&self) -> Result<registry::Params, TrustedError> {
+    pub(crate) fn registry_params(&self) -> Result<registry::Params, EnclaveError> {
         self.need("registry parameters", &registry::keys::params())
     }
 
-    pub(crate) fn runtime_state(&self, id: &RuntimeId) -> Result<RuntimeState, TrustedError> {
+    pub(crate) fn runtime_state(&self, id: &RuntimeId) -> Result<RuntimeState, EnclaveError> {
         self.need("ParaTime", &roothash::keys::runtime_state(id))
     }
 
-    pub(crate) fn committee(&self, id: &RuntimeId) -> Result<Option<Committee>, TrustedError> {
+    pub(crate) fn committee(&self, id: &RuntimeId) -> Result<Option<Committee>, EnclaveError> {
         self.get(&scheduler::keys::committee(id))
     }
 
-    pub(crate) fn status(&self, key_manager: &RuntimeId) -> Result<Option<Status>, TrustedError> {
+    pub(crate) fn status(&self, key_manager: &RuntimeId) -> Result<Option<Status>, EnclaveError> {
         self.get(&keymanager::keys::status(key_manager))
     }
 
@@ -65,7 +65,7 @@ impl At<'_> {
         &self,
         id: &RuntimeId,
         round: Round,
-    ) -> Result<Option<Header>, TrustedError> {
+    ) -> Result<Option<Header>, EnclaveError> {
         let header: Option<Header> = self.get(&roothash::keys::header(id, round))?;
         Ok(header.filter(|one| one.header_type == HeaderType::Normal && one.round == round))
     }
@@ -75,7 +75,7 @@ impl At<'_> {
         &self,
         id: &RuntimeId,
         max: u32,
-    ) -> Result<Vec<IncomingMessage>, TrustedError> {
+    ) -> Result<Vec<IncomingMessage>, EnclaveError> {
         let queue: Option<roothash::IncomingQueue> =
             self.get(&roothash::keys::incoming_queue(id))?;
         let queue = queue.unwrap_or_default();
@@ -87,40 +87,40 @@ impl At<'_> {
     }
 
     /// Results of the runtime's own messages that no round has taken yet.
-    pub(crate) fn result_queue(&self, id: &RuntimeId) -> Result<ResultQueue, TrustedError> {
+    pub(crate) fn result_queue(&self, id: &RuntimeId) -> Result<ResultQueue, EnclaveError> {
         Ok(self.get(&roothash::keys::result_queue(id))?.unwrap_or_default())
     }
 
-    pub(crate) fn roothash_params(&self) -> Result<roothash::Params, TrustedError> {
+    pub(crate) fn roothash_params(&self) -> Result<roothash::Params, EnclaveError> {
         self.need("roothash parameters", &roothash::keys::params())
     }
 
     /// The generation under which a confidential runtime's rounds are sealed at this height.
-    pub(crate) fn generation(&self, runtime: &Runtime) -> Result<u64, TrustedError> {
+    pub(crate) fn generation(&self, runtime: &Runtime) -> Result<u64, EnclaveError> {
         let Some(key_manager) = runtime.key_manager else {
-            return Err(TrustedError::NoKeys("the runtime has no key manager".into()));
+            return Err(EnclaveError::NoKeys("the runtime has no key manager".into()));
         };
         let status = self.status(&key_manager)?.filter(|status| status.initialised);
         let status = status
-            .ok_or_else(|| TrustedError::NoKeys("the key manager has no generation yet".into()))?;
+            .ok_or_else(|| EnclaveError::NoKeys("the key manager has no generation yet".into()))?;
         Ok(status.generation)
     }
 }
 
 /// Whether this module is the one that the chain names.
-pub(crate) fn check_code(runtime: &Runtime, module: &Module) -> Result<(), TrustedError> {
+pub(crate) fn check_code(runtime: &Runtime, module: &Module) -> Result<(), EnclaveError> {
     let got = module.code_id().to_string();
     let Some(code) = &runtime.code else {
-        return Err(TrustedError::WrongCode { expected: "none".into(), got });
+        return Err(EnclaveError::WrongCode { expected: "none".into(), got });
     };
     if code.id != module.code_id() {
-        return Err(TrustedError::WrongCode { expected: code.id.to_string(), got });
+        return Err(EnclaveError::WrongCode { expected: code.id.to_string(), got });
     }
     let versions = (code.abi_version, code.gas_schedule_version);
     if versions != (abi::ABI_VERSION, GAS_SCHEDULE_VERSION) {
         let expected = format!("ABI {} with gas schedule {}", versions.0, versions.1);
         let got = format!("ABI {} with gas schedule {GAS_SCHEDULE_VERSION}", abi::ABI_VERSION);
-        return Err(TrustedError::WrongCode { expected, got });
+        return Err(EnclaveError::WrongCode { expected, got });
     }
     Ok(())
 }

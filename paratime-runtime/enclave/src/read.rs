@@ -13,7 +13,7 @@ use paralith_runtime_api::tx::Body;
 use paralith_tee_channel::{Callbacks, ChainView, Failure, pb};
 use paralith_types::{Epoch, Hash, Height, Round};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::guest::Guest;
 use super::proven_state::context;
 use super::sealer::{Sealer, Seeds};
@@ -40,7 +40,7 @@ struct Final {
 }
 
 /// The newest final root.
-fn newest_root(session: &Session, callbacks: &Callbacks) -> Result<Final, TrustedError> {
+fn newest_root(session: &Session, callbacks: &Callbacks) -> Result<Final, EnclaveError> {
     let view = session.view();
     let at = newest(&view, callbacks);
     let runtime = at.runtime(&session.runtime_id)?;
@@ -62,7 +62,7 @@ pub(crate) fn final_header(
     callbacks: &Callbacks,
     view: &mut ChainView,
     round: Round,
-) -> Result<Header, TrustedError> {
+) -> Result<Header, EnclaveError> {
     let known = view.app_hash(view.proven_height()).is_some();
     if known {
         let header = newest(view, callbacks).normal_header(&session.runtime_id, round)?;
@@ -72,7 +72,7 @@ pub(crate) fn final_header(
     }
     view.sync_to_newest(callbacks)?;
     let header = newest(view, callbacks).normal_header(&session.runtime_id, round)?;
-    header.ok_or(TrustedError::NotFinal { round: round.0 })
+    header.ok_or(EnclaveError::NotFinal { round: round.0 })
 }
 
 impl Final {
@@ -92,8 +92,8 @@ impl Final {
         session: &Session,
         callbacks: &Callbacks,
         sealer: Option<&Sealer>,
-        run: impl FnOnce(&mut Guest<'_>) -> Result<T, TrustedError>,
-    ) -> Result<T, TrustedError> {
+        run: impl FnOnce(&mut Guest<'_>) -> Result<T, EnclaveError>,
+    ) -> Result<T, EnclaveError> {
         let module = session.module(&self.runtime)?;
         let mut kept = lock(&session.reads);
         let tree = kept.at(callbacks, self.round, self.root);
@@ -120,13 +120,13 @@ pub(crate) fn check(
     session: &Session,
     callbacks: &Callbacks,
     transactions: &[Vec<u8>],
-) -> Result<Vec<u8>, TrustedError> {
+) -> Result<Vec<u8>, EnclaveError> {
     let root = newest_root(session, callbacks)?;
     let sealer = session.sealer(root.keys.as_ref());
     let opener = root.opener(session);
     let results = root.on_root(session, callbacks, sealer.as_ref(), |guest| {
         let check = |raw: &Vec<u8>| Ok(transaction::check(guest, &opener, raw)?.to_pb());
-        transactions.iter().map(check).collect::<Result<Vec<_>, TrustedError>>()
+        transactions.iter().map(check).collect::<Result<Vec<_>, EnclaveError>>()
     })?;
     Ok(paralith_proto::Message::encode_to_vec(&pb::CheckResults { results }))
 }
@@ -136,7 +136,7 @@ pub(crate) fn query(
     session: &Session,
     callbacks: &Callbacks,
     call: pb::RunQuery,
-) -> Result<pb::Answer, TrustedError> {
+) -> Result<pb::Answer, EnclaveError> {
     let query: Query = paralith_proto::required(call.query, "query")?;
     if (query.chain_context, query.runtime_id) != (session.chain, session.runtime_id) {
         return Err(refusal("paratime", 4, "the query is for another chain or runtime"));
@@ -190,9 +190,9 @@ pub(crate) fn reveal(
     session: &Session,
     callbacks: &Callbacks,
     call: pb::Reveal,
-) -> Result<pb::Answer, TrustedError> {
+) -> Result<pb::Answer, EnclaveError> {
     let round = Round(call.round);
-    let not_found = TrustedError::IntentNotFound { round: round.0 };
+    let not_found = EnclaveError::IntentNotFound { round: round.0 };
     if call.handle.len() > MAX_HANDLE_BYTES {
         return Err(not_found);
     }
@@ -229,6 +229,6 @@ pub(crate) fn reveal(
     })
 }
 
-fn refusal(module: &str, code: u32, message: impl ToString) -> TrustedError {
-    TrustedError::Refused(Failure::new(module, code, message))
+fn refusal(module: &str, code: u32, message: impl ToString) -> EnclaveError {
+    EnclaveError::Refused(Failure::new(module, code, message))
 }

@@ -10,7 +10,7 @@ use paralith_runtime_api::output::{IoLeaf, OpenedOutput, SealedOutput, io_root};
 use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Hash, Round};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::read::final_header;
 use super::sealer::{RoundContext, Sealer};
 use super::session::{Session, newest};
@@ -20,7 +20,7 @@ pub(crate) fn release(
     session: &Session,
     callbacks: &Callbacks,
     call: pb::Release,
-) -> Result<pb::Released, TrustedError> {
+) -> Result<pb::Released, EnclaveError> {
     let leaves: Vec<IoLeaf> = Wire::from_pb(call.leaves)?;
     let outputs: Vec<SealedOutput> = Wire::from_pb(call.outputs)?;
     let (header, sealer) = {
@@ -32,7 +32,7 @@ pub(crate) fn release(
         (header, session.sealer(keys.as_ref()))
     };
     if io_root(&leaves) != header.io_root {
-        return Err(TrustedError::BadOutputs(
+        return Err(EnclaveError::BadOutputs(
             "the leaves are not under the round's I/O root".into(),
         ));
     }
@@ -50,9 +50,9 @@ fn open(
     context: &RoundContext,
     leaves: &BTreeMap<Hash, &IoLeaf>,
     output: SealedOutput,
-) -> Result<OpenedOutput, TrustedError> {
+) -> Result<OpenedOutput, EnclaveError> {
     let SealedOutput { tx_hash, sealed } = output;
-    let bad = |what: &str| TrustedError::BadOutputs(format!("transaction {tx_hash}: {what}"));
+    let bad = |what: &str| EnclaveError::BadOutputs(format!("transaction {tx_hash}: {what}"));
     let leaf = leaves.get(&tx_hash).ok_or_else(|| bad("it is not in the round"))?;
     let (blinding, output) = match sealer {
         None => (Hash::ZERO, sealed),

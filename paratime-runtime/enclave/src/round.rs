@@ -21,7 +21,7 @@ use paralith_tee_channel::{Callbacks, pb};
 use paralith_types::{Epoch, Hash, Signature};
 
 use super::block::{self, Block, BlockInputs, MessageLimits};
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::guest::Guest;
 use super::inbox::Queues;
 use super::proven_state::{At, context};
@@ -56,7 +56,7 @@ pub(crate) fn execute(
     session: &Session,
     callbacks: &Callbacks,
     call: pb::Execute,
-) -> Result<pb::Executed, TrustedError> {
+) -> Result<pb::Executed, EnclaveError> {
     let signed: SignedProposal = paralith_proto::required(call.proposal, "proposal")?;
     let inputs = inputs(session, callbacks, &signed)?;
     let transactions = call.transactions;
@@ -126,7 +126,7 @@ fn inputs(
     session: &Session,
     callbacks: &Callbacks,
     signed: &SignedProposal,
-) -> Result<Inputs, TrustedError> {
+) -> Result<Inputs, EnclaveError> {
     let proposal = signed.open(&session.chain)?;
     if proposal.runtime_id != session.runtime_id {
         return Err(bad("it is another runtime's"));
@@ -162,14 +162,14 @@ fn inputs(
 }
 
 /// Whether the proposal is for the round after the newest block.
-fn follows(proposal: &ProposalHeader, state: &RuntimeState) -> Result<(), TrustedError> {
+fn follows(proposal: &ProposalHeader, state: &RuntimeState) -> Result<(), EnclaveError> {
     let last = &state.last_block;
     if state.suspended {
         return Err(bad("the runtime is suspended"));
     }
     if proposal.round != last.round.next() {
         let reason = format!("it is for round {}, the last is {}", proposal.round, last.round);
-        return Err(TrustedError::BadProposal(reason));
+        return Err(EnclaveError::BadProposal(reason));
     }
     if proposal.previous_hash != last.hash() {
         return Err(bad("it follows another block"));
@@ -185,8 +185,8 @@ fn check_committee(
     pinned: &At<'_>,
     signed: &SignedProposal,
     epoch: Epoch,
-) -> Result<(), TrustedError> {
-    let outside = TrustedError::NotInCommittee { epoch: epoch.0 };
+) -> Result<(), EnclaveError> {
+    let outside = EnclaveError::NotInCommittee { epoch: epoch.0 };
     let committee = pinned.committee(&session.runtime_id)?;
     let Some(committee) = committee.filter(|one| one.epoch == epoch) else { return Err(outside) };
     if !committee.workers.contains(&session.node) && !committee.backups.contains(&session.node) {
@@ -203,7 +203,7 @@ fn check_batch(
     inputs: &Inputs,
     opener: &Opener<'_>,
     transactions: &[Vec<u8>],
-) -> Result<(), TrustedError> {
+) -> Result<(), EnclaveError> {
     let limits = &inputs.runtime.batching;
     let count = transactions.len() as u64;
     within("transactions", u64::from(limits.max_batch_size).min(MAX_BATCH_TRANSACTIONS), count)?;
@@ -221,8 +221,8 @@ fn check_batch(
     within("gas", limits.max_batch_gas, gas.fold(0, u64::saturating_add))
 }
 
-fn within(what: &'static str, limit: u64, got: u64) -> Result<(), TrustedError> {
-    if got > limit { Err(TrustedError::BatchTooLarge { what, limit, got }) } else { Ok(()) }
+fn within(what: &'static str, limit: u64, got: u64) -> Result<(), EnclaveError> {
+    if got > limit { Err(EnclaveError::BatchTooLarge { what, limit, got }) } else { Ok(()) }
 }
 
 fn guest<'a>(
@@ -231,7 +231,7 @@ fn guest<'a>(
     state: RoundState<'a>,
     sealer: Option<&Sealer>,
     round: &RoundContext,
-) -> Result<Guest<'a>, TrustedError> {
+) -> Result<Guest<'a>, EnclaveError> {
     let height = inputs.proposal.consensus_height;
     let context = context(&session.chain, &inputs.runtime, round.round, inputs.epoch.0, height);
     let (seeds, secret) = match sealer {
@@ -262,7 +262,7 @@ fn outputs(
     sealer: Option<&Sealer>,
     round: &RoundContext,
     block: &Block,
-) -> Result<(Vec<IoLeaf>, Vec<SealedOutput>), TrustedError> {
+) -> Result<(Vec<IoLeaf>, Vec<SealedOutput>), EnclaveError> {
     let mut leaves = Vec::with_capacity(block.receipts.len());
     let mut outputs = Vec::with_capacity(block.receipts.len());
     for receipt in &block.receipts {
@@ -308,6 +308,6 @@ fn write_log(changes: Changes) -> Vec<pb::Change> {
     changes.into_iter().map(|(key, value)| pb::Change { key, value }).collect()
 }
 
-fn bad(reason: &str) -> TrustedError {
-    TrustedError::BadProposal(reason.to_string())
+fn bad(reason: &str) -> EnclaveError {
+    EnclaveError::BadProposal(reason.to_string())
 }

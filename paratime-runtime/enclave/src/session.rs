@@ -1,4 +1,4 @@
-//! What a started trusted side holds.
+//! What a started enclave holds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +9,14 @@ use paralith_tee_channel::{Callbacks, ChainView};
 use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, SealingKey};
 use paralith_types::{ChainContext, Height, PublicKey, RuntimeId};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::known::KnownSignatures;
 use super::proven_state::{At, check_code};
 use super::sealer::Sealer;
 use super::state::KeptTree;
 use paralith_runtime_vm::Module;
 
-/// What a started trusted side holds.
+/// What a started enclave holds.
 pub(crate) struct Session {
     pub(crate) chain: ChainContext,
     pub(crate) runtime_id: RuntimeId,
@@ -66,13 +66,13 @@ impl Session {
         lock(&self.secrets)
     }
 
-    pub(crate) fn random(&self) -> Result<[u8; 32], TrustedError> {
+    pub(crate) fn random(&self) -> Result<[u8; 32], EnclaveError> {
         Ok(lock(&self.randomness).bytes()?)
     }
 
     /// The module, if it is the one that the chain names.
-    pub(crate) fn module(&self, runtime: &Runtime) -> Result<&Module, TrustedError> {
-        let module = self.module.as_ref().ok_or(TrustedError::NoCode)?;
+    pub(crate) fn module(&self, runtime: &Runtime) -> Result<&Module, EnclaveError> {
+        let module = self.module.as_ref().ok_or(EnclaveError::NoCode)?;
         check_code(runtime, module)?;
         Ok(module)
     }
@@ -83,7 +83,7 @@ impl Session {
         &self,
         at_newest: &At<'_>,
         runtime: &Runtime,
-    ) -> Result<Option<RuntimeKeys>, TrustedError> {
+    ) -> Result<Option<RuntimeKeys>, EnclaveError> {
         if !runtime.confidential {
             return Ok(None);
         }
@@ -91,10 +91,10 @@ impl Session {
         let mut secrets = self.secrets();
         secrets.enter(epoch);
         if secrets.freshness.proven().is_none_or(|(fresh, _)| fresh.next() < epoch) {
-            return Err(TrustedError::NotFresh { epoch: epoch.0 });
+            return Err(EnclaveError::NotFresh { epoch: epoch.0 });
         }
         let keys = secrets.keys.clone();
-        keys.map(Some).ok_or_else(|| TrustedError::NoKeys("none were fetched yet".into()))
+        keys.map(Some).ok_or_else(|| EnclaveError::NoKeys("none were fetched yet".into()))
     }
 
     pub(crate) fn sealer(&self, keys: Option<&RuntimeKeys>) -> Option<Sealer> {

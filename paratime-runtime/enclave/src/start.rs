@@ -12,7 +12,7 @@ use paralith_tee_channel::{ChainView, pb};
 use paralith_tee_enclave::{EnclaveId, Opened, SealedFor, SealingKey, open};
 use paralith_types::{ChainContext, CodeId, Hash, RuntimeId};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::known::KnownSignatures;
 use super::session::{Secrets, Session, lock};
 use super::state::KeptTree;
@@ -20,7 +20,7 @@ use paralith_runtime_vm::{Engine, Module};
 
 const MEASUREMENT: Domain = Domain::new("paralith/host-measurement/v1");
 
-/// The identity of this build of the trusted side, which policies name.
+/// The identity of this build of the enclave, which policies name.
 ///
 /// On a software platform nobody measures anything: this is what the build says of itself.
 pub fn measurement() -> Measurement {
@@ -29,10 +29,10 @@ pub fn measurement() -> Measurement {
 }
 
 /// Modules that this process has compiled, by what they were compiled from. One engine serves all
-/// trusted sides of a process: a development chain has many of one module.
+/// enclaves of a process: a development chain has many of one module.
 static COMPILED: Mutex<Option<(Engine, BTreeMap<CodeId, Module>)>> = Mutex::new(None);
 
-fn compile(code: &[u8]) -> Result<Module, TrustedError> {
+fn compile(code: &[u8]) -> Result<Module, EnclaveError> {
     let mut compiled = lock(&COMPILED);
     let (engine, modules) = match compiled.as_mut() {
         Some(compiled) => compiled,
@@ -48,7 +48,7 @@ fn compile(code: &[u8]) -> Result<Module, TrustedError> {
 }
 
 /// Starts: checks what the host hands over, makes the enclave's keys, compiles the module.
-pub(crate) fn start(call: &pb::Start) -> Result<Session, TrustedError> {
+pub(crate) fn start(call: &pb::Start) -> Result<Session, EnclaveError> {
     let Opened { id, document, sealing_key, mut entropy } = open(call)?;
     let view = open_view(&document, sealing_key.as_ref(), &id, &call.sealed)?;
     let module = match call.code.as_slice() {
@@ -98,18 +98,18 @@ fn open_view(
     key: Option<&SealingKey>,
     id: &EnclaveId,
     sealed: &[u8],
-) -> Result<ChainView, TrustedError> {
+) -> Result<ChainView, EnclaveError> {
     if sealed.is_empty() {
         return Ok(ChainView::from_genesis(document)?);
     }
-    let key = key.ok_or(TrustedError::SealedState)?;
+    let key = key.ok_or(EnclaveError::SealedState)?;
     let opened = key.open(&sealed_for(&id.chain, &id.runtime_id), sealed)?;
     Ok(ChainView::from_sealed(document, &opened)?)
 }
 
 /// What the host is to keep for the next start: the newest verified header, and no secret. Empty if
 /// there is nothing new, or nothing to seal with.
-pub(crate) fn to_keep(session: &Session, always: bool) -> Result<Vec<u8>, TrustedError> {
+pub(crate) fn to_keep(session: &Session, always: bool) -> Result<Vec<u8>, EnclaveError> {
     let Some(key) = &session.sealing_key else { return Ok(Vec::new()) };
     let newest = session.view().to_sealed();
     let mut kept = lock(&session.kept);

@@ -9,7 +9,7 @@ use paralith_storage::{
 use paralith_tee_channel::Callbacks;
 use paralith_types::{Hash, Round};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::sealer::{RoundContext, Sealer};
 use paralith_runtime_vm::{State, StateError};
 
@@ -42,7 +42,7 @@ pub(crate) struct KeptTree {
     /// What the last execution on it led to.
     computed: Option<(Round, Hash)>,
     /// Whether the last use found all that it needed.
-    trusted: bool,
+    complete: bool,
     values: VerifiedValues,
 }
 
@@ -59,10 +59,10 @@ impl KeptTree {
         let other = self.computed.take().is_some_and(|computed| computed != (round, root));
         // And a page says where its children are, which its hash does not bind: after a use that
         // failed, nothing that the host has said is kept.
-        if other || !self.trusted {
+        if other || !self.complete {
             self.tree = None;
         }
-        self.trusted = false;
+        self.complete = false;
         let source = || HostSource { callbacks: callbacks.clone(), round };
         let values = self.values.clone();
         let new = || VerifiedTree::new(source(), round.0, root).with_values(values);
@@ -77,13 +77,13 @@ impl KeptTree {
     /// Notes what an execution led to.
     pub(crate) fn computed(&mut self, round: Round, root: Hash) {
         self.computed = Some((round, root));
-        self.trusted = true;
+        self.complete = true;
     }
 
     /// Notes how a use ended that computed no root.
-    pub(crate) fn read<T>(&mut self, result: &Result<T, TrustedError>) {
-        self.trusted =
-            !matches!(result, Err(TrustedError::StateUnavailable(_) | TrustedError::Node(_)));
+    pub(crate) fn read<T>(&mut self, result: &Result<T, EnclaveError>) {
+        self.complete =
+            !matches!(result, Err(EnclaveError::StateUnavailable(_) | EnclaveError::Node(_)));
     }
 }
 
@@ -143,7 +143,7 @@ impl<'a> RoundState<'a> {
         self.written_bytes
     }
 
-    pub(crate) fn read(&mut self, key: &[u8]) -> Result<Entry, TrustedError> {
+    pub(crate) fn read(&mut self, key: &[u8]) -> Result<Entry, EnclaveError> {
         match self.written.get(key) {
             Some(entry) => Ok(entry.clone()),
             None => self.read_before(key),
@@ -160,7 +160,7 @@ impl<'a> RoundState<'a> {
         self.undo.push((key, old));
     }
 
-    fn read_before(&mut self, key: &[u8]) -> Result<Entry, TrustedError> {
+    fn read_before(&mut self, key: &[u8]) -> Result<Entry, EnclaveError> {
         if let Some(entry) = self.before.get(key) {
             return Ok(entry.clone());
         }
@@ -172,7 +172,7 @@ impl<'a> RoundState<'a> {
                 let open = |sealed: Vec<u8>| sealer.open_value(&index, &sealed);
                 // The root vouches for the bytes, so it is a key that is missing or wrong here.
                 sealed.map(open).transpose().map_err(|_| {
-                    TrustedError::StateUnavailable("a value does not open with these keys".into())
+                    EnclaveError::StateUnavailable("a value does not open with these keys".into())
                 })?
             }
         };
@@ -185,7 +185,7 @@ impl<'a> RoundState<'a> {
         &mut self,
         generation: u64,
         context: &RoundContext,
-    ) -> Result<Changes, TrustedError> {
+    ) -> Result<Changes, EnclaveError> {
         let mut changes = Changes::new();
         for (key, value) in std::mem::take(&mut self.written) {
             if self.read_before(&key)? == value {
@@ -213,7 +213,7 @@ impl<'a> RoundState<'a> {
         &mut self,
         round: Round,
         changes: &Changes,
-    ) -> Result<Hash, TrustedError> {
+    ) -> Result<Hash, EnclaveError> {
         if changes.is_empty() && self.tree.root() == EMPTY_ROOT {
             return Ok(EMPTY_ROOT);
         }
@@ -222,8 +222,8 @@ impl<'a> RoundState<'a> {
 }
 
 /// A generation whose keys this enclave does not have.
-pub(crate) fn missing(generation: u64) -> TrustedError {
-    TrustedError::NoKeys(format!("of generation {generation}"))
+pub(crate) fn missing(generation: u64) -> EnclaveError {
+    EnclaveError::NoKeys(format!("of generation {generation}"))
 }
 
 impl State for RoundState<'_> {

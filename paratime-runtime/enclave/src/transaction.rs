@@ -18,7 +18,7 @@ use paralith_runtime_api::tx::{
 use paralith_runtime_api::{EnvelopeError, TxError};
 use paralith_types::{Amount, ChainContext, Epoch, Hash};
 
-use super::error::TrustedError;
+use super::error::EnclaveError;
 use super::guest::{Guest, HOST_MODULE};
 use super::known::KnownSignatures;
 use paralith_runtime_vm::Export;
@@ -101,12 +101,12 @@ impl Opener<'_> {
         &self,
         info: &Info,
         sealed: &Envelope,
-    ) -> Result<Result<(Call, Vec<u8>), EnvelopeError>, TrustedError> {
+    ) -> Result<Result<(Call, Vec<u8>), EnvelopeError>, EnclaveError> {
         if let Err(error) = self.admit_epoch(sealed.epoch) {
             return Ok(Err(error));
         }
         let key = self.keys.and_then(|keys| keys.epoch_key(sealed.epoch));
-        let key = key.ok_or_else(|| TrustedError::NoKeys(format!("of epoch {}", sealed.epoch)))?;
+        let key = key.ok_or_else(|| EnclaveError::NoKeys(format!("of epoch {}", sealed.epoch)))?;
         let plaintext = envelope::open_call(key, info, sealed);
         Ok(plaintext.map(|plaintext| (plaintext.call, plaintext.reply_key)))
     }
@@ -117,7 +117,7 @@ pub(crate) fn execute(
     guest: &mut Guest<'_>,
     opener: &Opener<'_>,
     raw: &[u8],
-) -> Result<Receipt, TrustedError> {
+) -> Result<Receipt, EnclaveError> {
     let mut receipt = Receipt {
         tx_hash: tx::hash_of(raw),
         gas_used: 0,
@@ -174,7 +174,7 @@ pub(crate) fn check(
     guest: &mut Guest<'_>,
     opener: &Opener<'_>,
     raw: &[u8],
-) -> Result<Output, TrustedError> {
+) -> Result<Output, EnclaveError> {
     let verified = match opener.open(raw) {
         Ok(verified) => verified,
         Err(error) => return Ok(refused("paratime", error.code(), &error)),

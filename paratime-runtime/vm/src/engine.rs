@@ -32,7 +32,7 @@ const WARM_SLOTS: u32 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Optimization {
     /// Compiles fastest. What a guest's own compiler has optimised already hardly runs slower,
-    /// and every trusted side compiles its module whenever it starts.
+    /// and every enclave compiles its module whenever it starts.
     #[default]
     None,
     /// Runs fastest.

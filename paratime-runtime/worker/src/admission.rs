@@ -13,12 +13,12 @@ use paralith_runtime_api::{TxError, tx};
 use paralith_types::Error;
 
 use crate::batcher::Batcher;
+use crate::enclave;
 use crate::error::WorkerError;
 use crate::forwarding::Forward;
 use crate::links::Admitted;
 use crate::round::PoolTx;
 use crate::shared::Shared;
-use crate::trusted;
 
 /// A transaction on its way into a pool. One that was read on the way is not read again.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ async fn admit(shared: Arc<Shared>, submissions: Vec<Submission>, forward: bool)
     let ask: Vec<Vec<u8>> = read.iter().flatten().map(|tx| tx.raw.clone()).collect();
     let checked = match ask.is_empty() {
         true => Ok(Vec::new()),
-        false => shared.trusted(move |enclave| trusted::check(enclave, ask)).await,
+        false => shared.enclave(move |enclave| enclave::check(enclave, ask)).await,
     };
     let mut checked = match checked {
         Ok(results) => results.into_iter(),

@@ -3,18 +3,18 @@
 use paralith_proto::pb::host::v1::{runtime_call, runtime_reply};
 use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices};
 
-use crate::error::TrustedError;
+use crate::enclave::Enclave;
+use crate::error::EnclaveError;
 use crate::host::HostStore;
-use crate::trusted::Trusted;
 
-impl Trusted for Client {
-    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError> {
+impl Enclave for Client {
+    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, EnclaveError> {
         Self::call(self, call).map_err(|error| {
             let Failure { module, code, message } = match error {
                 BoundaryError::Failure(failure) => failure,
                 other => Failure::new("boundary", other.code(), &other),
             };
-            TrustedError { module, code, message }
+            EnclaveError { module, code, message }
         })
     }
 }
@@ -41,11 +41,11 @@ impl HostServices for HostStore {
     }
 
     fn log(&self, text: &str) {
-        tracing::info!(target: "trusted", "{text}");
+        tracing::info!(target: "enclave", "{text}");
     }
 }
 
-fn failure(error: TrustedError) -> Failure {
-    let TrustedError { module, code, message } = error;
+fn failure(error: EnclaveError) -> Failure {
+    let EnclaveError { module, code, message } = error;
     Failure { module, code, message }
 }

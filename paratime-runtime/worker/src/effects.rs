@@ -19,7 +19,7 @@ use crate::links::LinkError;
 use crate::round::{Ballot, CheckedProposal, Execution, Input};
 use crate::shared::Shared;
 use crate::wire::{hashes, invalid, open_proposal, open_vote, size_of};
-use crate::{finality, trusted};
+use crate::{enclave, finality};
 
 /// Sends and calls under way. Their owner is the worker's loop.
 pub(crate) type Tasks = paralith_rt::TaskSet;
@@ -128,7 +128,7 @@ pub(crate) fn execute(shared: &Arc<Shared>, tasks: &mut Tasks, proposal: &Checke
 
 fn failure_of(error: &WorkerError) -> Failure {
     match error {
-        WorkerError::Trusted(_) | WorkerError::NotFound => Failure::Unavailable,
+        WorkerError::Enclave(_) | WorkerError::NotFound => Failure::Unavailable,
         _ => Failure::Unknown,
     }
 }
@@ -149,7 +149,7 @@ async fn executed(
     }
     let round = proposal.header.round.0;
     tracing::debug!(round, transactions = batch.transactions.len(), "executes");
-    let executed = shared.trusted(move |side| trusted::execute(side, batch)).await?;
+    let executed = shared.enclave(move |enclave| enclave::execute(enclave, batch)).await?;
     tracing::debug!(round, "has executed");
     keep(shared, proposal, executed)
 }

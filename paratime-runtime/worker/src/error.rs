@@ -44,7 +44,7 @@ pub enum WorkerError {
     Storage(#[from] StorageError),
     /// The enclave refused or is gone.
     #[error("enclave: {0}")]
-    Trusted(#[from] TrustedError),
+    Enclave(#[from] EnclaveError),
     /// The worker has stopped. Ours.
     #[error("the worker has stopped")]
     Stopped,
@@ -67,7 +67,7 @@ impl WorkerError {
             Self::Chain(_) => 8,
             Self::Link(_) => 9,
             Self::Storage(_) => 10,
-            Self::Trusted(_) => 11,
+            Self::Enclave(_) => 11,
             Self::Stopped => 12,
             Self::Pool(PoolError::SenderFull { .. }) => 13,
         }
@@ -87,7 +87,7 @@ impl WorkerError {
             | Self::NotFound
             | Self::NotReady
             | Self::Storage(_)
-            | Self::Trusted(_)
+            | Self::Enclave(_)
             | Self::Stopped => Retry::OtherPeer,
         }
     }
@@ -152,7 +152,7 @@ impl ChainError {
 /// Why the enclave did not do what it was asked: its module and stable code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{module} {code}: {message}")]
-pub struct TrustedError {
+pub struct EnclaveError {
     /// Which module refused.
     pub module: String,
     /// Its stable code, not 0.
@@ -161,7 +161,7 @@ pub struct TrustedError {
     pub message: String,
 }
 
-impl TrustedError {
+impl EnclaveError {
     /// A reply of another kind than was asked for.
     pub(crate) fn wrong_reply() -> Self {
         let message = "the enclave answered another question than was asked".to_string();
@@ -224,7 +224,7 @@ mod tests {
             Just(WorkerError::NotReady),
             text().prop_map(|what| WorkerError::Storage(StorageError::Corrupt { what })),
             ("[a-z]{1,9}", 1..u32::MAX, text()).prop_map(|(module, code, message)| {
-                WorkerError::Trusted(TrustedError { module, code, message })
+                WorkerError::Enclave(EnclaveError { module, code, message })
             }),
             Just(WorkerError::Stopped),
         ]

@@ -23,7 +23,7 @@ use crate::links::LinkError;
 use crate::shared::{Confirmation, Shared};
 use crate::store::Unopened;
 use crate::wire::invalid;
-use crate::{trusted, view};
+use crate::{enclave, view};
 
 /// Applies every round up to the last block of a state read at `height`.
 pub(crate) async fn catch_up(
@@ -241,7 +241,8 @@ async fn open(shared: &Shared, round: u64, mut data: RoundData) -> Result<RoundD
         return Ok(data);
     }
     let (asked, sealed) = (data.leaves.clone(), data.sealed.clone());
-    let opened = shared.trusted(move |side| trusted::release(side, round, asked, sealed)).await;
+    let opened =
+        shared.enclave(move |enclave| enclave::release(enclave, round, asked, sealed)).await;
     data.outputs = match opened {
         Ok(outputs) if opened_fit(&outputs, &leaves) => outputs,
         Ok(_) => fetch_opened(shared, round, &leaves)

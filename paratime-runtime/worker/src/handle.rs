@@ -10,12 +10,12 @@ use paralith_types::{Hash, PublicKey};
 use tokio::sync::{broadcast, watch};
 
 use crate::admission::{Admission, Submission};
+use crate::enclave;
 use crate::error::WorkerError;
 use crate::final_round::FinalRound;
 use crate::links::Admitted;
 use crate::round::{ChainSnapshot, Input, Intake};
 use crate::shared::{Confirmation, Shared, Status};
-use crate::trusted;
 use crate::wire::{open_proposal, open_vote, size_of};
 
 /// A handle on a running worker; clones share it.
@@ -97,12 +97,12 @@ impl WorkerHandle {
         if !self.shared.status.borrow().has_newest_state() {
             return Err(WorkerError::NotReady);
         }
-        self.shared.trusted(move |side| trusted::run_query(side, query)).await
+        self.shared.enclave(move |enclave| enclave::run_query(enclave, query)).await
     }
 
     /// Reveals what a final round asked to reveal.
     pub async fn reveal(&self, round: u64, handle: Vec<u8>) -> Result<Answer, WorkerError> {
-        self.shared.trusted(move |side| trusted::reveal(side, round, handle)).await
+        self.shared.enclave(move |enclave| enclave::reveal(enclave, round, handle)).await
     }
 
     // --- peers ---

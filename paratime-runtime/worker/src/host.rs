@@ -9,7 +9,7 @@ use paralith_storage::{Kv, NodeSource, StorageError, Tree};
 use paralith_types::RuntimeId;
 
 use crate::chain::{Chain, ProvenValue};
-use crate::error::{ChainError, TrustedError};
+use crate::error::{ChainError, EnclaveError};
 
 /// Serves one enclave from the chain and from this node's copy of the state.
 ///
@@ -35,18 +35,18 @@ impl HostStore {
     }
 
     /// A value of consensus state at a height, with its proof.
-    pub fn consensus_get(&self, height: u64, key: &[u8]) -> Result<ProvenValue, TrustedError> {
+    pub fn consensus_get(&self, height: u64, key: &[u8]) -> Result<ProvenValue, EnclaveError> {
         let ask = self.chain.proven(height, key.to_vec());
         self.runtime.wait(ask).map_err(|e| of_chain(&e))
     }
 
     /// An encoded light block; of height 0 the newest.
-    pub fn light_block(&self, height: u64) -> Result<Vec<u8>, TrustedError> {
+    pub fn light_block(&self, height: u64) -> Result<Vec<u8>, EnclaveError> {
         self.runtime.wait(self.chain.light_block(height)).map_err(|e| of_chain(&e))
     }
 
     /// A node of the state tree as of a final round.
-    pub fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, TrustedError> {
+    pub fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, EnclaveError> {
         let Some(version) = self.version(round)? else { return Ok(None) };
         // The root is asked for by its version, which is the last round that had results.
         let id = if id.len() == 8 { version.to_be_bytes().to_vec() } else { id.to_vec() };
@@ -54,13 +54,13 @@ impl HostStore {
     }
 
     /// A value of the state as of a final round.
-    pub fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, TrustedError> {
+    pub fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, EnclaveError> {
         let Some(version) = self.version(round)? else { return Ok(None) };
         self.tree.node_source(version).value(key).map_err(|e| of_storage(&e))
     }
 
     /// The version that holds the state after a round: rounds without results make none.
-    fn version(&self, round: u64) -> Result<Option<u64>, TrustedError> {
+    fn version(&self, round: u64) -> Result<Option<u64>, EnclaveError> {
         let mut version = round;
         let oldest = self.tree.oldest().map_err(|e| of_storage(&e))?;
         let latest = self.tree.latest().map_err(|e| of_storage(&e))?;
@@ -78,12 +78,12 @@ impl HostStore {
     }
 }
 
-fn of_chain(error: &ChainError) -> TrustedError {
+fn of_chain(error: &ChainError) -> EnclaveError {
     let (code, message) = (error.code(), error.to_string());
-    TrustedError { module: "worker-chain".to_string(), code, message }
+    EnclaveError { module: "worker-chain".to_string(), code, message }
 }
 
-fn of_storage(error: &StorageError) -> TrustedError {
+fn of_storage(error: &StorageError) -> EnclaveError {
     let message = error.to_string();
-    TrustedError { module: "worker-store".to_string(), code: 1, message }
+    EnclaveError { module: "worker-store".to_string(), code: 1, message }
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
 
 use crate::effects::Tasks;
+use crate::enclave;
 use crate::round::ChainSnapshot;
 use crate::shared::Shared;
-use crate::trusted;
 
 /// What was checked last.
 #[derive(Debug, Default)]
@@ -36,7 +36,8 @@ pub(crate) fn spawn(shared: &Arc<Shared>, tasks: &mut Tasks, snapshot: &ChainSna
         for part in waiting.chunks(PART) {
             let raws = part.iter().map(|tx| tx.raw.clone()).collect();
             // An enclave that cannot answer now answers after the next round.
-            let Ok(results) = shared.trusted(move |side| trusted::check(side, raws)).await else {
+            let Ok(results) = shared.enclave(move |enclave| enclave::check(enclave, raws)).await
+            else {
                 return;
             };
             let mut pool = shared.pool();

@@ -11,13 +11,13 @@ use paralith_types::{ChainContext, Hash, PublicKey, RuntimeId};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::chain::Chain;
-use crate::error::{TrustedError, WorkerError};
+use crate::enclave::Enclave;
+use crate::error::{EnclaveError, WorkerError};
 use crate::forwarding::Forward;
 use crate::links::Links;
 use crate::recheck::Rechecked;
 use crate::round::{ChainSnapshot, Input, Intake, PoolLimits, TxPool};
 use crate::store::Store;
-use crate::trusted::Trusted;
 use crate::worker::Connections;
 
 /// What a worker is started with.
@@ -103,7 +103,7 @@ pub(crate) struct Shared {
     pub(crate) me: PublicKey,
     pub(crate) chain: Arc<dyn Chain>,
     pub(crate) links: Arc<dyn Links>,
-    pub(crate) trusted: Arc<dyn Trusted>,
+    pub(crate) enclave: Arc<dyn Enclave>,
     pub(crate) store: Store,
     pub(crate) tree: Tree,
     pub(crate) snapshot: watch::Sender<Option<Arc<ChainSnapshot>>>,
@@ -124,7 +124,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         config: WorkerConfig,
-        Connections { chain, links, trusted }: Connections,
+        Connections { chain, links, enclave }: Connections,
         queues: Queues,
     ) -> Self {
         Self {
@@ -144,7 +144,7 @@ impl Shared {
             config,
             chain,
             links,
-            trusted,
+            enclave,
             queues,
         }
     }
@@ -207,12 +207,12 @@ impl Shared {
     }
 
     /// Runs a call of the enclave where it may block.
-    pub(crate) async fn trusted<T: Send + 'static>(
+    pub(crate) async fn enclave<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&dyn Trusted) -> Result<T, TrustedError> + Send + 'static,
+        call: impl FnOnce(&dyn Enclave) -> Result<T, EnclaveError> + Send + 'static,
     ) -> Result<T, WorkerError> {
-        let trusted = Arc::clone(&self.trusted);
-        let done = paralith_rt::blocking(move || call(trusted.as_ref())).await;
+        let enclave = Arc::clone(&self.enclave);
+        let done = paralith_rt::blocking(move || call(enclave.as_ref())).await;
         Ok(done.map_err(|_| WorkerError::Stopped)??)
     }
 }

@@ -16,13 +16,13 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::chain::{Chain, ChainBlock};
 use crate::effects::{self, Tasks};
+use crate::enclave::{self, Enclave};
 use crate::error::WorkerError;
 use crate::forwarding::Forward;
 use crate::handle::WorkerHandle;
 use crate::links::{LinkError, Links};
 use crate::round::{ChainSnapshot, Input, Machine, Output};
 use crate::shared::{Confirmation, Queues, Shared, Status, WorkerConfig};
-use crate::trusted::{self, Trusted};
 use crate::view::{self, View};
 use crate::wire::hashes;
 use crate::{finality, forwarding, recheck};
@@ -35,7 +35,7 @@ pub struct Connections {
     /// Other nodes.
     pub links: Arc<dyn Links>,
     /// This node's enclave.
-    pub trusted: Arc<dyn Trusted>,
+    pub enclave: Arc<dyn Enclave>,
 }
 
 impl std::fmt::Debug for Connections {
@@ -198,7 +198,7 @@ impl Loop {
 
     /// Lets the enclave follow; whether it has this epoch's keys.
     async fn sync(&self, height: u64) -> Result<bool, WorkerError> {
-        let synced = self.shared.trusted(move |side| trusted::sync(side, height)).await?;
+        let synced = self.shared.enclave(move |enclave| enclave::sync(enclave, height)).await?;
         if !synced.sealed.is_empty() {
             self.shared.store.keep_sealed(synced.sealed)?;
         }

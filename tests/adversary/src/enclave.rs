@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use paralith_proto::pb::host::v1::{Change, Execute, Executed, runtime_call, runtime_reply};
-use paralith_runtime_worker::{Trusted, TrustedError};
+use paralith_runtime_worker::{Enclave, EnclaveError};
 use paralith_storage::{Changes, Tree};
 
 use crate::{Me, Misbehaviour};
 
-pub(crate) struct Enclave {
+pub(crate) struct LyingEnclave {
     me: Me,
-    inner: Arc<dyn Trusted>,
+    inner: Arc<dyn Enclave>,
 }
 
-impl Enclave {
-    pub(crate) fn new(me: Me, inner: Arc<dyn Trusted>) -> Self {
+impl LyingEnclave {
+    pub(crate) fn new(me: Me, inner: Arc<dyn Enclave>) -> Self {
         Self { me, inner }
     }
 
-    fn execute(&self, call: Execute) -> Result<runtime_reply::Kind, TrustedError> {
+    fn execute(&self, call: Execute) -> Result<runtime_reply::Kind, EnclaveError> {
         if self.me.is(Misbehaviour::Failure) {
             return Err(failed("on purpose"));
         }
@@ -32,7 +32,7 @@ impl Enclave {
     }
 
     /// One change more, and the root that it leads to.
-    fn wrong(&self, mut executed: Executed) -> Result<Executed, TrustedError> {
+    fn wrong(&self, mut executed: Executed) -> Result<Executed, EnclaveError> {
         let key = self.me.id().as_bytes().to_vec();
         executed.changes.push(Change { key, value: Some(b"wrong".to_vec()) });
         let changes: Changes =
@@ -47,8 +47,8 @@ impl Enclave {
     }
 }
 
-impl Trusted for Enclave {
-    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError> {
+impl Enclave for LyingEnclave {
+    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, EnclaveError> {
         match call {
             runtime_call::Kind::Execute(call) => self.execute(call),
             other => self.inner.call(other),
@@ -56,6 +56,6 @@ impl Trusted for Enclave {
     }
 }
 
-fn failed(message: &str) -> TrustedError {
-    TrustedError { module: "adversary".to_string(), code: 1, message: message.to_string() }
+fn failed(message: &str) -> EnclaveError {
+    EnclaveError { module: "adversary".to_string(), code: 1, message: message.to_string() }
 }

@@ -2,7 +2,7 @@
 //!
 //! The product has no way to lie. Here its connections are wrapped: what an honest worker sends over
 //! its [links](paralith_runtime_worker::Links), asks of its
-//! [enclave](paralith_runtime_worker::Trusted) and submits to the
+//! [enclave](paralith_runtime_worker::Enclave) and submits to the
 //! [chain](paralith_runtime_worker::Chain) is changed, dropped or held back on its way. The worker
 //! inside stays honest, as a host that lies is still bound by what its node signs.
 
@@ -99,7 +99,7 @@ impl Me {
 pub fn misbehave(
     how: Misbehaviour,
     config: &WorkerConfig,
-    Connections { chain, links, trusted }: Connections,
+    Connections { chain, links, enclave }: Connections,
 ) -> Connections {
     let me = Me {
         how,
@@ -112,7 +112,7 @@ pub fn misbehave(
     Connections {
         chain: Arc::new(chain::Chain::new(me.clone(), chain, late.clone())),
         links: Arc::new(links::Links::new(me.clone(), links, late)),
-        trusted: Arc::new(enclave::Enclave::new(me, trusted)),
+        enclave: Arc::new(enclave::LyingEnclave::new(me, enclave)),
     }
 }
 

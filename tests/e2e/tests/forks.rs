@@ -1,8 +1,8 @@
-//! A compute node whose host forks: it has its trusted side execute different batches on one state.
+//! A compute node whose host forks: it has its enclave execute different batches on one state.
 //! On neither fork does it get a result, a query's answer or a tally; once the network has made one
 //! of them final, every node gives the same bytes for it, and nobody ever gets the other's.
 //!
-//! The host is the test's ([`host`]); everything else, its trusted side included, is the program in
+//! The host is the test's ([`host`]); everything else, its enclave included, is the program in
 //! processes of its own on CometBFT.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -38,8 +38,8 @@ fn on_a_network(test: &str, run: impl AsyncFnOnce(&Localnet)) {
     });
 }
 
-fn trusted(code: u32) -> Refusal {
-    ("trusted".to_string(), code)
+fn enclave(code: u32) -> Refusal {
+    ("enclave".to_string(), code)
 }
 
 /// Who holds `tokens` here.
@@ -86,7 +86,7 @@ async fn became(
 ) -> Option<Fork> {
     for fork in all.iter().filter(|fork| fork.header.id() != header.proposal_id) {
         let refused = host.release(fork.header.round, fork).await.unwrap_err();
-        assert!([trusted(NOT_FINAL), trusted(NOT_ITS_OUTPUTS)].contains(&refused), "{refused:?}");
+        assert!([enclave(NOT_FINAL), enclave(NOT_ITS_OUTPUTS)].contains(&refused), "{refused:?}");
     }
     let Some(proposal) = proposal_of(header, fork) else {
         println!("another round became final: once more");
@@ -128,9 +128,9 @@ async fn gives_no_result(host: &Host, stand: &Stand, forks: &[&Fork]) {
         host.show(fork);
         for shown in ["the fork's tree", "the final tree"] {
             let as_its_own = host.release(stand.forked(), fork).await;
-            assert_eq!(as_its_own.unwrap_err(), trusted(NOT_FINAL), "{shown}");
+            assert_eq!(as_its_own.unwrap_err(), enclave(NOT_FINAL), "{shown}");
             let as_final = host.release(stand.last_final(), fork).await;
-            assert_eq!(as_final.unwrap_err(), trusted(NOT_ITS_OUTPUTS), "{shown}");
+            assert_eq!(as_final.unwrap_err(), enclave(NOT_ITS_OUTPUTS), "{shown}");
             host.show_final();
         }
     }
@@ -196,12 +196,12 @@ async fn opens_only_what_is_final(net: &Localnet, host: &Host, fork: &Fork, othe
     }
     for other in others {
         let refused = host.release(round, other).await;
-        assert_eq!(refused.unwrap_err(), trusted(NOT_ITS_OUTPUTS));
+        assert_eq!(refused.unwrap_err(), enclave(NOT_ITS_OUTPUTS));
         // Nor under the leaves of the one that is final.
         let mut mixed = fork.clone();
         mixed.executed.outputs = other.executed.outputs.clone();
         let refused = host.release(round, &mixed).await;
-        assert_eq!(refused.unwrap_err(), trusted(NOT_ITS_OUTPUTS));
+        assert_eq!(refused.unwrap_err(), enclave(NOT_ITS_OUTPUTS));
     }
 }
 
@@ -214,7 +214,7 @@ async fn catch_up(host: &Host, round: Round) {
     .await;
 }
 
-/// What somebody has in `tokens`, as our own trusted side says.
+/// What somebody has in `tokens`, as our own enclave says.
 async fn balance(net: &Localnet, host: &Host, who: &str) -> Result<u128, Refusal> {
     let answer = host.ask(net, who, "balance", &json!({})).await?;
     Ok(answer["balance"].as_str().unwrap().parse().unwrap())
@@ -248,7 +248,7 @@ fn a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final() {
                 host.show(fork);
                 for who in USERS {
                     let refused = balance(net, &host, who).await;
-                    assert_eq!(refused, Err(trusted(NOT_ITS_STATE)), "{who}");
+                    assert_eq!(refused, Err(enclave(NOT_ITS_STATE)), "{who}");
                 }
                 host.show_final();
             }
@@ -264,7 +264,7 @@ fn a_fork_of_tokens_gives_no_result_and_no_answer_until_it_is_final() {
             opens_only_what_is_final(net, &host, &last, &others(&last, &[&a, &b])).await;
             host.show(&b);
             let refused = balance(net, &host, "dave").await;
-            assert_eq!(refused, Err(trusted(NOT_ITS_STATE)));
+            assert_eq!(refused, Err(enclave(NOT_ITS_STATE)));
             host.show_final();
             let after = [before[0] - 41, before[1] + 41, before[2]];
             for (who, has) in USERS.into_iter().zip(after) {
@@ -316,17 +316,17 @@ async fn shows_no_tally(net: &Localnet, host: &Host, stand: &Stand, forks: &[&Fo
     for fork in forks {
         host.show(fork);
         let revealed = host.reveal(stand.forked(), &handle).await;
-        assert_eq!(revealed.unwrap_err(), trusted(NOT_FINAL));
+        assert_eq!(revealed.unwrap_err(), enclave(NOT_FINAL));
         let revealed = host.reveal(stand.last_final(), &handle).await;
-        assert_eq!(revealed.unwrap_err(), trusted(NOT_ITS_STATE));
+        assert_eq!(revealed.unwrap_err(), enclave(NOT_ITS_STATE));
         let asked = host.ask(net, "alice", "status", &status).await;
-        assert_eq!(asked, Err(trusted(NOT_ITS_STATE)));
+        assert_eq!(asked, Err(enclave(NOT_ITS_STATE)));
         host.show_final();
         let revealed = host.reveal(stand.forked(), &handle).await;
-        assert_eq!(revealed.unwrap_err(), trusted(NOT_FINAL));
+        assert_eq!(revealed.unwrap_err(), enclave(NOT_FINAL));
     }
     let revealed = host.reveal(stand.last_final(), &handle).await;
-    assert_eq!(revealed.unwrap_err(), trusted(NO_INTENT));
+    assert_eq!(revealed.unwrap_err(), enclave(NO_INTENT));
     let asked = host.ask(net, "alice", "status", &status).await.unwrap();
     assert_eq!((&asked["closed"], &asked["tally"]), (&json!(false), &Value::Null));
 }
@@ -377,7 +377,7 @@ fn a_vote_that_is_closed_on_a_fork_shows_no_tally() {
             for fork in &forks[1..] {
                 host.show(fork);
                 let revealed = host.reveal(round, &handle).await;
-                assert_eq!(revealed.unwrap_err(), trusted(NOT_ITS_STATE));
+                assert_eq!(revealed.unwrap_err(), enclave(NOT_ITS_STATE));
                 host.show_final();
             }
             let revealed = host.reveal(round, &handle).await.unwrap().output;

@@ -126,9 +126,9 @@ const VICTIMS: [(&str, Option<&str>); 7] = [
     ("validator", None),
     ("validator", Some("cometbft")),
     ("compute", None),
-    ("compute", Some("trusted-runtime")),
+    ("compute", Some("runtime-enclave")),
     ("keymanager", None),
-    ("keymanager", Some("trusted-keymanager")),
+    ("keymanager", Some("keymanager-enclave")),
 ];
 
 /// Whoever proposes the running round of `tokens`.

@@ -19,7 +19,7 @@ enum Place {
     /// RocksDB's files.
     Database,
     Log,
-    /// Frames between a node and its trusted side.
+    /// Frames between a node and its enclave.
     Boundary,
     /// What links between nodes carry, above TLS.
     Links,

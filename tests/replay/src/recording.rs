@@ -30,7 +30,7 @@ pub struct Recording {
     pub solo_blocks: usize,
     /// ParaTimes by name.
     pub paratimes: Vec<ParaTime>,
-    /// Trusted sides: the key manager's first.
+    /// Enclaves: the key manager's first.
     pub enclaves: Vec<Enclave>,
 }
 
@@ -83,7 +83,7 @@ pub struct Batch {
     pub in_messages_hash: Hash,
 }
 
-/// A trusted side, and all calls that its host made to it.
+/// An enclave, and all calls that its host made to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enclave {
     /// The node that runs it.
@@ -103,7 +103,7 @@ pub struct Step {
     pub reply: Raw,
 }
 
-/// A call to a trusted side.
+/// A call to an enclave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
@@ -193,7 +193,7 @@ impl Recording {
         write(&folder.join(CALLS), &self.enclaves);
     }
 
-    /// The ParaTime of a trusted side.
+    /// The ParaTime of an enclave.
     pub fn paratime_of(&self, enclave: &Enclave) -> Option<&ParaTime> {
         enclave.paratime.map(|place| &self.paratimes[place])
     }

@@ -22,7 +22,7 @@ pub struct SoloChain {
     document: Document,
     kv: Kv,
     chain: Option<Chain>,
-    /// What the chain has made so far, for trusted sides to follow.
+    /// What the chain has made so far, for enclaves to follow.
     pub ledger: Arc<Ledger>,
 }
 

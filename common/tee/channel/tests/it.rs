@@ -188,7 +188,7 @@ fn refusals_keep_module_and_code_both_ways() {
     let client = start(None);
     let refused = client.call(Call::Stop(pb::Stop {})).unwrap_err();
     assert_eq!(refused, BoundaryError::Failure(Failure::new("side", 7, "not today")));
-    // The host's refusal of a callback passes through the trusted side.
+    // The host's refusal of a callback passes through the enclave.
     let refused = sync(&client, 0).unwrap_err();
     assert_eq!(refused, BoundaryError::Failure(Failure::new("host", 9, "no such height")));
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use paralith_crypto::{Domain, Zeroizing, hash, kdf};
 
-use crate::{EnclaveError, EnclaveId};
+use crate::{EnclaveId, TeeError};
 
 const SEED: Domain = Domain::new("paralith/tee-entropy-seed/v1");
 const DRAW: Domain = Domain::new("paralith/tee-entropy/v1");
@@ -41,11 +41,11 @@ impl Entropy {
     }
 
     /// 32 fresh bytes, wiped when they are dropped.
-    pub fn draw(&mut self) -> Result<Zeroizing<[u8; 32]>, EnclaveError> {
+    pub fn draw(&mut self) -> Result<Zeroizing<[u8; 32]>, TeeError> {
         match self {
             Self::System => {
                 let mut bytes = Zeroizing::new([0; 32]);
-                getrandom::fill(&mut *bytes).map_err(|_| EnclaveError::NoRandomness)?;
+                getrandom::fill(&mut *bytes).map_err(|_| TeeError::NoRandomness)?;
                 Ok(bytes)
             }
             Self::Seeded { seed, drawn } => {
@@ -56,12 +56,12 @@ impl Entropy {
     }
 
     /// 32 fresh bytes that need not be kept secret, or that their taker wipes.
-    pub fn bytes(&mut self) -> Result<[u8; 32], EnclaveError> {
+    pub fn bytes(&mut self) -> Result<[u8; 32], TeeError> {
         self.draw().map(|bytes| *bytes)
     }
 
     /// A fresh nonce for [`crate::SealingKey::seal`].
-    pub fn nonce(&mut self) -> Result<[u8; 12], EnclaveError> {
+    pub fn nonce(&mut self) -> Result<[u8; 12], TeeError> {
         let bytes = self.bytes()?;
         let mut nonce = [0; 12];
         nonce.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);

@@ -4,7 +4,7 @@
 /// role answers its host with a code of its own for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
-pub enum EnclaveError {
+pub enum TeeError {
     #[error("cannot start: {reason}")]
     BadStart { reason: String },
     /// Sealed by another build, on another machine, for another chain or runtime, or damaged.

@@ -12,7 +12,7 @@ use paralith_consensus_api::beacon::EpochState;
 use paralith_consensus_api::registry;
 use paralith_types::{Epoch, Hash};
 
-use crate::EnclaveError;
+use crate::TeeError;
 
 /// Blobs that may wait at once; a host that asks for more loses the oldest.
 const MAX_WAITING: usize = 8;
@@ -45,7 +45,7 @@ impl Freshness {
         &mut self,
         state: &EpochState,
         found: Option<&registry::Freshness>,
-    ) -> Result<(), EnclaveError> {
+    ) -> Result<(), TeeError> {
         let epoch = state.epoch;
         let counts = |(made, blob): &(Epoch, Hash), found: &registry::Freshness| {
             *blob == found.blob && (*made == epoch || made.next() == epoch)
@@ -53,7 +53,7 @@ impl Freshness {
         let found = found.filter(|found| {
             found.height >= state.height && self.waiting.iter().any(|one| counts(one, found))
         });
-        let found = found.ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
+        let found = found.ok_or(TeeError::NotFresh { epoch: epoch.0 })?;
         self.waiting.retain(|(_, blob)| *blob != found.blob);
         // A host that shows an older state does not take a newer proof back.
         if self.proven.is_none_or(|(newest, _)| newest <= epoch) {
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn it_counts_once_and_only_if_it_was_made_here() {
         let mut freshness = Freshness::new();
-        let refused = Err(EnclaveError::NotFresh { epoch: 5 });
+        let refused = Err(TeeError::NotFresh { epoch: 5 });
         assert_eq!(freshness.confirm(&state(5), Some(&proof(50))), refused);
         assert_eq!(freshness.confirm(&state(5), None), refused);
         freshness.add(Epoch(5), BLOB);

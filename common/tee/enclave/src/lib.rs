@@ -16,7 +16,7 @@ mod seal;
 mod start;
 
 pub use entropy::Entropy;
-pub use error::EnclaveError;
+pub use error::TeeError;
 pub use freshness::Freshness;
 pub use seal::{SealedFor, SealingKey};
 pub use start::{EnclaveId, Opened, open};

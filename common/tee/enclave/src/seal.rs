@@ -11,7 +11,7 @@ use paralith_attest::Measurement;
 use paralith_crypto::{AeadKey, Domain, Zeroizing, hash, kdf, seal};
 use paralith_types::{ChainContext, Hash, RuntimeId};
 
-use crate::EnclaveError;
+use crate::TeeError;
 
 const VERSION: u8 = 1;
 const KEY: Domain = Domain::new("paralith/tee-seal-key/v1");
@@ -55,14 +55,14 @@ impl SealingKey {
     }
 
     /// Opens what [`SealingKey::seal`] gave under the same key for the same place.
-    pub fn open(&self, to: &SealedFor, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnclaveError> {
+    pub fn open(&self, to: &SealedFor, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, TeeError> {
         let Some((&VERSION, rest)) = sealed.split_first() else {
-            return Err(EnclaveError::CannotUnseal);
+            return Err(TeeError::CannotUnseal);
         };
         let (nonce, sealed) =
-            rest.split_first_chunk::<NONCE_LEN>().ok_or(EnclaveError::CannotUnseal)?;
+            rest.split_first_chunk::<NONCE_LEN>().ok_or(TeeError::CannotUnseal)?;
         seal::open(&self.key(to), nonce, aad(to).as_bytes(), sealed)
-            .map_err(|_| EnclaveError::CannotUnseal)
+            .map_err(|_| TeeError::CannotUnseal)
     }
 
     fn key(&self, to: &SealedFor) -> AeadKey {
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn it_opens_only_where_it_was_sealed_and_unchanged() {
         let sealed = key(5).seal(&place(), [6; 12], b"kept");
-        let refused = Err(EnclaveError::CannotUnseal);
+        let refused = Err(TeeError::CannotUnseal);
         let others: [fn(&mut SealedFor); 3] = [
             |p| p.chain = ChainContext([9; 32]),
             |p| p.runtime_id = RuntimeId([9; 32]),

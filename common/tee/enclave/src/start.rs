@@ -5,7 +5,7 @@ use paralith_genesis::Document;
 use paralith_proto::pb::host::v1 as pb;
 use paralith_types::{ChainContext, PublicKey, RuntimeId};
 
-use crate::{EnclaveError, Entropy, SealingKey};
+use crate::{Entropy, SealingKey, TeeError};
 
 /// Where an enclave is. It cannot change while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Opened {
 
 impl EnclaveId {
     /// The place that a start names.
-    pub fn of(start: &pb::Start) -> Result<Self, EnclaveError> {
+    pub fn of(start: &pb::Start) -> Result<Self, TeeError> {
         Ok(Self {
             chain: ChainContext::try_from(start.chain_context.as_slice()).map_err(bad)?,
             runtime_id: RuntimeId::try_from(start.runtime_id.as_slice()).map_err(bad)?,
@@ -46,7 +46,7 @@ impl EnclaveId {
 ///
 /// A host that gives sealing key or seed knows the enclave's secrets. That is fine only where nothing
 /// is secret from it anyway: on chains that accept software enclaves.
-pub fn open(start: &pb::Start) -> Result<Opened, EnclaveError> {
+pub fn open(start: &pb::Start) -> Result<Opened, TeeError> {
     let id = EnclaveId::of(start)?;
     let text = std::str::from_utf8(&start.genesis).map_err(bad)?;
     let document = Document::parse(text).map_err(bad)?;
@@ -76,6 +76,6 @@ pub fn open(start: &pb::Start) -> Result<Opened, EnclaveError> {
     Ok(Opened { id, document, sealing_key, entropy })
 }
 
-fn bad(reason: impl ToString) -> EnclaveError {
-    EnclaveError::BadStart { reason: reason.to_string() }
+fn bad(reason: impl ToString) -> TeeError {
+    TeeError::BadStart { reason: reason.to_string() }
 }

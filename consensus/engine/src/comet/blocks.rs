@@ -1,6 +1,6 @@
 //! The newest light blocks, each fetched from CometBFT once.
 //!
-//! Every other node follows the chain by them, and so does every trusted side: without this each of
+//! Every other node follows the chain by them, and so does every enclave: without this each of
 //! them would cost CometBFT a request for every height.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use super::rpc::Rpc;
 use crate::EngineError;
 
-/// How many are kept: more than a trusted side verifies one by one after a pause.
+/// How many are kept: more than an enclave verifies one by one after a pause.
 const KEPT: usize = 256;
 
 /// Light blocks by height.

@@ -4,7 +4,7 @@ use paralith_proto::{Canonical, Wire};
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::Body;
-use paralith_runtime_enclave::TrustedError;
+use paralith_runtime_enclave::EnclaveError;
 use paralith_tee_channel::pb;
 use paralith_types::{Hash, Signature};
 use pb::runtime_call::Kind as Call;
@@ -131,16 +131,16 @@ fn a_missing_key_is_never_a_result() {
         [transaction(&world, 10, 0, Body::Envelope(envelope(&world, 10, 0, EPOCH - 1, "a")))];
     let enclave = world.enclave(1, &[EPOCH]);
     let failure = world.execute(&enclave, &batch).unwrap_err();
-    assert_eq!(code_of(&failure), ("trusted", TrustedError::NoKeys(String::new()).code()));
+    assert_eq!(code_of(&failure), ("enclave", EnclaveError::NoKeys(String::new()).code()));
     world.provide_keys(&enclave, &[EPOCH - 1]).unwrap();
     world.execute(&enclave, &batch).unwrap();
 
     let keyless = world.enclave_with(2, |_| {});
     let failure = world.execute(&keyless, &batch).unwrap_err();
-    assert_eq!(code_of(&failure), ("trusted", TrustedError::NotFresh { epoch: 0 }.code()));
+    assert_eq!(code_of(&failure), ("enclave", EnclaveError::NotFresh { epoch: 0 }.code()));
     world.prove_freshness(&keyless).unwrap();
     let failure = world.execute(&keyless, &batch).unwrap_err();
-    assert_eq!(code_of(&failure), ("trusted", 10));
+    assert_eq!(code_of(&failure), ("enclave", 10));
 }
 
 #[test]
@@ -168,16 +168,16 @@ fn what_was_not_proposed_as_it_should_be_is_not_executed() {
     }
     for (proposal, batch, code) in cases {
         let failure = enclave.call(world.execute_call(&proposal, &batch)).unwrap_err();
-        assert_eq!(code_of(&failure), ("trusted", code), "{proposal:?}");
+        assert_eq!(code_of(&failure), ("enclave", code), "{proposal:?}");
     }
     let Call::Execute(mut call) = world.execute_call(&good, &batch) else { panic!() };
     let stranger = good.sign(&crate::chain::key(10), &world.chain.context);
     call.proposal = Some(stranger.to_pb());
-    assert_eq!(code_of(&enclave.call(Call::Execute(call)).unwrap_err()), ("trusted", 12));
+    assert_eq!(code_of(&enclave.call(Call::Execute(call)).unwrap_err()), ("enclave", 12));
 
     let outsider = world.enclave(3, &[EPOCH]);
     let failure = world.execute(&outsider, &batch).unwrap_err();
-    assert_eq!(code_of(&failure), ("trusted", 11));
+    assert_eq!(code_of(&failure), ("enclave", 11));
 
     // The round is over: the same proposal is for the past, at its own height it is not.
     world.round(&enclave, &batch);
@@ -185,7 +185,7 @@ fn what_was_not_proposed_as_it_should_be_is_not_executed() {
     let mut late = good;
     late.consensus_height = paralith_types::Height(world.chain.height());
     let failure = enclave.call(world.execute_call(&late, &batch)).unwrap_err();
-    assert_eq!(code_of(&failure), ("trusted", 12));
+    assert_eq!(code_of(&failure), ("enclave", 12));
 }
 
 #[test]

@@ -10,11 +10,11 @@ fn a_host_that_lies_or_withholds_gets_no_result() {
     }
     let batch = [secret(&world, 10, 2, "a")];
     for (lie, module, code) in [
-        (Lie::FlipNode, "trusted", 14),
-        (Lie::NoNode, "trusted", 14),
-        (Lie::StaleRoot, "trusted", 14),
-        (Lie::FlipValue, "trusted", 14),
-        (Lie::NoValue, "trusted", 14),
+        (Lie::FlipNode, "enclave", 14),
+        (Lie::NoNode, "enclave", 14),
+        (Lie::StaleRoot, "enclave", 14),
+        (Lie::FlipValue, "enclave", 14),
+        (Lie::NoValue, "enclave", 14),
         (Lie::NoProof, "view", 2),
         (Lie::FlipProof, "view", 2),
     ] {

@@ -65,7 +65,7 @@ fn a_gas_limit_is_within_the_runtime_s_and_paid_for() {
         let call = world.execute_call(&world.proposal(batch), batch);
         if gas_limit > BATCH_GAS {
             // No proposal may have it at all.
-            assert_eq!(crate::code_of(&enclave.call(call).unwrap_err()), ("trusted", 13));
+            assert_eq!(crate::code_of(&enclave.call(call).unwrap_err()), ("enclave", 13));
             assert_eq!(error_of(&checked), ("paratime".to_string(), 9));
             continue;
         }

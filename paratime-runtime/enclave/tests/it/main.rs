@@ -1,4 +1,4 @@
-//! The trusted side against a host that works, and against hosts that lie. Consensus state, headers,
+//! The enclave against a host that works, and against hosts that lie. Consensus state, headers,
 //! proofs, the key manager's reply and the guest are real.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations)]

@@ -35,16 +35,16 @@ fn of_two_forks_only_the_final_one_is_ever_opened() {
     assert_ne!(a.leaves[0].output_commitment, b.leaves[0].output_commitment);
 
     for fork in [&a, &b] {
-        assert_eq!(code_of(&enclave.release(1, fork).unwrap_err()), ("trusted", 16));
+        assert_eq!(code_of(&enclave.release(1, fork).unwrap_err()), ("enclave", 16));
     }
     world.finalise(&a, &one);
     // The enclave has not followed yet and does so by itself.
     let released = enclave.release(1, &a).unwrap();
     assert!(matches!(read(&world, &released.outputs[0]), Output::Ok(_)));
-    assert_eq!(code_of(&enclave.release(1, &b).unwrap_err()), ("trusted", 18));
+    assert_eq!(code_of(&enclave.release(1, &b).unwrap_err()), ("enclave", 18));
     let mut mixed = a.clone();
     mixed.outputs = b.outputs;
-    assert_eq!(code_of(&enclave.release(1, &mixed).unwrap_err()), ("trusted", 18));
+    assert_eq!(code_of(&enclave.release(1, &mixed).unwrap_err()), ("enclave", 18));
 }
 
 /// One batch, one state, two pinned heights: a host that has both executed can compare nothing, and
@@ -73,10 +73,10 @@ fn of_one_batch_at_two_heights_nothing_is_alike() {
     world.finalise_as(&all[1], &high);
     assert_eq!(enclave.release(1, &all[1]).unwrap().outputs.len(), 2);
     for other in [&all[0], &all[2]] {
-        assert_eq!(code_of(&enclave.release(1, other).unwrap_err()), ("trusted", 18));
+        assert_eq!(code_of(&enclave.release(1, other).unwrap_err()), ("enclave", 18));
         let mut mixed = all[1].clone();
         mixed.outputs = other.outputs.clone();
-        assert_eq!(code_of(&enclave.release(1, &mixed).unwrap_err()), ("trusted", 18));
+        assert_eq!(code_of(&enclave.release(1, &mixed).unwrap_err()), ("enclave", 18));
     }
 }
 
@@ -146,14 +146,14 @@ fn a_reveal_waits_for_its_round_and_is_the_same_everywhere() {
     let (a, b) = (world.enclave(1, &[EPOCH]), world.enclave(2, &[]));
     let batch = [secret(&world, 10, 0, "r")];
     let executed = world.execute(&a, &batch).unwrap();
-    assert_eq!(code_of(&a.reveal(1, b"h").unwrap_err()), ("trusted", 16));
+    assert_eq!(code_of(&a.reveal(1, b"h").unwrap_err()), ("enclave", 16));
     world.finalise(&executed, &batch);
     let revealed = a.reveal(1, b"h").unwrap();
-    assert_eq!(code_of(&a.reveal(1, b"other").unwrap_err()), ("trusted", 17));
+    assert_eq!(code_of(&a.reveal(1, b"other").unwrap_err()), ("enclave", 17));
     a.sync(world.chain.height());
     world.round(&a, &[secret(&world, 10, 1, "a")]);
     // Of the round that asked, not of a later one that still holds the intent.
-    assert_eq!(code_of(&a.reveal(2, b"h").unwrap_err()), ("trusted", 17));
+    assert_eq!(code_of(&a.reveal(2, b"h").unwrap_err()), ("enclave", 17));
     for node in [&a, &b] {
         let again = node.reveal(1, b"h").unwrap();
         assert!(again.height >= revealed.height, "the newest height that the enclave has proven");

@@ -1,4 +1,4 @@
-use paralith_runtime_enclave::TrustedRuntime;
+use paralith_runtime_enclave::RuntimeEnclave;
 use paralith_runtime_enclave::process::in_process;
 use paralith_tee_channel::{Role, pb};
 use pb::runtime_call::Kind as Call;
@@ -32,9 +32,9 @@ fn a_start_that_does_not_fit_is_refused() {
     let start = world.start_call(&key(1));
     let elsewhere = world.start_call(&key(2));
     let refused = enclave.call(Call::Start(elsewhere)).unwrap_err();
-    assert_eq!(code_of(&refused), ("trusted", 2));
+    assert_eq!(code_of(&refused), ("enclave", 2));
     let of_another_role = enclave.client.sync(Role::KeyManager, 1).unwrap_err();
-    assert!(of_another_role.to_string().starts_with("trusted 20:"), "{of_another_role}");
+    assert!(of_another_role.to_string().starts_with("enclave 20:"), "{of_another_role}");
     type Change = fn(&mut pb::Start);
     let cases: [(Change, u32); 6] = [
         (|start| start.chain_context = vec![1; 32], 3),
@@ -49,11 +49,11 @@ fn a_start_that_does_not_fit_is_refused() {
         change(&mut start);
         let (chain, state) = (world.chain.clone(), world.state.clone());
         let host = Arc::new(Host::new(chain, state, Mutex::new(Lie::None)));
-        let client = in_process(Arc::new(TrustedRuntime::new()), host, None).unwrap();
+        let client = in_process(Arc::new(RuntimeEnclave::new()), host, None).unwrap();
         let early = client.call(Call::Stop(pb::Stop {})).unwrap_err();
-        assert!(early.to_string().starts_with("trusted 1:"), "{early}");
+        assert!(early.to_string().starts_with("enclave 1:"), "{early}");
         let error = client.call(Call::Start(start)).unwrap_err();
-        assert!(error.to_string().starts_with(&format!("trusted {code}:")), "{error}");
+        assert!(error.to_string().starts_with(&format!("enclave {code}:")), "{error}");
     }
 }
 
@@ -69,11 +69,11 @@ fn what_was_sealed_is_where_the_next_start_goes_on() {
     assert!(synced.sealed.is_empty(), "nothing new to keep");
     let lie = Mutex::new(Lie::None);
     let host = Arc::new(Host::new(world.chain.clone(), world.state.clone(), lie));
-    let client = in_process(Arc::new(TrustedRuntime::new()), host, None).unwrap();
+    let client = in_process(Arc::new(RuntimeEnclave::new()), host, None).unwrap();
     let mut start = world.start_call(&key(1));
     (start.sealed, start.sealing_key) = (sealed, vec![9; 32]);
     let error = client.call(Call::Start(start)).unwrap_err();
-    assert!(error.to_string().starts_with("trusted 4:"), "{error}");
+    assert!(error.to_string().starts_with("enclave 4:"), "{error}");
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn only_the_code_that_the_chain_names_is_run() {
     world.code = wat::parse_str(crate::guest::text(&[], "")).unwrap();
     let enclave = world.enclave(1, &[EPOCH]);
     let failure = world.execute(&enclave, &[]).unwrap_err();
-    assert_eq!(code_of(&failure), ("trusted", 8));
+    assert_eq!(code_of(&failure), ("enclave", 8));
     let bare = world.enclave_with(1, |start| start.code.clear());
-    assert_eq!(code_of(&world.execute(&bare, &[]).unwrap_err()), ("trusted", 9));
+    assert_eq!(code_of(&world.execute(&bare, &[]).unwrap_err()), ("enclave", 9));
 }
 
 #[test]
@@ -92,15 +92,15 @@ fn keys_come_from_an_enclave_that_state_names_and_for_a_request_of_ours() {
     let world = World::new(code(), true);
     let enclave = world.enclave_with(1, |_| {});
     let ask = Call::KeyRequestFor(pb::KeyRequestFor { epoch: EPOCH });
-    assert_eq!(code_of(&enclave.call(ask).unwrap_err()), ("trusted", 7));
+    assert_eq!(code_of(&enclave.call(ask).unwrap_err()), ("enclave", 7));
     world.prove_freshness(&enclave).unwrap();
     let forged = world.key_reply(&enclave, &[EPOCH], &key(99));
     let good = world.key_reply(&enclave, &[EPOCH], &key(51));
     let provide =
         |reply: &[u8]| enclave.call(Call::ProvideKeys(pb::ProvideKeys { reply: reply.to_vec() }));
-    assert_eq!(code_of(&provide(&forged).unwrap_err()), ("trusted", 19));
+    assert_eq!(code_of(&provide(&forged).unwrap_err()), ("enclave", 19));
     assert_eq!(provide(&good).unwrap(), Reply::Empty(pb::Empty {}));
-    assert_eq!(code_of(&provide(&good).unwrap_err()), ("trusted", 19), "the request is answered");
+    assert_eq!(code_of(&provide(&good).unwrap_err()), ("enclave", 19), "the request is answered");
     assert!(enclave.sync(world.chain.height()).has_keys);
 }
 
@@ -116,7 +116,7 @@ fn an_enclave_works_one_epoch_after_its_last_freshness_proof_and_not_two() {
             Ok(_) => assert!(fresh),
             Err(failure) => {
                 assert!(!fresh, "{failure}");
-                assert_eq!(code_of(&failure), ("trusted", 7));
+                assert_eq!(code_of(&failure), ("enclave", 7));
             }
         }
     }
@@ -132,7 +132,7 @@ fn keys_of_a_key_manager_on_another_chain_are_refused() {
     let forked = world.key_reply_with(&enclave, &[EPOCH], &key(51), |secrets| {
         secrets.state_root = Hash([1; 32]);
     });
-    assert_eq!(code_of(&provide(forked).unwrap_err()), ("trusted", 19));
+    assert_eq!(code_of(&provide(forked).unwrap_err()), ("enclave", 19));
     assert!(!enclave.sync(world.chain.height()).has_keys);
     provide(world.key_reply(&enclave, &[EPOCH], &key(51))).unwrap();
     assert!(enclave.sync(world.chain.height()).has_keys);
@@ -149,7 +149,7 @@ fn a_reply_is_of_no_use_to_a_later_epoch() {
     enclave.sync(world.chain.commit(changes));
     // Its key was erased when the epoch began.
     let refused = enclave.call(Call::ProvideKeys(pb::ProvideKeys { reply })).unwrap_err();
-    assert_eq!(code_of(&refused), ("trusted", 19));
+    assert_eq!(code_of(&refused), ("enclave", 19));
 }
 
 #[test]
@@ -173,6 +173,6 @@ fn a_freshness_blob_counts_in_its_epoch_and_the_next_one_only() {
         let confirmed = enclave.call(confirm.clone());
         assert_eq!(confirmed.is_ok(), counts, "{later} epochs later: {confirmed:?}");
         // And once.
-        assert_eq!(code_of(&enclave.call(confirm).unwrap_err()), ("trusted", 7));
+        assert_eq!(code_of(&enclave.call(confirm).unwrap_err()), ("enclave", 7));
     }
 }

@@ -22,7 +22,7 @@ use paralith_keymanager_core::{
     EpochSecret, KeyReplySecrets, Secret, SignedKeyReply, SignedKeyRequest,
 };
 use paralith_proto::{Canonical, Wire};
-use paralith_runtime_enclave::TrustedRuntime;
+use paralith_runtime_enclave::RuntimeEnclave;
 use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
 use paralith_storage::{Changes, Durability, EMPTY_ROOT, Kv, NodeSource, Tree, WriteBatch};
@@ -138,7 +138,7 @@ pub struct Queues {
     next_id: u64,
 }
 
-/// A node's trusted side, seen from its host.
+/// A node's enclave, seen from its host.
 pub struct Enclave {
     pub client: Client,
     pub host: Arc<Host>,
@@ -337,13 +337,13 @@ impl World {
         }
     }
 
-    /// A trusted side that has followed the chain, and nothing more.
+    /// An enclave that has followed the chain, and nothing more.
     pub fn enclave_with(&self, seed: u8, change: impl FnOnce(&mut pb::Start)) -> Enclave {
         let node = key(seed);
         let lie = Mutex::new(Lie::None);
         let (chain, state) = (self.chain.clone(), self.state.clone());
         let host = Arc::new(Host { chain, state, lie });
-        let client = in_process(Arc::new(TrustedRuntime::new()), host.clone(), None).unwrap();
+        let client = in_process(Arc::new(RuntimeEnclave::new()), host.clone(), None).unwrap();
         let mut start = self.start_call(&node);
         change(&mut start);
         let Reply::Started(started) = client.call(Call::Start(start)).unwrap() else { panic!() };

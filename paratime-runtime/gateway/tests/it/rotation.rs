@@ -3,7 +3,7 @@
 use paralith_consensus_api::{registry, scheduler};
 use paralith_proto::pb::paratime::v1::Confirmation;
 use paralith_runtime_gateway::GatewayError;
-use paralith_runtime_worker::{TrustedError, WorkerError};
+use paralith_runtime_worker::{EnclaveError, WorkerError};
 use paralith_types::Error;
 
 use crate::fakes::{RUNTIME, World, id, transaction};
@@ -11,7 +11,7 @@ use crate::fakes::{RUNTIME, World, id, transaction};
 /// What an enclave says that has no keys of the epoch yet.
 fn no_keys() -> Error {
     let message = "no keys of epoch 2 yet".to_string();
-    WorkerError::Trusted(TrustedError { module: "enclave".into(), code: 7, message }).refusal()
+    WorkerError::Enclave(EnclaveError { module: "enclave".into(), code: 7, message }).refusal()
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ impl Stand {
     }
 }
 
-/// A batch that our trusted side executed, and what it gave its host for it.
+/// A batch that our enclave executed, and what it gave its host for it.
 #[derive(Clone)]
 pub(crate) struct Fork {
     /// What was proposed.
@@ -37,7 +37,7 @@ pub(crate) struct Fork {
 }
 
 impl Fork {
-    /// What the trusted side says the state is after it.
+    /// What the enclave says the state is after it.
     pub(crate) fn state_root(&self) -> Vec<u8> {
         self.executed.results.as_ref().unwrap().state_root.clone()
     }

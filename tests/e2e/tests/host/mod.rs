@@ -2,10 +2,10 @@
 //!
 //! The network's last compute node is started by `localnet` as a node that computes nothing
 //! ([`prepare`]). Its key, and with it everything that the owner of such a machine has, is the
-//! test's: [`Host`] follows the chain over the validators' public services, starts the real trusted
-//! side in a process of its own, has it attested and registered, fetches its keys from the key
+//! test's: [`Host`] follows the chain over the validators' public services, starts the real enclave
+//! in a process of its own, has it attested and registered, fetches its keys from the key
 //! managers and final rounds from the other compute nodes, all by the node's own code. Then it does
-//! what it likes: it has any batch executed, and shows its trusted side any tree.
+//! what it likes: it has any batch executed, and shows its enclave any tree.
 
 mod fork;
 mod node;
@@ -19,6 +19,7 @@ use e2e::{Localnet, Refusal, account_key, binary, until};
 use paralith::chain::{ChainAccess, Source};
 use paralith::client::Sent;
 use paralith::code::CodeStore;
+use paralith::enclave::{Kind, Placement, RunningEnclave};
 use paralith::error::NodeError;
 use paralith::genesis_info::GenesisInfo;
 use paralith::keystore::read_key;
@@ -27,7 +28,6 @@ use paralith::remote::RemoteChain;
 use paralith::roles::registration::Identity;
 use paralith::roles::{KeySource, Registrar, StartInput, attest_and_start, prove_freshness};
 use paralith::state::Services;
-use paralith::trusted::{Kind, Placement, TrustedSide};
 use paralith_attest::SoftwarePlatform;
 use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
@@ -74,9 +74,9 @@ pub(crate) struct Host {
     links: Arc<NodeLinks>,
     registrar: Arc<Registrar>,
     services: Arc<Services>,
-    side: TrustedSide,
+    enclave: RunningEnclave,
     shown: Arc<Shown>,
-    /// Every byte that passed between us and our trusted side.
+    /// Every byte that passed between us and our enclave.
     seen: Arc<Mutex<Vec<u8>>>,
     keyed: Mutex<Option<Epoch>>,
     tree: Tree,
@@ -87,7 +87,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Takes the node over and starts its trusted side for a ParaTime.
+    /// Takes the node over and starts its enclave for a ParaTime.
     pub(crate) async fn start(net: &Localnet, name: &str) -> Self {
         let (home, (index, member)) = (net.home(), ours());
         let text = std::fs::read_to_string(home.join("genesis.json")).unwrap();
@@ -116,8 +116,9 @@ impl Host {
         let seen = Arc::<Mutex<Vec<u8>>>::default();
         let recorder: Recorder = seen.clone();
         let placement = Placement::Process { program: binary() };
-        let side = TrustedSide::start(Kind::Runtime, &placement, shown.clone(), Some(recorder));
-        let side = side.unwrap();
+        let enclave =
+            RunningEnclave::start(Kind::Runtime, &placement, shown.clone(), Some(recorder));
+        let enclave = enclave.unwrap();
         let input = StartInput {
             genesis: &genesis,
             node: &node_key,
@@ -127,7 +128,7 @@ impl Host {
             platform: Some(&platform),
         };
         let height = chain.height().unwrap();
-        let start = || attest_and_start(side.client(), Role::Runtime, height, input);
+        let start = || attest_and_start(enclave.client(), Role::Runtime, height, input);
         let attested = tokio::task::block_in_place(start);
         // At its address nobody answers: this member says nothing to the others.
         let base = nodes.iter().find(|node| node.name == OURS).unwrap();
@@ -174,7 +175,7 @@ impl Host {
             chain,
             links,
             registrar,
-            side,
+            enclave,
             shown,
             seen,
             stop,
@@ -185,7 +186,7 @@ impl Host {
         self.node_key.public()
     }
 
-    /// Waits for an epoch in which our node is a worker, and brings its trusted side and its tree
+    /// Waits for an epoch in which our node is a worker, and brings its enclave and its tree
     /// to where the chain is.
     pub(crate) async fn stand(&self) -> Stand {
         let mut why = String::new();
@@ -229,7 +230,7 @@ impl Host {
         let Ok(Reply::Synced(synced)) = synced else { return Err(format!("{synced:?}")) };
         if !synced.has_keys {
             *lock(&self.keyed) = None;
-            return Err("its trusted side has no keys".to_string());
+            return Err("its enclave has no keys".to_string());
         }
         let (rank, epoch) = (self.rank(height, epoch.clone(), committee, &state)?, epoch.epoch);
         let header = ProposalHeader {
@@ -274,7 +275,7 @@ impl Host {
         if *lock(&self.keyed) == Some(epoch) {
             return Ok(());
         }
-        let (told, client) = (|error: NodeError| error.to_string(), self.side.client());
+        let (told, client) = (|error: NodeError| error.to_string(), self.enclave.client());
         let height = self.chain.height().map_err(told)?;
         self.call(Call::Sync(pb::Sync { height })).await.map_err(|e| format!("{e:?}"))?;
         let role = Role::Runtime;
@@ -379,7 +380,7 @@ impl Host {
         }
     }
 
-    /// Shows the trusted side the tree that a fork leads to, until [`Host::show_final`].
+    /// Shows the enclave the tree that a fork leads to, until [`Host::show_final`].
     pub(crate) fn show(&self, fork: &Fork) {
         let (round, kv) = (fork.header.round.0, Kv::memory());
         let tree = Tree::new(kv.clone(), self.runtime.id.as_bytes());
@@ -392,12 +393,12 @@ impl Host {
         *lock(&self.shown.instead) = Some((round, store));
     }
 
-    /// Shows the trusted side the final state again.
+    /// Shows the enclave the final state again.
     pub(crate) fn show_final(&self) {
         *lock(&self.shown.instead) = None;
     }
 
-    /// Asks our own trusted side, as a user who is in league with its host.
+    /// Asks our own enclave, as a user who is in league with its host.
     pub(crate) async fn ask(
         &self,
         net: &Localnet,
@@ -405,7 +406,7 @@ impl Host {
         method: &str,
         args: &Value,
     ) -> Result<Value, Refusal> {
-        until("our trusted side has the epoch's keys", async || {
+        until("our enclave has the epoch's keys", async || {
             self.get_keys(self.chain.epoch().await.ok()?).await.ok()
         })
         .await;
@@ -465,18 +466,18 @@ impl Host {
         all
     }
 
-    /// How much has passed between us and our trusted side until now.
+    /// How much has passed between us and our enclave until now.
     pub(crate) fn mark(&self) -> usize {
         lock(&self.seen).len()
     }
 
-    /// Whether these bytes have passed between us and our trusted side since then.
+    /// Whether these bytes have passed between us and our enclave since then.
     pub(crate) fn has_seen(&self, since: usize, needle: &str) -> bool {
         lock(&self.seen)[since..].windows(needle.len()).any(|bytes| bytes == needle.as_bytes())
     }
 
     async fn call(&self, call: Call) -> Result<Reply, Refusal> {
-        let client = self.side.client().clone();
+        let client = self.enclave.client().clone();
         let called = tokio::task::spawn_blocking(move || client.call(call)).await.unwrap();
         called.map_err(|error| match error {
             BoundaryError::Failure(failure) => (failure.module, failure.code),

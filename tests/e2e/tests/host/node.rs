@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use paralith::config::{Config, EngineConfig, Role, TrustedPlacement};
+use paralith::config::{Config, EnclavePlacement, EngineConfig, Role};
 use paralith::keystore::write_private;
 use paralith::network::{Member, NetworkSpec};
 use paralith_genesis::GenesisTime;
@@ -63,7 +63,7 @@ pub(crate) fn prepare(home: &Path, base: u16) {
             nodes: (0..4).map(|of| format!("http://{}", address(base, of, 0))).collect(),
         },
         runtimes: Vec::new(),
-        trusted: TrustedPlacement::Process,
+        enclave: EnclavePlacement::Process,
         software_platform_key: None,
         compression: true,
         record: None,

@@ -1,13 +1,13 @@
-//! What our trusted side is shown: the chain as it is, and any tree as the state.
+//! What our enclave is shown: the chain as it is, and any tree as the state.
 
 use std::sync::Mutex;
 
-use paralith_runtime_worker::{HostStore, TrustedError};
+use paralith_runtime_worker::{EnclaveError, HostStore};
 use paralith_tee_channel::{Failure, HostServices};
 
 use super::lock;
 
-/// What our trusted side gets from its host.
+/// What our enclave gets from its host.
 pub(super) struct Shown {
     /// The tree of the final rounds.
     pub(super) own: HostStore,
@@ -21,7 +21,7 @@ impl Shown {
     }
 }
 
-fn failure(error: TrustedError) -> Failure {
+fn failure(error: EnclaveError) -> Failure {
     Failure { module: error.module, code: error.code, message: error.message }
 }
 

@@ -24,9 +24,9 @@ use paralith_storage::Snapshot;
 use paralith_tee_channel::pb::runtime_reply::Kind as Reply;
 use paralith_types::{Amount, ChainContext, Epoch, Height, RuntimeId, X25519PublicKey};
 
+use crate::hosted_enclave::reply_hash;
 use crate::keys::{COMPUTE, ENTITY, KEY_MANAGER_NODE, USERS, account, key};
-use crate::side::reply_hash;
-use crate::{Block, Call, Enclave, ParaTime, Raw, Recording, Side, SoloChain, Step};
+use crate::{Block, Call, Enclave, HostedEnclave, ParaTime, Raw, Recording, SoloChain, Step};
 
 /// Batches of each ParaTime.
 pub const BATCHES: u64 = 15;
@@ -48,11 +48,11 @@ pub fn record() -> Recording {
     recorder.finish()
 }
 
-/// A trusted side, and all that was asked of it.
+/// An enclave, and all that was asked of it.
 struct Tape {
     node: u8,
     paratime: Option<usize>,
-    side: Side,
+    enclave: HostedEnclave,
     steps: Vec<Step>,
     /// The seed of its newest start.
     seed: u8,
@@ -61,7 +61,7 @@ struct Tape {
 impl Tape {
     fn call(&mut self, call: Call, paratimes: &[ParaTime]) -> Reply {
         let batches = self.paratime.map(|place| paratimes[place].batches.as_slice());
-        let reply = self.side.call(&call, batches.unwrap_or_default());
+        let reply = self.enclave.call(&call, batches.unwrap_or_default());
         self.steps.push(Step { call, reply: reply_hash(reply.clone()) });
         reply
     }
@@ -100,16 +100,21 @@ impl Recorder {
     fn new() -> Self {
         let (document, paratimes) = (genesis::document(), genesis::paratimes());
         let solo = SoloChain::new(&document);
-        let side = |node, place: Option<usize>| Tape {
+        let tape = |node, place: Option<usize>| Tape {
             node,
             paratime: place,
-            side: Side::new(&document, &solo.ledger, node, place.map(|place| &paratimes[place])),
+            enclave: HostedEnclave::new(
+                &document,
+                &solo.ledger,
+                node,
+                place.map(|place| &paratimes[place]),
+            ),
             steps: Vec::new(),
             seed: 0,
         };
-        let key_manager = side(KEY_MANAGER_NODE, None);
+        let key_manager = tape(KEY_MANAGER_NODE, None);
         let places = (0..paratimes.len()).flat_map(|place| COMPUTE.map(|node| (node, place)));
-        let compute = places.map(|(node, place)| side(node, Some(place))).collect();
+        let compute = places.map(|(node, place)| tape(node, Some(place))).collect();
         Self {
             chain: document.hash().unwrap(),
             key_manager,

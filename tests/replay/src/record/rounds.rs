@@ -97,7 +97,7 @@ impl Recorder {
             }
             self.call(place, node, Call::Execute(last));
             let tape = self.tape(place, node);
-            let executed = self.compute[tape].side.executed().unwrap().clone();
+            let executed = self.compute[tape].enclave.executed().unwrap().clone();
             let results: ResultsHeader = Wire::from_pb(executed.results.clone().unwrap()).unwrap();
             assert_eq!(*agreed.get_or_insert(results.clone()), results, "{name}: both agree");
             votes.push(self.vote(number, &proposal, results, &executed.rak_signature));

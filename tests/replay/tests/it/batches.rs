@@ -1,4 +1,4 @@
-//! Recorded batches and keys in real trusted sides: every reply is what it was, byte for byte.
+//! Recorded batches and keys in real enclaves: every reply is what it was, byte for byte.
 //!
 //! The calls to the second compute node's enclaves contain their restarts, after every seventh batch.
 
@@ -32,7 +32,7 @@ fn one_thread_gives_every_recorded_root() {
 }
 
 #[test]
-fn restarts_of_the_trusted_side_every_7_batches_change_no_root() {
+fn restarts_of_the_enclave_every_7_batches_change_no_root() {
     let recording = Recording::load();
     let restarted: Vec<&Enclave> =
         recording.enclaves.iter().filter(|one| one.paratime.is_some() && starts(one) > 1).collect();

@@ -8,24 +8,24 @@ use paralith_proto::pb::paratime::v1 as paratime_pb;
 use paralith_proto::{Canonical, Message as _, Wire, required};
 use paralith_runtime_api::output::{IoLeaf, Output, commitment, io_root};
 use paralith_runtime_api::tx;
-use paralith_runtime_worker::{Trusted, TrustedError};
+use paralith_runtime_worker::{Enclave, EnclaveError};
 use paralith_storage::{Changes, EMPTY_ROOT, Kv, Tree};
 use paralith_types::Hash;
 
 use super::{CHAIN, FakeChain, RUNTIME};
 
-pub(crate) struct Enclave {
+pub(crate) struct FakeEnclave {
     chain: Arc<FakeChain>,
     tree: Tree,
     salt: u8,
 }
 
-impl Enclave {
+impl FakeEnclave {
     pub(crate) fn new(chain: Arc<FakeChain>, kv: Kv, salt: u8) -> Self {
         Self { chain, tree: Tree::new(kv, RUNTIME.as_bytes()), salt }
     }
 
-    fn execute(&self, ask: pb::Execute) -> Result<pb::Executed, TrustedError> {
+    fn execute(&self, ask: pb::Execute) -> Result<pb::Executed, EnclaveError> {
         let signed: SignedProposal = required(ask.proposal, "proposal").unwrap();
         let header: ProposalHeader = signed.open(&CHAIN).unwrap();
         let root = self.tree.latest().unwrap().map_or(EMPTY_ROOT, |(_, root)| root);
@@ -78,7 +78,7 @@ impl Enclave {
     }
 
     /// Opens nothing of a round that the chain does not have.
-    fn release(&self, ask: pb::Release) -> Result<pb::Released, TrustedError> {
+    fn release(&self, ask: pb::Release) -> Result<pb::Released, EnclaveError> {
         let leaves: Vec<IoLeaf> = Wire::from_pb(ask.leaves).unwrap();
         match self.chain.header(ask.round) {
             Some(header) if header.io_root == io_root(&leaves) => {}
@@ -97,8 +97,8 @@ impl Enclave {
     }
 }
 
-impl Trusted for Enclave {
-    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, TrustedError> {
+impl Enclave for FakeEnclave {
+    fn call(&self, call: runtime_call::Kind) -> Result<runtime_reply::Kind, EnclaveError> {
         Ok(match call {
             runtime_call::Kind::Sync(pb::Sync { height }) => {
                 runtime_reply::Kind::Synced(pb::Synced {
@@ -120,6 +120,6 @@ impl Trusted for Enclave {
     }
 }
 
-fn refused(message: &str) -> TrustedError {
-    TrustedError { module: "enclave".into(), code: 1, message: message.into() }
+fn refused(message: &str) -> EnclaveError {
+    EnclaveError { module: "enclave".into(), code: 1, message: message.into() }
 }

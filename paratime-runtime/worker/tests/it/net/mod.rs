@@ -22,7 +22,7 @@ use paralith_storage::Kv;
 use paralith_types::{Amount, Hash, PublicKey};
 
 pub(crate) use chain::{CHAIN, FakeChain, RUNTIME};
-pub(crate) use enclave::Enclave;
+pub(crate) use enclave::FakeEnclave;
 pub(crate) use links::{Net, Sent};
 
 pub(crate) struct Node {
@@ -135,7 +135,7 @@ impl Cluster {
         let honest = Connections {
             chain: self.chain.clone(),
             links: self.net.links_of(key.public()),
-            trusted: Arc::new(Enclave::new(Arc::clone(&self.chain), kv.clone(), salt)),
+            enclave: Arc::new(FakeEnclave::new(Arc::clone(&self.chain), kv.clone(), salt)),
         };
         let connections = match how {
             Some(how) => misbehave(how, &config, honest),

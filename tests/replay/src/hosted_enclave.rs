@@ -1,4 +1,4 @@
-//! A trusted side behind its boundary, with an honest host.
+//! An enclave behind its boundary, with an honest host.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use paralith_consensus_api::roothash::SignedProposal;
 use paralith_genesis::Document;
 use paralith_keymanager_service::Service;
 use paralith_proto::{Canonical, Message, Wire};
-use paralith_runtime_enclave::TrustedRuntime;
+use paralith_runtime_enclave::RuntimeEnclave;
 use paralith_runtime_enclave::process::in_process;
 use paralith_storage::{Durability, Kv, NodeSource, Tree, WriteBatch};
 use paralith_tee_channel::pb::key_manager_call::Kind as KeyManagerCall;
@@ -89,13 +89,13 @@ impl HostServices for Host {
     }
 
     fn log(&self, text: &str) {
-        println!("trusted side: {text}");
+        println!("enclave: {text}");
     }
 }
 
-/// A trusted side with its host.
+/// An enclave with its host.
 #[derive(Debug)]
-pub struct Side {
+pub struct HostedEnclave {
     document: Document,
     node: u8,
     /// Name and id of the ParaTime; none of the key manager.
@@ -106,7 +106,7 @@ pub struct Side {
     executed: Option<pb::Executed>,
 }
 
-impl Side {
+impl HostedEnclave {
     /// One that is not started.
     pub fn new(
         document: &Document,
@@ -144,7 +144,7 @@ impl Side {
             Call::Sync(height) => self.host.newest.store(height + 1, Ordering::SeqCst),
             _ => {}
         }
-        let client = self.client.clone().expect("a started trusted side");
+        let client = self.client.clone().expect("a started enclave");
         let reply = match self.paratime {
             Some(_) => client.call(self.runtime_call(call, batches)),
             None => client.call_key_manager(self.key_manager_call(call)).map(|reply| match reply {
@@ -172,7 +172,7 @@ impl Side {
 
     fn start(&mut self) {
         let handler: Arc<dyn Handler> = match self.paratime {
-            Some(_) => Arc::new(TrustedRuntime::new()),
+            Some(_) => Arc::new(RuntimeEnclave::new()),
             None => Arc::new(Service::new()),
         };
         let host = Arc::clone(&self.host) as Arc<dyn HostServices>;
@@ -287,7 +287,7 @@ impl Side {
     }
 }
 
-impl Drop for Side {
+impl Drop for HostedEnclave {
     fn drop(&mut self) {
         if let Some(client) = &self.client {
             client.close();
@@ -303,16 +303,16 @@ pub(crate) fn reply_hash(reply: Reply) -> Raw {
     Raw(hash.iter().copied().take(8).collect())
 }
 
-/// Makes the recorded calls to a new trusted side, on a chain that has been made, and compares every
+/// Makes the recorded calls to a new enclave, on a chain that has been made, and compares every
 /// reply. Gives how many calls there were.
 pub fn replay_enclave(recording: &Recording, ledger: &Arc<Ledger>, enclave: &Enclave) -> usize {
     let paratime = recording.paratime_of(enclave);
     let batches = paratime.map(|one| one.batches.as_slice()).unwrap_or_default();
-    let mut side = Side::new(&recording.document, ledger, enclave.node, paratime);
+    let mut hosted = HostedEnclave::new(&recording.document, ledger, enclave.node, paratime);
     for step in &enclave.steps {
-        let reply = side.call(&step.call, batches);
+        let reply = hosted.call(&step.call, batches);
         if let Call::Execute(place) = step.call {
-            compare(&batches[place], side.executed().unwrap());
+            compare(&batches[place], hosted.executed().unwrap());
         }
         let (name, node) = (paratime.map_or("key manager", |one| &one.name), enclave.node);
         assert_eq!(reply_hash(reply), step.reply, "{name}, node {node}: {:?}", step.call);

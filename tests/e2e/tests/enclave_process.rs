@@ -1,4 +1,4 @@
-//! What a trusted side's process has of its machine: one stream to its node, and nothing else.
+//! What an enclave's process has of its machine: one stream to its node, and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
@@ -91,7 +91,7 @@ fn has_one_stream_and_nothing_else(node: &str, child: &Child, data: &str) {
     for (number, target) in &files {
         let expected = target.starts_with("socket:")
             || target == "/dev/null"
-            || *target == own_pages && child.args.get(1).is_some_and(|of| of == "trusted-runtime");
+            || *target == own_pages && child.args.get(1).is_some_and(|of| of == "runtime-enclave");
         assert!(expected, "descriptor {number} is {target}: {told}");
     }
     for number in [1, 2] {
@@ -123,8 +123,8 @@ fn has_one_stream_and_nothing_else(node: &str, child: &Child, data: &str) {
 }
 
 #[test]
-fn trusted_processes_have_one_stream_and_nothing_else() {
-    let name = "trusted_processes_have_one_stream_and_nothing_else";
+fn enclave_processes_have_one_stream_and_nothing_else() {
+    let name = "enclave_processes_have_one_stream_and_nothing_else";
     if e2e::skipped_without_cometbft(name) {
         return;
     }
@@ -134,9 +134,9 @@ fn trusted_processes_have_one_stream_and_nothing_else() {
         let home = net.home().display().to_string();
         // A compute node has one for each of three ParaTimes, a key manager has one.
         for (node, kind, count) in
-            [("compute-0", "trusted-runtime", 3), ("keymanager-0", "trusted-keymanager", 1)]
+            [("compute-0", "runtime-enclave", 3), ("keymanager-0", "keymanager-enclave", 1)]
         {
-            let found = until(&format!("{node} has its trusted sides"), async || {
+            let found = until(&format!("{node} has its enclaves"), async || {
                 let found = children(net.node(node).pid?);
                 // Between fork and exec a child still is its parent's image.
                 let started =

@@ -1,4 +1,4 @@
-//! Trusted sides as the node starts and ends them: in process for development, a process of its
+//! Enclaves as the node starts and ends them: in process for development, a process of its
 //! own everywhere else. Either way there is one byte stream between the two and nothing more.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use paralith_tee_channel::{Client, Handler, HostServices, Recorder, serve};
 
 use crate::error::NodeError;
 
-/// What a trusted side is for.
+/// What an enclave is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Executes rounds.
@@ -24,14 +24,14 @@ pub enum Kind {
 impl Kind {
     fn subcommand(self) -> &'static str {
         match self {
-            Self::Runtime => "trusted-runtime",
-            Self::KeyManager => "trusted-keymanager",
+            Self::Runtime => "runtime-enclave",
+            Self::KeyManager => "keymanager-enclave",
         }
     }
 
     fn handler(self) -> Arc<dyn Handler> {
         match self {
-            Self::Runtime => Arc::new(paralith_runtime_enclave::TrustedRuntime::new()),
+            Self::Runtime => Arc::new(paralith_runtime_enclave::RuntimeEnclave::new()),
             Self::KeyManager => Arc::new(paralith_keymanager_service::Service::new()),
         }
     }
@@ -40,7 +40,7 @@ impl Kind {
 /// Stack of the thread that reads an enclave's calls. Each call runs on a thread of its own.
 const ENCLAVE_STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Where trusted sides run.
+/// Where enclaves run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
     /// On threads of this process. Keeps nothing apart: development only.
@@ -52,19 +52,19 @@ pub enum Placement {
     },
 }
 
-/// A running trusted side. Dropping it ends its process.
-pub struct TrustedSide {
+/// A running enclave. Dropping it ends its process.
+pub struct RunningEnclave {
     client: Client,
     child: Mutex<Option<Child>>,
 }
 
-impl fmt::Debug for TrustedSide {
+impl fmt::Debug for RunningEnclave {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TrustedSide")
+        f.write_str("RunningEnclave")
     }
 }
 
-impl TrustedSide {
+impl RunningEnclave {
     /// Starts one.
     pub fn start(
         kind: Kind,
@@ -95,7 +95,7 @@ impl TrustedSide {
                     .stdout(Stdio::null())
                     .stderr(Stdio::null())
                     .spawn()
-                    .map_err(|e| NodeError::io("starting the trusted side", &e))?;
+                    .map_err(|e| NodeError::io("starting the enclave", &e))?;
                 Some(child)
             }
         };
@@ -118,7 +118,7 @@ impl TrustedSide {
     }
 }
 
-impl Drop for TrustedSide {
+impl Drop for RunningEnclave {
     fn drop(&mut self) {
         self.client.close();
         if let Some(mut child) = self.child().take() {
@@ -129,7 +129,7 @@ impl Drop for TrustedSide {
     }
 }
 
-/// The trusted side's `main`: serves the host at the other end of standard input until it is gone.
+/// The enclave's `main`: serves the host at the other end of standard input until it is gone.
 pub fn serve_standard_input(kind: Kind) -> Result<(), NodeError> {
     use std::os::fd::AsFd;
     let stream = std::io::stdin()
