@@ -21,6 +21,7 @@ use paralith_types::{CodeId, Hash, Round};
 use super::error::EnclaveError;
 use super::guest::{Called, Guest, HOST_MODULE};
 use super::inbox::{Inbox, Offer, Queues};
+use super::timers;
 use super::transaction::{Opener, Receipt, execute, refused};
 use paralith_runtime_vm::Export;
 
@@ -119,17 +120,19 @@ pub(crate) fn run(
 ) -> Result<Block, EnclaveError> {
     let mut block = Block::default();
     guest.max_messages = inputs.messages.after_taking(0);
-    if bring_to_code(guest, inputs, &mut block)? {
-        begin(guest, inputs, &mut block)?;
+    let ended_well = if bring_to_code(guest, inputs, &mut block)? {
+        let began = begin(guest, inputs, &mut block)?;
         for raw in transactions {
             block.receipts.push(execute(guest, opener, raw)?);
         }
         let request = abi::BlockRequest { context: guest.context.clone() };
         let called = guest.call(Export::EndBlock, &request, BLOCK_GAS)?;
-        block.note(called);
+        block.note(called) && began
     } else {
         block.receipts = transactions.iter().map(|raw| not_initialised(raw)).collect();
-    }
+        false
+    };
+    timers::settle(guest, ended_well)?;
     let own = block.own_receipt();
     block.receipts.extend(own);
     Ok(block)

@@ -12,7 +12,10 @@ mod hosts;
 mod inbox;
 mod limits;
 mod outputs;
+mod pinned;
+mod public;
 mod start;
+mod timers;
 mod world;
 
 use paralith_proto::{Canonical, Wire};

@@ -161,19 +161,26 @@ pub const IMPORTS_V2: &str = r#"
   (import "paralith_v2" "hpke_seal" (func $hpke_seal (param i32 i32 i32 i32 i32 i32 i32 i32) (result i64)))
 "#;
 
-/// A guest of version 2 whose entry points `names` have this body. `functions` come beside them.
-pub fn v2(names: &[&str], body: &str, functions: &str) -> Module {
-    let entries: String = names
+/// A guest of version 2, in text form, with these entry points. `functions` come beside them.
+pub fn v2_text(entries: &[(&str, &str)], functions: &str) -> String {
+    let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
+    let entries: String = entries
         .iter()
-        .map(|name| {
+        .map(|(name, body)| {
             format!(
                 r#"(func (export "{name}") (param $request i32) (param $len i32) (result i64)
                   {body})"#
             )
         })
         .collect();
-    let text = text(names, &format!("{functions} {entries}"));
-    compile(&text.replacen("(module", &format!("(module {IMPORTS_V2}"), 1))
+    let text = text(&names, &format!("{functions} {entries}"));
+    text.replacen("(module", &format!("(module {IMPORTS_V2}"), 1)
+}
+
+/// A guest of version 2 whose entry points `names` have this body. `functions` come beside them.
+pub fn v2(names: &[&str], body: &str, functions: &str) -> Module {
+    let entries: Vec<(&str, &str)> = names.iter().map(|name| (*name, body)).collect();
+    compile(&v2_text(&entries, functions))
 }
 
 /// Consensus state in memory, which fails on demand.
