@@ -168,7 +168,7 @@ fn begin(
     guest: &mut Guest<'_>,
     inputs: &BlockInputs<'_>,
     block: &mut Block,
-) -> Result<(), EnclaveError> {
+) -> Result<bool, EnclaveError> {
     let mut inbox = read_inbox(guest)?;
     let offer = inbox.offer(&guest.context, inputs.queues, guest.has_message_slot());
     if let Some(skipped) = offer.skipped {
@@ -183,7 +183,7 @@ fn begin(
     guest.max_messages = inputs.messages.after_taking(block.results_taken);
     inbox.settle(Round(guest.context.round), &offer, succeeded);
     write_inbox(guest, &inbox);
-    Ok(())
+    Ok(succeeded)
 }
 
 impl Block {

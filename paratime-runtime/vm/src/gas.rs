@@ -391,6 +391,6 @@ mod tests {
         ];
         let schedule = format!("{GAS_SCHEDULE_VERSION} {constants:?} {:?}", operators());
         let digest = hex::encode(Sha256::digest(schedule));
-        assert_eq!(digest, "0000000000000000000000000000000000000000000000000000000000000000");
+        assert_eq!(digest, "f1f016e0d78dbee82eaf1f6981c69e8acc521d9fbf23572123408105d74c6307");
     }
 }

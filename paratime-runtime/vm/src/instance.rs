@@ -19,23 +19,21 @@ use super::{CallEnv, CallResult, ConsensusRead, Effects, Export, State, gas};
 scoped_thread_local!(
     // The engine wants host data that it may own, and these are borrowed: they are lent to host
     // functions for the time of a call.
-    static mut LENT: for<'a> &'a mut Lent<'a>
+    static mut STATE: for<'a> &'a mut (dyn State + 'a)
 );
 
-/// What the caller lends to host functions.
-struct Lent<'a> {
-    state: &'a mut dyn State,
-    consensus: Option<&'a mut dyn ConsensusRead>,
-}
+scoped_thread_local!(
+    static mut CONSENSUS: for<'a> &'a mut (dyn ConsensusRead + 'a)
+);
 
 /// Runs `use_state` on the state of the call that this thread is in.
 pub(crate) fn with_state<R>(use_state: impl FnOnce(&mut dyn State) -> R) -> R {
-    LENT.with(|lent| use_state(lent.state))
+    STATE.with(|state| use_state(state))
 }
 
 /// Runs `read` on the consensus state of the call that this thread is in; none if the call has none.
 pub(crate) fn with_consensus<R>(read: impl FnOnce(&mut dyn ConsensusRead) -> R) -> Option<R> {
-    LENT.with(|lent| lent.consensus.as_deref_mut().map(read))
+    CONSENSUS.is_set().then(|| CONSENSUS.with(|state| read(state)))
 }
 
 /// What host functions know of the call that they serve.
@@ -190,14 +188,18 @@ pub(crate) fn call(
     let mut store = Store::new(pre.module().engine(), HostData::new(export, &env));
     store.limiter(|data| data);
     let mut instance = None;
-    let mut lent = Lent { state: env.state, consensus: env.consensus };
-    let answer = LENT.set(&mut lent, || {
+    let serve = || {
         // See `charge` for the one more.
         store.set_fuel(limit + 1)?;
         charge(&mut store, base_gas)?;
         let made = *instance.insert(pre.instantiate(&mut store)?);
         run(&mut store, made, exports, export, request)
-    });
+    };
+    let on_state = || STATE.set(env.state, serve);
+    let answer = match env.consensus {
+        Some(consensus) => CONSENSUS.set(consensus, on_state),
+        None => on_state(),
+    };
     let left = store.get_fuel().unwrap_or(0);
     let data = store.data_mut();
     let mut effects = std::mem::take(&mut data.effects);

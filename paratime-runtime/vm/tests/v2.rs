@@ -4,6 +4,9 @@
 mod guest;
 
 use guest::{Consensus, GAS, Memory, answer, compile, engine, env, text, trap, v2};
+use paralith_bls::BlsSecret;
+use paralith_crypto::HpkeSecret;
+use paralith_crypto::kem::{self, KemSecret};
 use paralith_runtime_abi::{IMPORTS_V2, MAX_VALUE_BYTES, RESERVED_IMPORTS};
 use paralith_runtime_vm::{CallEnv, CallError, Export, NodeFault, TrapKind, UploadError, gas};
 
@@ -153,4 +156,85 @@ fn without_a_pinned_height_the_lowest_deadline_is_recorded() {
     let unpinned = CallEnv { pinned_height: None, ..env(&mut state) };
     let got = module.call(Export::Execute, b"", unpinned, GAS).unwrap();
     assert_eq!(got.effects.commit_before, Some(3));
+}
+
+/// Calls a function with what the request holds, and answers its result.
+fn on_request(call: &str, request: &[u8]) -> u64 {
+    let body = format!("(call $answer (i64.extend_i32_u {call}))");
+    let module = v2(&["execute"], &body, "");
+    let mut state = Memory::default();
+    answer(module.call(Export::Execute, request, env(&mut state), 1 << 40))
+}
+
+#[test]
+fn possession_and_aggregates_verify_as_the_library_says() {
+    let secrets: Vec<BlsSecret> = (1..4).map(|seed| BlsSecret::from_ikm(&[seed; 32])).collect();
+    let proof = secrets[0].prove_possession(b"mine");
+    let request = [secrets[0].public().as_slice(), b"mine", &proof].concat();
+    let call = "(call $bls_possession (local.get $request)
+        (i32.add (local.get $request) (i32.const 96)) (i32.const 4)
+        (i32.add (local.get $request) (i32.const 100)))";
+    assert_eq!(on_request(call, &request), 1);
+    let other = [secrets[1].public().as_slice(), b"mine", &proof].concat();
+    assert_eq!(on_request(call, &other), 0);
+
+    let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(b"vote")).collect();
+    let aggregate = paralith_bls::aggregate(&signatures).unwrap();
+    let keys: Vec<u8> = secrets.iter().flat_map(BlsSecret::public).collect();
+    let request = [keys.as_slice(), b"vote", &aggregate].concat();
+    let call = "(call $bls_verify (local.get $request) (i32.const 288)
+        (i32.add (local.get $request) (i32.const 288)) (i32.const 4)
+        (i32.add (local.get $request) (i32.const 292)))";
+    assert_eq!(on_request(call, &request), 1);
+    let two = call.replacen("(i32.const 288)", "(i32.const 192)", 1);
+    assert_eq!(on_request(&two, &request), 0, "a signature of three is none of two");
+    let none = call.replacen("(i32.const 288)", "(i32.const 0)", 1);
+    assert_eq!(on_request(&none, &request), 0, "no keys have signed nothing");
+}
+
+#[test]
+fn each_key_of_an_aggregate_costs_and_parts_of_keys_trap() {
+    let used = |bytes: usize| {
+        let body = format!(
+            "(call $answer (i64.extend_i32_u (call $bls_verify (i32.const 0) (i32.const {bytes})
+                (i32.const 0) (i32.const 0) (i32.const 0))))"
+        );
+        let module = v2(&["execute"], &body, "");
+        module.call(Export::Execute, b"", env(&mut Memory::default()), 1 << 40)
+    };
+    let difference = used(96 * 3).unwrap().gas_used - used(96).unwrap().gas_used;
+    assert_eq!(difference, 2 * gas::BLS_VERIFY_KEY);
+    assert!(used(96 * 512).is_ok());
+    for bytes in [95, 97, 96 * 513] {
+        assert_eq!(trap(used(bytes)).kind, TrapKind::TooLong, "{bytes}");
+    }
+}
+
+#[test]
+fn sealing_is_hpke_with_the_given_randomness_or_absent_for_an_unusable_key() {
+    // Key, info "i", plaintext "plain", randomness.
+    let body = "(local $place i64)
+        (local.set $place (call $hpke_seal (i32.const 0x20)
+          (local.get $request) (i32.const 32)
+          (i32.add (local.get $request) (i32.const 32)) (i32.const 1)
+          (i32.add (local.get $request) (i32.const 33)) (i32.const 5)
+          (i32.add (local.get $request) (i32.const 38))))
+        (if (i64.eq (local.get $place) (i64.const -1)) (then (return (i64.const 2))))
+        (call $emit_event (i32.const 0) (i32.const 0)
+          (i32.wrap_i64 (i64.shr_u (local.get $place) (i64.const 32)))
+          (i32.wrap_i64 (local.get $place)))
+        (i64.const 2)";
+    let module = v2(&["execute"], body, "");
+    let sealed = |key: &[u8; 32]| {
+        let request = [key.as_slice(), b"iplain", &[9; 32]].concat();
+        let mut state = Memory::default();
+        let result = module.call(Export::Execute, &request, env(&mut state), GAS).unwrap();
+        result.effects.events.first().map(|(_, data)| data.clone())
+    };
+    let secret = KemSecret::X25519(HpkeSecret::from_ikm(&[5; 32]));
+    let key: [u8; 32] = secret.public().try_into().unwrap();
+    let got = sealed(&key).unwrap();
+    assert_eq!(kem::hpke_open(&secret, b"i", &got).unwrap().as_slice(), b"plain");
+    assert_eq!(Some(got), kem::hpke_seal(0x20, &key, b"i", b"plain", &[9; 32]));
+    assert_eq!(sealed(&[0; 32]), None, "a key of small order");
 }
