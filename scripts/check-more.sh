@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 tools="${PARALITH_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/paralith/tools}"
 export PATH="$PATH:$tools/bin"
 # Crates that decide and nothing else: they must build where there is no operating system.
-pure=(types crypto proto storage consensus-api runtime-abi runtime-api genesis keymanager-core)
+pure=(types crypto policy proto storage consensus-api runtime-abi runtime-api genesis keymanager-core)
 
 step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
 
