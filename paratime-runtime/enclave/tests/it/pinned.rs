@@ -46,7 +46,7 @@ fn reads_the_epoch() -> Vec<u8> {
 
 #[test]
 fn a_transaction_reads_the_chain_at_the_pinned_height_and_at_no_other() {
-    let mut world = plain(reads_the_epoch());
+    let world = plain(reads_the_epoch());
     let enclave = world.enclave_with(1, |_| {});
     let sent = [transaction(&world, 3, 0, Body::Call(call("")))];
     let proposal = world.proposal(&sent);
