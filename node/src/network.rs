@@ -150,7 +150,7 @@ pub fn code_of(module: &[u8]) -> Code {
     Code {
         id: paralith_runtime_vm::code_id(module),
         size_bytes: u32::try_from(module.len()).unwrap_or(u32::MAX),
-        abi_version: 1,
+        abi_version: paralith_runtime_abi::ABI_VERSION,
         gas_schedule_version: paralith_runtime_vm::GAS_SCHEDULE_VERSION,
     }
 }

@@ -1,8 +1,13 @@
-//! The contract between a ParaTime's WebAssembly module (the guest) and its host, version 1.
+//! The contract between a ParaTime's WebAssembly module (the guest) and its host, versions 1 and 2.
 //!
 //! A guest is a core WebAssembly module. It exports its `memory`, [`EXPORT_ALLOC`] and every name
-//! in [`EXPORTS`]; it imports nothing but the functions named in [`IMPORTS`], all from
-//! [`IMPORT_MODULE`].
+//! in [`EXPORTS`]. It imports nothing but the functions named in [`IMPORTS`], from
+//! [`IMPORT_MODULE`], and those in [`IMPORTS_V2`], from [`IMPORT_MODULE_V2`].
+//!
+//! * **Versions.** A runtime's descriptor names the version under which its code runs. A module that
+//!   imports anything from [`IMPORT_MODULE_V2`] needs version 2; every other module runs under both.
+//!   What a call means under one version never changes. Version 2 adds imports and fields; each is
+//!   marked.
 //!
 //! * **Calls.** Each export takes `(ptr: i32, len: i32)`, the place of a protobuf request which the
 //!   host wrote into memory that it got from [`EXPORT_ALLOC`]`(len: i32) -> ptr: i32`, and returns
@@ -40,13 +45,31 @@
 //! | `sha256` | `(data, len, out32)` | hash |
 //! | `ed25519_verify` | `(key32, signature64, message, len) -> i32` | 1 if valid by ZIP-215, else 0 |
 //!
+//! | import of version 2 | signature | meaning |
+//! |---|---|---|
+//! | `consensus_get` | `(key, len) -> i64` | consensus state at the pinned height, proven, or [`ABSENT`]; hosts see the key; traps in `reveal`, and for a value longer than [`MAX_VALUE_BYTES`] |
+//! | `wake_at` | `(height: i64)` | asks for a round that pins this height or a later one; see [`WAKE_KEY`]; traps in calls that may only read |
+//! | `commit_before` | `(height: i64)` | traps unless the pinned height is lower: the transaction has an effect only if it is ordered before |
+//! | `bls_possession` | `(key96, message, len, proof48) -> i32` | 1 if the proof shows that the key's owner has its secret, else 0 |
+//! | `bls_verify` | `(keys, len, message, len, signature48) -> i32` | 1 if the aggregate signature of at most [`MAX_BLS_KEYS`] keys is valid, else 0 |
+//! | `hpke_seal` | `(kem: i32, key, len, info, len, plain, len, ikm32) -> i64` | HPKE in base mode with given randomness: the encapsulated key, then the ciphertext; [`ABSENT`]: the key is not usable |
+//!
+//! [`RESERVED_IMPORTS`] are further names of version 2. A module that imports one is refused at
+//! upload until this host has it.
+//!
 //! Limits are the host's: [`MAX_KEY_BYTES`], [`MAX_VALUE_BYTES`], fuel, memory pages and call depth.
 
-/// The version of this contract. A guest's descriptor names it.
-pub const ABI_VERSION: u32 = 1;
+/// The newest version of this contract. A runtime's descriptor names the one that it runs under.
+pub const ABI_VERSION: u32 = 2;
 
-/// The one module that a guest may import from.
+/// The oldest version that hosts still serve.
+pub const OLDEST_ABI_VERSION: u32 = 1;
+
+/// The module from which guests import the functions of version 1.
 pub const IMPORT_MODULE: &str = "paralith_v1";
+
+/// The module from which guests import what version 2 adds.
+pub const IMPORT_MODULE_V2: &str = "paralith_v2";
 
 /// The guest's allocator: `(len: i32) -> ptr: i32`.
 pub const EXPORT_ALLOC: &str = "paralith_alloc";
@@ -67,7 +90,7 @@ pub const EXPORTS: [&str; 9] = [
     "migrate",
 ];
 
-/// Every function that a guest may import.
+/// Every function that a guest may import from [`IMPORT_MODULE`].
 pub const IMPORTS: [&str; 11] = [
     "state_get",
     "state_set",
@@ -81,6 +104,30 @@ pub const IMPORTS: [&str; 11] = [
     "sha256",
     "ed25519_verify",
 ];
+
+/// Every function that a guest may import from [`IMPORT_MODULE_V2`].
+pub const IMPORTS_V2: [&str; 6] =
+    ["consensus_get", "wake_at", "commit_before", "bls_possession", "bls_verify", "hpke_seal"];
+
+/// Names of version 2 that have a fixed signature and no body in this host yet, with the signature.
+pub const RESERVED_IMPORTS: [(&str, &str); 12] = [
+    ("keccak256", "(data: i32, len: i32, out32: i32)"),
+    ("secp256k1_recover", "(digest32: i32, signature64: i32, parity: i32, out64: i32) -> i32"),
+    ("crypto", "(function: i32, input: i32, len: i32) -> i64"),
+    ("attest_verify", "(evidence: i32, len: i32, policy: i32, len: i32) -> i64"),
+    ("emit_final_event", "(topic: i32, len: i32, data: i32, len: i32)"),
+    ("contract_check", "(code: i32, len: i32) -> i64"),
+    ("contract_open", "(hash32: i32, gas: i64, pages: i32) -> i32"),
+    ("contract_invoke", "(handle: i32, name: i32, len: i32, a: i32, b: i32) -> i64"),
+    ("contract_read", "(handle: i32, ptr: i32, len: i32) -> i64"),
+    ("contract_write", "(handle: i32, ptr: i32, data: i32, len: i32) -> i32"),
+    ("contract_fault", "(handle: i32) -> i32"),
+    ("contract_close", "(handle: i32) -> i64"),
+];
+
+/// Exported by a module that wants one instance for all calls of a proposal. Reserved: hosts ignore
+/// it and make an instance for each call.
+pub const EXPORT_RESIDENT: &str = "paralith_resident";
 
 /// What an import returns for "not there".
 pub const ABSENT: i64 = -1;
@@ -97,6 +144,31 @@ pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// How often `begin_block` may fail with one message alone, and succeed without it, before the host
 /// skips that message and sends its tokens back.
 pub const MESSAGE_ATTEMPTS: u32 = 8;
+
+/// Most keys of one `bls_verify`.
+pub const MAX_BLS_KEYS: usize = 512;
+
+/// Longest info and longest plaintext of `hpke_seal`.
+pub const MAX_HPKE_BYTES: usize = 64 * 1024;
+
+/// HPKE's number of DHKEM(X25519, HKDF-SHA256), for `hpke_seal`.
+pub const KEM_X25519: u32 = 0x0020;
+
+/// HPKE's number of X-Wing, for `hpke_seal`.
+pub const KEM_X_WING: u32 = 0x647a;
+
+/// First byte of the keys of public entries, under version 2: a confidential runtime's entries under
+/// them are not encrypted, and anybody can prove them. They are public as soon as they are executed,
+/// also in a round that never becomes final: decide in other entries, and write public ones in the
+/// `begin_block` of a later round.
+pub const PUBLIC_KEY_PREFIX: u8 = 0xfe;
+
+/// The state key under which the host keeps when the runtime wants to be woken: the height, eight
+/// bytes big-endian, and in one byte how many due rounds in sequence failed. A round that pins this
+/// height or a later one is due. The host writes the entry anew at the end of each round, by what
+/// the round's calls asked of `wake_at`; a due round that fails is due again after 1, 2, 4 and at
+/// last 1,024 blocks.
+pub const WAKE_KEY: &[u8] = b"\xffwake";
 
 /// The state key under which `request_reveal` records its intent: prefix, then the handle. The
 /// value is the round, eight bytes big-endian. Guests cannot write keys that start with 0xff.
@@ -141,6 +213,12 @@ pub struct Context {
     /// The runtime's own consensus address, 21 bytes.
     #[prost(bytes = "vec", tag = "7")]
     pub runtime_address: Vec<u8>,
+    /// Reserved: the time of the block that proves the pinned state, in seconds.
+    #[prost(uint64, tag = "8")]
+    pub time: u64,
+    /// Hash of the block before the round, 32 bytes. Version 2, in calls of a round; else empty.
+    #[prost(bytes = "vec", tag = "9")]
+    pub previous_hash: Vec<u8>,
 }
 
 /// Request of `init`.
@@ -390,6 +468,14 @@ mod tests {
         let bytes = prost::Message::encode_to_vec(&request);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "0a021805120608072a02012c1a0f080112077374616b696e6718022003");
+    }
+
+    #[test]
+    fn no_name_is_in_two_lists() {
+        let names = IMPORTS.iter().chain(&IMPORTS_V2);
+        let all: Vec<&str> = names.copied().chain(RESERVED_IMPORTS.map(|(name, _)| name)).collect();
+        let different: std::collections::BTreeSet<&str> = all.iter().copied().collect();
+        assert_eq!(different.len(), all.len());
     }
 
     #[test]

@@ -21,6 +21,7 @@ use paralith_types::{CodeId, Hash, Round};
 use super::error::EnclaveError;
 use super::guest::{Called, Guest, HOST_MODULE};
 use super::inbox::{Inbox, Offer, Queues};
+use super::timers;
 use super::transaction::{Opener, Receipt, execute, refused};
 use paralith_runtime_vm::Export;
 
@@ -120,17 +121,19 @@ pub(crate) fn run(
     let mut block = Block::default();
     guest.max_messages = inputs.messages.after_taking(0);
     // EN-4: under code that did not come up nothing runs and nothing is taken.
-    if bring_to_code(guest, inputs, &mut block)? {
-        begin(guest, inputs, &mut block)?;
+    let ended_well = if bring_to_code(guest, inputs, &mut block)? {
+        let began = begin(guest, inputs, &mut block)?;
         for raw in transactions {
             block.receipts.push(execute(guest, opener, raw)?);
         }
         let request = abi::BlockRequest { context: guest.context.clone() };
         let called = guest.call(Export::EndBlock, &request, BLOCK_GAS)?;
-        block.note(called);
+        block.note(called) && began
     } else {
         block.receipts = transactions.iter().map(|raw| not_initialised(raw)).collect();
-    }
+        false
+    };
+    timers::settle(guest, ended_well)?;
     // EN-6: after the transactions' leaves, with an output like any other.
     let own = block.own_receipt();
     block.receipts.extend(own);
@@ -167,7 +170,7 @@ fn begin(
     guest: &mut Guest<'_>,
     inputs: &BlockInputs<'_>,
     block: &mut Block,
-) -> Result<(), EnclaveError> {
+) -> Result<bool, EnclaveError> {
     let mut inbox = read_inbox(guest)?;
     let offer = inbox.offer(&guest.context, inputs.queues, guest.has_message_slot());
     if let Some(skipped) = offer.skipped {
@@ -183,7 +186,7 @@ fn begin(
     guest.max_messages = inputs.messages.after_taking(block.results_taken);
     inbox.settle(Round(guest.context.round), &offer, succeeded);
     write_inbox(guest, &inbox);
-    Ok(())
+    Ok(succeeded)
 }
 
 impl Block {

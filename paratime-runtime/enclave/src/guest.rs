@@ -12,7 +12,8 @@ use paralith_types::{Address, Amount};
 use super::error::EnclaveError;
 use super::sealer::Seeds;
 use super::state::RoundState;
-use paralith_runtime_vm::{CallEnv, CallError, Effects, Export, Module, TrapKind};
+use super::proven_state::PinnedState;
+use paralith_runtime_vm::{CallEnv, CallError, ConsensusRead, Effects, Export, Module, TrapKind};
 
 const CALL_SEED: Domain = Domain::new("paralith/host-call-seed/v1");
 
@@ -55,8 +56,12 @@ pub(crate) struct Guest<'a> {
     pub(crate) secret: Option<[u8; 32]>,
     /// Most messages to consensus of the round.
     pub(crate) max_messages: u32,
+    /// Consensus state as the calls see it; none in `reveal`.
+    pub(crate) consensus: Option<PinnedState<'a>>,
     /// Messages of the calls so far that stand.
     pub(crate) messages: Vec<Message>,
+    /// The lowest height that the calls so far asked to be woken at.
+    pub(crate) wake_height: Option<u64>,
     /// Lines of a public runtime's calls.
     pub(crate) logs: Vec<String>,
     log_bytes: usize,
@@ -91,7 +96,9 @@ impl<'a> Guest<'a> {
             seeds,
             secret,
             max_messages,
+            consensus: None,
             messages: Vec::new(),
+            wake_height: None,
             logs: Vec::new(),
             log_bytes: 0,
             given_bytes: 0,
@@ -108,8 +115,12 @@ impl<'a> Guest<'a> {
     ) -> Result<Called, EnclaveError> {
         let sent = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
         let randomness = self.next_seed(export);
+        let consensus = self.consensus.as_mut();
         let env = CallEnv {
             state: &mut self.state,
+            consensus: consensus.map(|state| state as &mut dyn ConsensusRead),
+            pinned_height: Some(self.context.consensus_height),
+            timers: true,
             randomness,
             secret: self.secret,
             round: self.context.round,
@@ -165,6 +176,7 @@ impl<'a> Guest<'a> {
         effects: Effects,
     ) -> Called {
         self.keep_logs(effects.logs);
+        let wake_height = effects.wake_height;
         // Only here are messages read whole: one that no chain could execute is a trap, too.
         let messages = effects.messages.into_iter().map(message).collect::<Option<Vec<_>>>();
         let settled = outcome.and_then(|value| match messages {
@@ -191,6 +203,7 @@ impl<'a> Guest<'a> {
             Ok((value, messages)) => {
                 self.state.keep();
                 self.messages.extend(messages);
+                self.wake_height = [self.wake_height, wake_height].into_iter().flatten().min();
                 Called { outcome: Ok(value), gas_used, events }
             }
             Err(error) => Called { outcome: Err(error), gas_used, events: Vec::new() },

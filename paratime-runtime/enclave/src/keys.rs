@@ -18,6 +18,7 @@ use paralith_types::{Epoch, Hash, Height};
 
 use super::error::EnclaveError;
 use super::proven_state::At;
+use super::read;
 use super::session::{Secrets, Session, at, newest};
 use super::start::to_keep;
 
@@ -60,6 +61,10 @@ pub(crate) fn sync(
         Ok(synced)
     })?;
     synced.sealed = to_keep(session, false)?;
+    // Where this root's keys or state are not here yet, neither can a round be executed.
+    if synced.has_keys {
+        synced.wake_height = read::wake_height(session, callbacks).unwrap_or_default();
+    }
     Ok(synced)
 }
 

@@ -49,6 +49,7 @@ mod sealer;
 mod session;
 mod start;
 mod state;
+mod timers;
 mod transaction;
 
 use std::sync::{Arc, Mutex};

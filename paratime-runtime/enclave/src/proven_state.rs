@@ -1,5 +1,7 @@
 //! Consensus state as the enclave reads it: always at one height, always proven.
 
+use std::sync::Mutex;
+
 use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::keymanager::{self, Status};
 use paralith_consensus_api::registry::{self, Runtime};
@@ -9,11 +11,12 @@ use paralith_consensus_api::roothash::{
 use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
 use paralith_runtime_abi as abi;
-use paralith_tee_channel::{Callbacks, ChainView};
-use paralith_types::{ChainContext, Height, Round, RuntimeId};
+use paralith_tee_channel::{Callbacks, ChainView, with_fetched};
+use paralith_types::{ChainContext, Hash, Height, Round, RuntimeId};
 
 use super::error::EnclaveError;
-use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, Module};
+use super::session::lock;
+use paralith_runtime_vm::{ConsensusRead, Module, StateError};
 
 /// Consensus state at one height.
 #[derive(Clone, Copy)]
@@ -107,7 +110,22 @@ impl At<'_> {
     }
 }
 
-/// Whether this module is the one that the chain names.
+/// Consensus state at one height, for the calls of a guest.
+pub(crate) struct PinnedState<'a> {
+    pub(crate) view: &'a Mutex<ChainView>,
+    pub(crate) callbacks: &'a Callbacks,
+    pub(crate) height: Height,
+}
+
+impl ConsensusRead for PinnedState<'_> {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        // The view is not locked while the host is asked.
+        with_fetched(self.callbacks, |fetched| lock(self.view).get_raw(fetched, self.height, key))
+            .map_err(|error| StateError { reason: error.to_string() })
+    }
+}
+
+/// Whether this module is the one that the chain names, under versions that this enclave serves.
 pub(crate) fn check_code(runtime: &Runtime, module: &Module) -> Result<(), EnclaveError> {
     let got = module.code_id().to_string();
     let Some(code) = &runtime.code else {
@@ -116,23 +134,37 @@ pub(crate) fn check_code(runtime: &Runtime, module: &Module) -> Result<(), Encla
     if code.id != module.code_id() {
         return Err(EnclaveError::WrongCode { expected: code.id.to_string(), got });
     }
-    let versions = (code.abi_version, code.gas_schedule_version);
-    if versions != (abi::ABI_VERSION, GAS_SCHEDULE_VERSION) {
-        let expected = format!("ABI {} with gas schedule {}", versions.0, versions.1);
-        let got = format!("ABI {} with gas schedule {GAS_SCHEDULE_VERSION}", abi::ABI_VERSION);
+    // Each version of the ABI has the gas schedule of the same number.
+    let served = module.abi_version()..=abi::ABI_VERSION;
+    if !served.contains(&code.abi_version) || code.gas_schedule_version != code.abi_version {
+        let (named, gas) = (code.abi_version, code.gas_schedule_version);
+        let expected = format!("ABI {named} with gas schedule {gas}");
+        let got = format!("a module for ABI {} to {}", served.start(), served.end());
         return Err(EnclaveError::WrongCode { expected, got });
     }
     Ok(())
 }
 
-/// Where and when a call runs.
+/// The version of the ABI under which a runtime's code runs.
+pub(crate) fn abi_version(runtime: &Runtime) -> u32 {
+    runtime.code.as_ref().map_or(abi::OLDEST_ABI_VERSION, |code| code.abi_version)
+}
+
+/// Whether entries under [`abi::PUBLIC_KEY_PREFIX`] are public: from version 2 on.
+pub(crate) fn has_public_entries(runtime: &Runtime) -> bool {
+    abi_version(runtime) >= 2
+}
+
+/// Where and when a call runs. `previous` is the block before the round, in calls of a round.
 pub(crate) fn context(
     chain: &ChainContext,
     runtime: &Runtime,
     round: Round,
     epoch: u64,
     height: Height,
+    previous: Option<&Hash>,
 ) -> abi::Context {
+    let previous = previous.filter(|_| abi_version(runtime) >= 2);
     abi::Context {
         runtime_id: runtime.id.as_bytes().to_vec(),
         chain_context: chain.as_bytes().to_vec(),
@@ -143,5 +175,7 @@ pub(crate) fn context(
         runtime_address: paralith_consensus_api::address::of_runtime(&runtime.id)
             .as_bytes()
             .to_vec(),
+        time: 0,
+        previous_hash: previous.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default(),
     }
 }

@@ -15,10 +15,11 @@ use paralith_types::{Epoch, Hash, Height, Round};
 
 use super::error::EnclaveError;
 use super::guest::Guest;
-use super::proven_state::context;
+use super::proven_state::{PinnedState, context, has_public_entries};
 use super::sealer::{Sealer, Seeds};
 use super::session::{Session, newest};
 use super::state::RoundState;
+use super::timers;
 use super::transaction::{self, Opener, abi_call, output, refused};
 use paralith_runtime_vm::Export;
 use paralith_runtime_vm::limits::MAX_HANDLE_BYTES;
@@ -37,6 +38,8 @@ struct Final {
     epoch: Epoch,
     height: Height,
     keys: Option<RuntimeKeys>,
+    /// Whether calls may read consensus state, at `height`.
+    with_consensus: bool,
 }
 
 /// The newest final root.
@@ -52,6 +55,7 @@ fn newest_root(session: &Session, callbacks: &Callbacks) -> Result<Final, Enclav
             root: state.last_block.state_root,
             epoch: at.epoch()?.epoch,
             height: at.height,
+            with_consensus: true,
         })
     })
 }
@@ -98,7 +102,7 @@ impl Final {
         let module = session.module(&self.runtime)?;
         let mut kept = session.reads.take();
         let tree = kept.at(callbacks, self.round, self.root);
-        let state = RoundState::new(tree, sealer);
+        let state = RoundState::new(tree, sealer, has_public_entries(&self.runtime));
         let (seed, secret) = match sealer {
             Some(sealer) => {
                 let seed = sealer.read_seed(&self.root);
@@ -109,11 +113,31 @@ impl Final {
         };
         let seeds = Seeds { block: seed, transactions: seed };
         let (chain, runtime) = (&session.chain, &self.runtime);
-        let context = context(chain, runtime, self.round, self.epoch.0, self.height);
-        let result = run(&mut Guest::new(module, state, context, seeds, secret, 0));
+        let context = context(chain, runtime, self.round, self.epoch.0, self.height, None);
+        let mut guest = Guest::new(module, state, context, seeds, secret, 0);
+        let consensus = PinnedState { view: &session.view, callbacks, height: self.height };
+        guest.consensus = self.with_consensus.then_some(consensus);
+        let result = run(&mut guest);
+        drop(guest);
         kept.read(&result);
         result
     }
+}
+
+/// When the runtime wants its next round, by the newest final root.
+pub(crate) fn wake_height(
+    session: &Session,
+    callbacks: &Callbacks,
+) -> Result<Option<u64>, EnclaveError> {
+    let root = newest_root(session, callbacks)?;
+    // Without code nothing runs, and nothing asked for anything.
+    if session.module(&root.runtime).is_err() {
+        return Ok(None);
+    }
+    let sealer = session.sealer(root.keys.as_ref());
+    root.on_root(session, callbacks, sealer.as_ref(), |guest| {
+        timers::wake_height(&mut guest.state)
+    })
 }
 
 /// Which of these transactions would be authenticated on the newest final root.
@@ -209,6 +233,8 @@ pub(crate) fn reveal(
             root: header.state_root,
             epoch: Epoch(0),
             height: header.consensus_height,
+            // That state may be gone, and every enclave must give the same bytes.
+            with_consensus: false,
         };
         Ok((root, at.height))
     })?;

@@ -24,7 +24,7 @@ use super::block::{self, Block, BlockInputs, MessageLimits};
 use super::error::EnclaveError;
 use super::guest::Guest;
 use super::inbox::Queues;
-use super::proven_state::{At, context};
+use super::proven_state::{At, PinnedState, context, has_public_entries};
 use super::sealer::{RoundContext, Sealer, Seeds};
 use super::session::{Session, at, newest};
 use super::state::{RoundState, missing};
@@ -74,8 +74,9 @@ pub(crate) fn execute(
     let mut kept = session.execution.take();
     let root = inputs.state.last_block.state_root;
     let tree = kept.at(callbacks, inputs.state.last_normal_round, root);
-    let state = RoundState::new(tree, sealer.as_ref());
-    let mut guest = guest(session, &inputs, state, sealer.as_ref(), &round)?;
+    let public = has_public_entries(&inputs.runtime);
+    let state = RoundState::new(tree, sealer.as_ref(), public);
+    let mut guest = guest(session, callbacks, &inputs, state, sealer.as_ref(), &round)?;
     let block_inputs = BlockInputs {
         code: guest.module.code_id(),
         init_argument: &inputs.runtime.init_argument,
@@ -238,13 +239,16 @@ fn within(what: &'static str, limit: u64, got: u64) -> Result<(), EnclaveError> 
 
 fn guest<'a>(
     session: &'a Session,
+    callbacks: &'a Callbacks,
     inputs: &Inputs,
     state: RoundState<'a>,
     sealer: Option<&Sealer>,
     round: &RoundContext,
 ) -> Result<Guest<'a>, EnclaveError> {
     let height = inputs.proposal.consensus_height;
-    let context = context(&session.chain, &inputs.runtime, round.round, inputs.epoch.0, height);
+    let (epoch, previous) = (inputs.epoch.0, Some(&round.previous_hash));
+    let context =
+        context(&session.chain, &inputs.runtime, round.round, epoch, height, previous);
     let (seeds, secret) = match sealer {
         Some(sealer) => {
             let seeds = sealer.seeds(inputs.generation, round);
@@ -254,7 +258,10 @@ fn guest<'a>(
         None => (public_seeds(round), None),
     };
     let module = session.module(&inputs.runtime)?;
-    Ok(Guest::new(module, state, context, seeds, secret, 0))
+    let consensus = PinnedState { view: &session.view, callbacks, height };
+    let mut guest = Guest::new(module, state, context, seeds, secret, 0);
+    guest.consensus = Some(consensus);
+    Ok(guest)
 }
 
 /// Everyone can compute them: public runtimes have no better.

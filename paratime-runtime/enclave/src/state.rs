@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use paralith_crypto::hash::{Domain, hash};
+use paralith_runtime_abi::PUBLIC_KEY_PREFIX;
 use paralith_storage::{Changes, EMPTY_ROOT};
 use paralith_types::{Hash, Round};
 
@@ -13,10 +15,21 @@ use paralith_runtime_vm::{State, StateError};
 
 type Entry = Option<Vec<u8>>;
 
+/// Comes before the keys of public entries in the tree of a confidential runtime. Places of sealed
+/// entries have 32 bytes, so the two never meet.
+const PUBLIC_ENTRIES: Domain = Domain::new("paralith/public-entries/v1");
+
+/// Where the tree of a confidential runtime has a public entry: anybody can compute it.
+pub(crate) fn public_place(key: &[u8]) -> Vec<u8> {
+    [hash(PUBLIC_ENTRIES, &[]).as_bytes(), key].concat()
+}
+
 /// The state that a round's calls see. A call's writes are kept or undone as a whole.
 pub(crate) struct RoundState<'a> {
     tree: &'a mut HostTree,
     sealer: Option<&'a Sealer>,
+    /// Whether entries under [`PUBLIC_KEY_PREFIX`] are not sealed.
+    public_entries: bool,
     /// What was there before the round, decrypted.
     before: BTreeMap<Vec<u8>, Entry>,
     written: BTreeMap<Vec<u8>, Entry>,
@@ -30,16 +43,33 @@ pub(crate) struct RoundState<'a> {
 /// the encoding.
 const ENTRY_BYTES: usize = 96;
 
-/// Most bytes of an entry in the write log. In confidential runtimes 32 bytes stand for the key.
+/// Most bytes of an entry in the write log. In confidential runtimes 32 bytes stand for the key, and
+/// before it if it is public; a public entry has no seal, which is longer.
 fn entry_bytes(key: &[u8], entry: &Entry) -> usize {
     let value = entry.as_ref().map_or(0, Vec::len);
     key.len().max(32).saturating_add(value).saturating_add(ENTRY_BYTES)
 }
 
 impl<'a> RoundState<'a> {
-    pub(crate) fn new(tree: &'a mut HostTree, sealer: Option<&'a Sealer>) -> Self {
+    pub(crate) fn new(
+        tree: &'a mut HostTree,
+        sealer: Option<&'a Sealer>,
+        public_entries: bool,
+    ) -> Self {
         let (before, written) = (BTreeMap::new(), BTreeMap::new());
-        Self { tree, sealer, before, written, undo: Vec::new(), written_bytes: 0 }
+        let undo = Vec::new();
+        Self { tree, sealer, public_entries, before, written, undo, written_bytes: 0 }
+    }
+
+    /// Where the tree has an entry: sealed, with the sealer and its index there, or in the clear.
+    fn place(&self, key: &[u8]) -> (Vec<u8>, Option<&'a Sealer>) {
+        match self.sealer {
+            None => (key.to_vec(), None),
+            Some(_) if self.public_entries && key.first() == Some(&PUBLIC_KEY_PREFIX) => {
+                (public_place(key), None)
+            }
+            Some(sealer) => (sealer.index(key).to_vec(), Some(sealer)),
+        }
     }
 
     /// The call is over and its writes stay.
@@ -88,10 +118,9 @@ impl<'a> RoundState<'a> {
         if let Some(entry) = self.before.get(key) {
             return Ok(entry.clone());
         }
-        let entry = match self.sealer {
-            None => self.tree.get(key)?,
-            Some(sealer) => {
-                let index = sealer.index(key);
+        let entry = match self.place(key) {
+            (place, None) => self.tree.get(&place)?,
+            (index, Some(sealer)) => {
                 let sealed = self.tree.get(&index)?;
                 let open = |sealed: Vec<u8>| sealer.open_value(&index, &sealed);
                 // The root vouches for the bytes, so it is a key that is missing or wrong here.
@@ -115,11 +144,10 @@ impl<'a> RoundState<'a> {
             if self.read_before(&key)? == value {
                 continue;
             }
-            let Some(sealer) = self.sealer else {
-                changes.insert(key, value);
+            let (index, Some(sealer)) = self.place(&key) else {
+                changes.insert(self.place(&key).0, value);
                 continue;
             };
-            let index = sealer.index(&key);
             let sealed = match value {
                 None => None,
                 Some(value) => {

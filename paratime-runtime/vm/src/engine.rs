@@ -95,6 +95,7 @@ impl Engine {
         let pre = self.linker.instantiate_pre(&module).map_err(refused)?;
         Ok(Module {
             code_id: code_id(code),
+            abi_version: shape.abi_version(),
             base_gas: gas::CALL.saturating_add(gas::initial_memory(shape.pages)),
             inner: Arc::new((pre, exports)),
         })
@@ -114,6 +115,7 @@ pub(crate) struct Exports {
 #[derive(Clone)]
 pub struct Module {
     code_id: CodeId,
+    abi_version: u32,
     /// Gas of an instance.
     base_gas: u64,
     inner: Arc<(InstancePre<HostData>, Exports)>,
@@ -130,6 +132,12 @@ impl Module {
     #[must_use]
     pub fn code_id(&self) -> CodeId {
         self.code_id
+    }
+
+    /// The oldest version of the ABI under which it runs.
+    #[must_use]
+    pub fn abi_version(&self) -> u32 {
+        self.abi_version
     }
 
     /// Calls an entry point of a fresh instance with an encoded request.

@@ -290,6 +290,12 @@ pub enum TrapKind {
     /// What an export returned is too long, outside the memory or no outcome.
     #[error("the runtime returned no valid outcome")]
     BadOutcome = 30,
+    /// An import that has no meaning in this kind of call.
+    #[error("the import cannot be used in this kind of call")]
+    Unavailable = 31,
+    /// `commit_before` with a height that the round has reached.
+    #[error("the transaction was ordered too late for its deadline")]
+    TooLate = 32,
 }
 
 impl TrapKind {

@@ -5,7 +5,8 @@
 //! that cross the border, memory pages and the instance itself by the constants here.
 //!
 //! **Rule.** Changing any number changes results. It takes a new [`GAS_SCHEDULE_VERSION`], which a
-//! runtime's descriptor names on chain, and a golden test fails until someone says so.
+//! runtime's descriptor names on chain, and a golden test fails until someone says so. A new version
+//! may add prices of new imports; a module that runs under an old one cannot import those.
 //!
 //! **Exactness.** The compiled code keeps its fuel counter in a register and writes it back at
 //! calls, returns and `unreachable`. After any other trap of the guest's own code the counter is
@@ -15,7 +16,11 @@
 use wasmtime::{OperatorCost, VariableOperatorCost};
 
 /// Version of every number in this module.
-pub const GAS_SCHEDULE_VERSION: u32 = 1;
+pub const GAS_SCHEDULE_VERSION: u32 = 2;
+
+/// The oldest schedule that hosts still serve. Version 2 has the prices of version 1 and adds those
+/// of the imports that version 2 of the ABI adds.
+pub const OLDEST_GAS_SCHEDULE_VERSION: u32 = 1;
 
 /// Highest gas limit; a higher one counts as this.
 pub const MAX_GAS_LIMIT: u64 = 1 << 60;
@@ -58,6 +63,30 @@ pub const EFFECT: u64 = 10_000;
 
 /// A byte of one.
 pub const EFFECT_BYTE: u64 = 50;
+
+/// Reading a key of consensus state, there or not: its proof is fetched and verified.
+pub const CONSENSUS_READ: u64 = 100_000;
+
+/// A byte of a key or value of consensus state.
+pub const CONSENSUS_READ_BYTE: u64 = 20;
+
+/// Verifying a proof of possession of a BLS key, which checks the key.
+pub const BLS_POSSESSION: u64 = 17_000_000;
+
+/// Verifying an aggregate BLS signature, beside its keys.
+pub const BLS_VERIFY: u64 = 15_000_000;
+
+/// A key of an aggregate signature. No key is taken as checked before.
+pub const BLS_VERIFY_KEY: u64 = 2_000_000;
+
+/// Sealing by HPKE to an X25519 key.
+pub const HPKE_SEAL_X25519: u64 = 900_000;
+
+/// Sealing by HPKE to an X-Wing key.
+pub const HPKE_SEAL_X_WING: u64 = 3_000_000;
+
+/// A byte that is sealed, or of its info.
+pub const HPKE_SEAL_BYTE: u64 = 2;
 
 /// Hashing `bytes` bytes with SHA-256, padding included.
 #[must_use]
@@ -312,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_price_changes_without_a_new_version_of_the_schedule() {
+    fn prices_of_version_1_never_change() {
         let constants = [
             CALL,
             MEMORY_PAGE,
@@ -329,8 +358,39 @@ mod tests {
             EFFECT_BYTE,
             MAX_GAS_LIMIT,
         ];
-        let schedule = format!("{GAS_SCHEDULE_VERSION} {constants:?} {:?}", operators());
+        let schedule = format!("1 {constants:?} {:?}", operators());
         let digest = hex::encode(Sha256::digest(schedule));
         assert_eq!(digest, "2ef6902c009447b221cd7bc430a6f3c80860d34bbd9872d54a399ee013a14154");
+    }
+
+    #[test]
+    fn no_price_changes_without_a_new_version_of_the_schedule() {
+        let constants = [
+            CALL,
+            MEMORY_PAGE,
+            FREE_PAGES,
+            HOST_CALL,
+            COPIED_BYTE,
+            STATE_READ,
+            STATE_READ_BYTE,
+            STATE_WRITE,
+            STATE_WRITE_BYTE,
+            HASH_BLOCK,
+            VERIFY_SIGNATURE,
+            EFFECT,
+            EFFECT_BYTE,
+            MAX_GAS_LIMIT,
+            CONSENSUS_READ,
+            CONSENSUS_READ_BYTE,
+            BLS_POSSESSION,
+            BLS_VERIFY,
+            BLS_VERIFY_KEY,
+            HPKE_SEAL_X25519,
+            HPKE_SEAL_X_WING,
+            HPKE_SEAL_BYTE,
+        ];
+        let schedule = format!("{GAS_SCHEDULE_VERSION} {constants:?} {:?}", operators());
+        let digest = hex::encode(Sha256::digest(schedule));
+        assert_eq!(digest, "f1f016e0d78dbee82eaf1f6981c69e8acc521d9fbf23572123408105d74c6307");
     }
 }

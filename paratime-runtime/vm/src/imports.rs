@@ -3,6 +3,8 @@
 //! Each pays first, then checks every place and length, then copies. A host function never keeps
 //! a reference into guest memory while the guest can run.
 
+mod v2;
+
 use ed25519_zebra::{Signature, VerificationKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use paralith_runtime_abi::{
@@ -41,7 +43,7 @@ pub(crate) fn link(linker: &mut Linker<HostData>) -> Result<()> {
     linker.func_wrap(module, "log", log)?;
     linker.func_wrap(module, "sha256", sha256)?;
     linker.func_wrap(module, "ed25519_verify", ed25519_verify)?;
-    Ok(())
+    v2::link(linker)
 }
 
 fn trap<T>(kind: TrapKind) -> Result<T> {

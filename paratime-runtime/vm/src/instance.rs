@@ -14,17 +14,26 @@ use super::limits::{
     MAX_CALL_DEPTH_COST, MAX_MEMORY_PAGES, MAX_OUTCOME_BYTES, MAX_REQUEST_BYTES,
     MAX_TABLE_ELEMENTS, PAGE_BYTES,
 };
-use super::{CallEnv, CallResult, Effects, Export, State, gas};
+use super::{CallEnv, CallResult, ConsensusRead, Effects, Export, State, gas};
 
 scoped_thread_local!(
-    // The engine wants host data that it may own, and the state is borrowed: it is lent to host
+    // The engine wants host data that it may own, and these are borrowed: they are lent to host
     // functions for the time of a call.
     static mut STATE: for<'a> &'a mut (dyn State + 'a)
+);
+
+scoped_thread_local!(
+    static mut CONSENSUS: for<'a> &'a mut (dyn ConsensusRead + 'a)
 );
 
 /// Runs `use_state` on the state of the call that this thread is in.
 pub(crate) fn with_state<R>(use_state: impl FnOnce(&mut dyn State) -> R) -> R {
     STATE.with(|state| use_state(state))
+}
+
+/// Runs `read` on the consensus state of the call that this thread is in; none if the call has none.
+pub(crate) fn with_consensus<R>(read: impl FnOnce(&mut dyn ConsensusRead) -> R) -> Option<R> {
+    CONSENSUS.is_set().then(|| CONSENSUS.with(|state| read(state)))
 }
 
 /// What host functions know of the call that they serve.
@@ -36,6 +45,8 @@ pub(crate) struct HostData {
     pub(crate) log_allowed: bool,
     pub(crate) max_messages: u32,
     pub(crate) messages_before: u32,
+    pub(crate) pinned_height: Option<u64>,
+    pub(crate) timers: bool,
     pub(crate) effects: Effects,
     /// Bytes in the effects, and in the logs.
     pub(crate) effect_bytes: usize,
@@ -67,6 +78,8 @@ impl HostData {
             log_allowed: env.log_allowed,
             max_messages: env.max_messages,
             messages_before: env.messages_before,
+            pinned_height: env.pinned_height,
+            timers: env.timers,
             effects: Effects::default(),
             effect_bytes: 0,
             log_bytes: 0,
@@ -175,13 +188,18 @@ pub(crate) fn call(
     let mut store = Store::new(pre.module().engine(), HostData::new(export, &env));
     store.limiter(|data| data);
     let mut instance = None;
-    let answer = STATE.set(env.state, || {
+    let serve = || {
         // See `charge` for the one more.
         store.set_fuel(limit + 1)?;
         charge(&mut store, base_gas)?;
         let made = *instance.insert(pre.instantiate(&mut store)?);
         run(&mut store, made, exports, export, request)
-    });
+    };
+    let on_state = || STATE.set(env.state, serve);
+    let answer = match env.consensus {
+        Some(consensus) => CONSENSUS.set(consensus, on_state),
+        None => on_state(),
+    };
     let left = store.get_fuel().unwrap_or(0);
     let data = store.data_mut();
     let mut effects = std::mem::take(&mut data.effects);

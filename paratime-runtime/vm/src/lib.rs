@@ -1,8 +1,8 @@
 //! The WebAssembly engine: the same code, request, state and gas limit give the same result,
 //! effects and gas on every node, or no result at all.
 //!
-//! * [`Engine::compile`] refuses what is not a guest of ABI version 1, or what could tell two nodes
-//!   apart, with an [`UploadError`]; it meters call depth inside the module, then compiles it.
+//! * [`Engine::compile`] refuses what is not a guest of the ABI, or what could tell two nodes apart,
+//!   with an [`UploadError`]; it meters call depth inside the module, then compiles it.
 //! * [`Module::call`] makes a fresh instance, hands it one request and takes one outcome. A guest
 //!   can fail in three ways. It answers with an error: [`CallResult::outcome`]. It traps:
 //!   [`CallError::Guest`], as deterministic as an answer. The node fails it:
@@ -50,11 +50,12 @@ pub fn code_id(code: &[u8]) -> CodeId {
     CodeId(hasher.finalize().into())
 }
 
-/// Checks code as [`Engine::compile`] does, but for what only compiling it shows. Takes time in
-/// proportion to the code's length.
-pub fn check(code: &[u8]) -> Result<(), UploadError> {
+/// Checks code as [`Engine::compile`] does, but for what only compiling it shows, and gives the
+/// oldest ABI version under which it runs. Takes time in proportion to the code's length.
+pub fn check(code: &[u8]) -> Result<u32, UploadError> {
     let shape = validate::validate(code)?;
-    instrument::instrument(code, &shape).map(drop)
+    instrument::instrument(code, &shape)?;
+    Ok(shape.abi_version())
 }
 
 /// An entry point of a guest.
@@ -116,10 +117,23 @@ pub trait State {
     fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), StateError>;
 }
 
+/// Consensus state at the height that a call's inputs are pinned to.
+pub trait ConsensusRead {
+    /// The value under `key`, or its proven absence. What a host withholds or forges is an error.
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+}
+
 /// What a call runs in.
 pub struct CallEnv<'a> {
     /// What it reads and writes.
     pub state: &'a mut dyn State,
+    /// What `consensus_get` reads; without it the import traps.
+    pub consensus: Option<&'a mut dyn ConsensusRead>,
+    /// The height that `commit_before` is judged by; without it the import only records its
+    /// deadline, for an embedder that orders the call later.
+    pub pinned_height: Option<u64>,
+    /// Whether `wake_at` has a meaning here; where not, the import traps.
+    pub timers: bool,
     /// The seed of the import `random`: must differ between the calls of a round.
     pub randomness: [u8; 32],
     /// The key of the import `derive_key`; without one the runtime is public and the import traps.
@@ -149,6 +163,10 @@ pub struct Effects {
     pub events: Vec<(Vec<u8>, Vec<u8>)>,
     /// Handles to reveal once the round is final, in order. Their intents are in the state.
     pub reveals: Vec<Vec<u8>>,
+    /// The lowest height that the call gave to `wake_at`.
+    pub wake_height: Option<u64>,
+    /// The lowest height that the call gave to `commit_before`.
+    pub commit_before: Option<u64>,
     /// Lines for a developer. Not part of any result.
     pub logs: Vec<String>,
 }

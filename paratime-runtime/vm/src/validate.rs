@@ -1,7 +1,9 @@
 //! Whether code is a guest: a valid module with nothing but the features that
 //! `wasm32-unknown-unknown` needs, and the imports and exports of the contract.
 
-use paralith_runtime_abi::{EXPORT_ALLOC, EXPORT_MEMORY, EXPORTS, IMPORT_MODULE};
+use paralith_runtime_abi::{
+    EXPORT_ALLOC, EXPORT_MEMORY, EXPORTS, IMPORT_MODULE, IMPORT_MODULE_V2, OLDEST_ABI_VERSION,
+};
 use wasmparser::{
     ConstExpr, DataKind, ElementItems, ElementKind, Export, ExternalKind, FuncType, Operator,
     Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
@@ -57,10 +59,31 @@ pub(crate) struct Shape {
     tables: Vec<u64>,
     /// How many memories there are.
     memories: u64,
+    /// The newest version of the contract that an import belongs to.
+    newest_import: u32,
 }
 
-/// The type that the contract gives to an import.
-fn import_signature(name: &str) -> Option<Signature> {
+/// The version of the contract that has an import, and the type that it gives to it.
+fn import_signature(module: &str, name: &str) -> Option<(u32, Signature)> {
+    match module {
+        IMPORT_MODULE => Some((1, signature_v1(name)?)),
+        IMPORT_MODULE_V2 => Some((2, signature_v2(name)?)),
+        _ => None,
+    }
+}
+
+fn signature_v2(name: &str) -> Option<Signature> {
+    Some(match name {
+        "consensus_get" => (&[I32, I32], &[I64]),
+        "wake_at" | "commit_before" => (&[I64], &[]),
+        "bls_possession" => (&[I32, I32, I32, I32], &[I32]),
+        "bls_verify" => (&[I32, I32, I32, I32, I32], &[I32]),
+        "hpke_seal" => (&[I32, I32, I32, I32, I32, I32, I32, I32], &[I64]),
+        _ => return None,
+    })
+}
+
+fn signature_v1(name: &str) -> Option<Signature> {
     Some(match name {
         "state_get" => (&[I32, I32], &[I64]),
         "state_set" | "emit_event" => (&[I32, I32, I32, I32], &[]),
@@ -111,6 +134,11 @@ fn at_most(what: &'static str, count: u64, max: u64) -> Result<(), UploadError> 
 }
 
 impl Shape {
+    /// The oldest version of the contract under which the module runs.
+    pub(crate) fn abi_version(&self) -> u32 {
+        self.newest_import.max(OLDEST_ABI_VERSION)
+    }
+
     /// The type of a function.
     pub(crate) fn function_type(&self, function: u32) -> Option<&FuncType> {
         self.types.get(*self.functions.get(function as usize)? as usize)
@@ -180,8 +208,8 @@ impl Shape {
     /// Takes one import, which must be a function of the contract.
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), UploadError> {
         let names = || (import.module.to_owned(), import.name.to_owned());
-        let known = import_signature(import.name).filter(|_| import.module == IMPORT_MODULE);
-        let Some((params, results)) = known else {
+        let Some((version, (params, results))) = import_signature(import.module, import.name)
+        else {
             let (module, name) = names();
             return Err(UploadError::UnknownImport { module, name });
         };
@@ -191,6 +219,7 @@ impl Shape {
             && ty.results() == results
         {
             self.functions.push(index);
+            self.newest_import = self.newest_import.max(version);
             return Ok(());
         }
         let (module, name) = names();

@@ -121,6 +121,7 @@ impl Worker {
             skipped: None,
             workers: Vec::new(),
             in_step: None,
+            wake_height: None,
         };
         (handle, paralith_rt::spawn(worker.run(blocks, inputs, forwarded, stopped)))
     }
@@ -144,6 +145,8 @@ struct Loop {
     workers: Vec<PublicKey>,
     /// What the enclave, which has its keys, has seen.
     in_step: Option<View>,
+    /// The height at which the runtime wants a round, by the root that the enclave has seen last.
+    wake_height: Option<u64>,
 }
 
 impl Loop {
@@ -259,7 +262,7 @@ impl Loop {
     }
 
     /// Lets the enclave follow; whether it has this epoch's keys.
-    async fn sync(&self, height: u64) -> Result<bool, WorkerError> {
+    async fn sync(&mut self, height: u64) -> Result<bool, WorkerError> {
         let synced =
             self.effects.enclave.call(move |enclave| enclave::sync(enclave, height)).await?;
         if !synced.sealed.is_empty() {
@@ -269,6 +272,7 @@ impl Loop {
             status.has_keys = synced.has_keys;
             status.synced_height = synced.height;
         });
+        self.wake_height = synced.wake_height;
         Ok(synced.has_keys)
     }
 
@@ -289,7 +293,8 @@ impl Loop {
             executor: view.runtime.executor.clone(),
             batching: view.runtime.batching.clone(),
             max_tx_gas: view.runtime.max_tx_gas,
-            forced: view.forced,
+            // Not by a height that this node has not seen yet: proposals pin the snapshot's.
+            forced: view.forced || self.wake_height.is_some_and(|height| height <= view.height),
             ready,
         });
         self.member.publish(Arc::clone(&snapshot));

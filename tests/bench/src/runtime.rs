@@ -64,12 +64,16 @@ impl Guest {
             consensus_height: 9,
             confidential: self.confidential,
             runtime_address: address::of_key(&sender().public()).as_bytes().to_vec(),
+            ..abi::Context::default()
         }
     }
 
     fn call(&mut self, export: Export, request: &[u8]) -> Result<u64> {
         let env = CallEnv {
             state: &mut self.state,
+            consensus: None,
+            pinned_height: Some(9),
+            timers: true,
             randomness: [3; 32],
             secret: self.confidential.then_some([4; 32]),
             round: 7,

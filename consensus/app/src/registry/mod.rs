@@ -32,11 +32,9 @@ use crate::context::Context;
 
 pub(crate) use tee::verify_tee;
 
-/// The contract between guest and host that this chain's nodes implement.
-pub const KNOWN_ABI_VERSION: u32 = 1;
-
-/// The gas table that this chain's nodes implement.
-pub const KNOWN_GAS_SCHEDULE_VERSION: u32 = 1;
+/// The newest contract between guest and host that this chain's nodes implement; they implement all
+/// older ones. Each has the gas table of the same number.
+pub const KNOWN_ABI_VERSION: u32 = 2;
 
 /// Entities, runtimes and nodes of genesis, by the rules of their transactions. Only nodes without an
 /// enclave can be in genesis: evidence is made for one chain, and the chain's context is the hash of

@@ -14,7 +14,7 @@ use paralith_consensus_api::roothash;
 use paralith_types::{Epoch, PublicKey, RuntimeId};
 
 use super::{
-    KNOWN_ABI_VERSION, KNOWN_GAS_SCHEDULE_VERSION, account_of, invalid, require_entity,
+    KNOWN_ABI_VERSION, account_of, invalid, require_entity,
     runtime_claim, state,
 };
 use crate::context::Context;
@@ -178,13 +178,13 @@ fn check_penalties(ctx: &Context<'_>, runtime: &Runtime) -> Result<(), Error> {
 }
 
 fn check_code(ctx: &Context<'_>, code: &Code) -> Result<(), Error> {
-    for (known, got) in [
-        (KNOWN_ABI_VERSION, code.abi_version),
-        (KNOWN_GAS_SCHEDULE_VERSION, code.gas_schedule_version),
-    ] {
-        if got != known {
-            return Err(RegistryError::UnknownVersion { known, got }.into());
-        }
+    let (known, got) = (KNOWN_ABI_VERSION, code.abi_version);
+    if got == 0 || got > known {
+        return Err(RegistryError::UnknownVersion { known, got }.into());
+    }
+    let (known, got) = (code.abi_version, code.gas_schedule_version);
+    if got != known {
+        return Err(RegistryError::UnknownVersion { known, got }.into());
     }
     let most = state::params(ctx)?.max_code_bytes;
     if code.size_bytes == 0 || code.size_bytes > most {

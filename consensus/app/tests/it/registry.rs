@@ -275,8 +275,12 @@ fn each_wrong_runtime_is_refused_with_its_code() {
     case("zero id", "registry/1", |r| r.id = RuntimeId([0; 32]));
     case("no code", "registry/1", |r| r.code = None);
     case("empty code", "registry/1", |r| r.code.as_mut().unwrap().size_bytes = 0);
-    case("abi", "registry/21", |r| r.code.as_mut().unwrap().abi_version = 2);
+    case("abi 0", "registry/21", |r| r.code.as_mut().unwrap().abi_version = 0);
+    case("abi", "registry/21", |r| r.code.as_mut().unwrap().abi_version = 3);
     case("gas", "registry/21", |r| r.code.as_mut().unwrap().gas_schedule_version = 0);
+    case("gas of another version", "registry/21", |r| {
+        r.code.as_mut().unwrap().gas_schedule_version = 2;
+    });
     case("keys in public", "registry/1", |r| r.key_manager = Some(RUNTIME));
     case("no keys", "registry/1", |r| r.confidential = true);
     case("no workers", "registry/1", |r| r.executor.workers = 0);

@@ -11,7 +11,10 @@ mod hosts;
 mod inbox;
 mod limits;
 mod outputs;
+mod pinned;
+mod public;
 mod start;
+mod timers;
 mod waits;
 mod world;
 

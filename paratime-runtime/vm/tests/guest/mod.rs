@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use paralith_runtime_vm::{
-    CallEnv, CallError, CallResult, Engine, Export, Module, State, StateError, Trap, TrapKind,
+    CallEnv, CallError, CallResult, ConsensusRead, Engine, Export, Module, State, StateError, Trap,
+    TrapKind,
 };
 
 /// Enough for every guest here that ends.
@@ -111,6 +112,9 @@ impl State for Memory {
 pub fn env(state: &mut Memory) -> CallEnv<'_> {
     CallEnv {
         state,
+        consensus: None,
+        pinned_height: Some(40),
+        timers: true,
         randomness: [7; 32],
         secret: Some([9; 32]),
         round: 5,
@@ -145,4 +149,46 @@ pub fn trap(result: Result<CallResult, CallError>) -> Trap {
 /// The kind of trap that `execute` with this body ends with.
 pub fn trap_of(body: &str, functions: &str) -> TrapKind {
     trap(execute(&executes(body, functions))).kind
+}
+
+/// Every import of version 2, under its own name.
+pub const IMPORTS_V2: &str = r#"
+  (import "paralith_v2" "consensus_get" (func $consensus_get (param i32 i32) (result i64)))
+  (import "paralith_v2" "wake_at" (func $wake_at (param i64)))
+  (import "paralith_v2" "commit_before" (func $commit_before (param i64)))
+  (import "paralith_v2" "bls_possession" (func $bls_possession (param i32 i32 i32 i32) (result i32)))
+  (import "paralith_v2" "bls_verify" (func $bls_verify (param i32 i32 i32 i32 i32) (result i32)))
+  (import "paralith_v2" "hpke_seal" (func $hpke_seal (param i32 i32 i32 i32 i32 i32 i32 i32) (result i64)))
+"#;
+
+/// A guest of version 2, in text form, with these entry points. `functions` come beside them.
+pub fn v2_text(entries: &[(&str, &str)], functions: &str) -> String {
+    let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
+    let entries: String = entries
+        .iter()
+        .map(|(name, body)| {
+            format!(
+                r#"(func (export "{name}") (param $request i32) (param $len i32) (result i64)
+                  {body})"#
+            )
+        })
+        .collect();
+    let text = text(&names, &format!("{functions} {entries}"));
+    text.replacen("(module", &format!("(module {IMPORTS_V2}"), 1)
+}
+
+/// A guest of version 2 whose entry points `names` have this body. `functions` come beside them.
+pub fn v2(names: &[&str], body: &str, functions: &str) -> Module {
+    let entries: Vec<(&str, &str)> = names.iter().map(|name| (*name, body)).collect();
+    compile(&v2_text(&entries, functions))
+}
+
+/// Consensus state in memory, which fails on demand.
+#[derive(Debug, Default)]
+pub struct Consensus(pub Memory);
+
+impl ConsensusRead for Consensus {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        State::get(&mut self.0, key)
+    }
 }

@@ -11,7 +11,7 @@ use crate::{holds, licence, read, root, with_name};
 /// Tests and build scripts may use what they like.
 const LAYERS: &[&[&str]] = &[
     &["paralith-types", "paralith-runtime-abi", "discrepancy"],
-    &["paralith-crypto", "paralith-proto"],
+    &["paralith-crypto", "paralith-policy", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
     &["paralith-consensus-api"],
     &[
@@ -43,6 +43,7 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-types",
     "paralith-runtime-abi",
     "paralith-crypto",
+    "paralith-policy",
     "paralith-proto",
     "paralith-storage",
     "paralith-attest",
@@ -279,7 +280,10 @@ fn guests_see_only_the_contract_and_the_types() {
     let own: BTreeSet<String> = members().iter().map(|p| p.name.to_string()).collect();
     let mut offences = Vec::new();
     for (manifest, allowed) in [
-        ("paratime-runtime/sdk/Cargo.toml", &["paralith-runtime-abi", "paralith-types"][..]),
+        (
+            "paratime-runtime/sdk/Cargo.toml",
+            &["paralith-policy", "paralith-runtime-abi", "paralith-types"][..],
+        ),
         ("paratime-runtime/examples/Cargo.toml", &["paralith-sdk"][..]),
     ] {
         for package in metadata(manifest, false).packages {
