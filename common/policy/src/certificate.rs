@@ -53,7 +53,8 @@ impl Certificate {
     #[must_use]
     pub fn signed_bytes(&self, chain: &ChainContext) -> Vec<u8> {
         const DOMAIN_LEN: u8 = CERTIFICATE_DOMAIN.len() as u8;
-        [&[DOMAIN_LEN], CERTIFICATE_DOMAIN.as_bytes(), chain.as_bytes(), &self.message()].concat()
+        [&[DOMAIN_LEN][..], CERTIFICATE_DOMAIN.as_bytes(), chain.as_bytes(), &self.message()]
+            .concat()
     }
 
     /// Whether it says of this subject, in this scope, at this height that its issuer vouches for

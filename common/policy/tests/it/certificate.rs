@@ -59,7 +59,7 @@ fn no_other_bytes_are_read_as_a_certificate() {
     }
     // An unknown field, a default that is written, a number that is written too long.
     for more in [&[0x50, 1][..], &[0x4a, 0], &[0x40, 0x14]] {
-        assert!(Certificate::decode(&[&good, more].concat()).is_err(), "{more:?}");
+        assert!(Certificate::decode(&[good.as_slice(), more].concat()).is_err(), "{more:?}");
     }
     let long = Certificate { attributes: "x".repeat(2000), ..certificate() }.encode();
     assert!(Certificate::decode(&long).is_err());

@@ -62,7 +62,7 @@ proptest! {
             prop_assert_eq!(set.len(), model.len());
             prop_assert_eq!(set.is_empty(), model.is_empty());
             prop_assert_eq!(&Members::from_iter(model.iter().copied()), &set);
-            prop_assert_eq!(Members::from_bytes(&set.to_bytes(), 80).as_ref(), Ok(&set));
+            prop_assert_eq!(Members::from_bytes(&set.to_bytes(), 80), Ok(set.clone()));
             if let Some(bits) = set.to_bits() {
                 prop_assert_eq!(&Members::from_bits(bits), &set);
             }
