@@ -1,6 +1,6 @@
 //! Keys from secrets: HKDF-SHA256 (RFC 5869), and HMAC-SHA256 as a keyed function.
 //!
-//! What a key is for goes into it through the injective framing of [`crate::hash`]: keys derived
+//! What a key is for goes into it through the injective framing of [`mod@crate::hash`]: keys derived
 //! under different domains or for different lists of parts are independent of each other.
 
 use hkdf::Hkdf;
@@ -16,6 +16,18 @@ use crate::hash::{Domain, frame};
 /// be empty, and need not be secret.
 #[must_use]
 pub fn derive(secret: &[u8], salt: &[u8], domain: Domain, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    derive_wide(secret, salt, domain, info)
+}
+
+/// [`derive()`] for a key of another length, of which the first 32 bytes are the same.
+#[must_use]
+pub fn derive_wide<const N: usize>(
+    secret: &[u8],
+    salt: &[u8],
+    domain: Domain,
+    info: &[&[u8]],
+) -> Zeroizing<[u8; N]> {
+    const { assert!(N <= 255 * 32, "HKDF-SHA256 gives at most 255 blocks") };
     let mut framed = Vec::new();
     frame(domain, info, &mut |bytes| framed.extend_from_slice(bytes));
     expand(secret, salt, &framed)
@@ -32,12 +44,12 @@ pub fn prf(key: &[u8; 32], domain: Domain, parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn expand(secret: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut key = Zeroizing::new([0; 32]);
+fn expand<const N: usize>(secret: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+    let mut key = Zeroizing::new([0; N]);
     let hkdf = Hkdf::<Sha256>::new(Some(salt), secret);
-    // HKDF refuses only lengths over 255 blocks; one is asked for.
+    // HKDF refuses only lengths over 255 blocks, which does not compile.
     let done = hkdf.expand(info, key.as_mut_slice());
-    assert!(done.is_ok(), "HKDF gives 32 bytes");
+    assert!(done.is_ok(), "HKDF gives at most 255 blocks");
     key
 }
 
@@ -72,7 +84,7 @@ mod tests {
             ),
         ];
         for (secret, salt, info, key) in cases {
-            assert_eq!(hex::encode(*expand(&secret, &salt, &info)), key);
+            assert_eq!(hex::encode(*expand::<32>(&secret, &salt, &info)), key);
         }
     }
 
@@ -82,6 +94,10 @@ mod tests {
         assert_eq!(
             hex::encode(*derive(&[1; 32], b"salt", TEST, &[b"a", b"bc"])),
             "0f15b5dda2a00cc51e3f1e269470f4c7afdd71d8529386e0945a89c1314565a0"
+        );
+        assert_eq!(
+            hex::encode(*derive_wide::<64>(&[1; 32], b"salt", TEST, &[b"a", b"bc"])),
+            "0f15b5dda2a00cc51e3f1e269470f4c7afdd71d8529386e0945a89c1314565a0e5da25341bb1a450fab0009abf844a3776f59ee0827fe66451fed24fe02e03e2"
         );
         assert_eq!(
             hex::encode(prf(&[1; 32], TEST, &[b"a", b"bc"])),

@@ -2,12 +2,14 @@
 //!
 //! | purpose | algorithm | module |
 //! |---|---|---|
-//! | hash | SHA-256 under a domain | [`hash`] |
+//! | hash | SHA-256 under a domain | [`mod@hash`] |
 //! | commitment to a list | Merkle tree of RFC 6962 | [`merkle`] |
 //! | signature | Ed25519, verified by the rules of ZIP-215 | [`ed25519`] |
 //! | encryption at rest | AES-256-GCM-SIV (RFC 8452) | [`seal`] |
 //! | key derivation, keyed function | HKDF-SHA256 (RFC 5869), HMAC-SHA256 | [`kdf`] |
-//! | encryption to a public key | HPKE base mode (RFC 9180) | [`hpke`] |
+//! | encryption to a public key | HPKE base mode (RFC 9180) | [`hpke`], [`kem`] |
+//! | one content for several recipients | AES-256-GCM-SIV, its key by HPKE | [`wrap`] |
+//! | name of content outside the chain | SHA3-256 (FIPS 202) | [`sha3`] |
 //! | password-protected key files | Argon2id over AES-256-GCM-SIV | `keystore` (a feature) |
 //!
 //! Every function is pure: randomness arrives as bytes, there is no clock and no input or output.
@@ -19,11 +21,14 @@ pub mod ed25519;
 pub mod hash;
 pub mod hpke;
 pub mod kdf;
+pub mod kem;
 #[cfg(feature = "keystore")]
 pub mod keystore;
 pub mod merkle;
 mod rng;
 pub mod seal;
+pub mod sha3;
+pub mod wrap;
 
 pub use crate::hpke::{CannotSeal, HpkeSecret};
 pub use constant_time::constant_time_eq;

@@ -6,24 +6,31 @@ use hpke::rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// Gives out the 32 bytes of its seed, then their expansion by SHA-256 in counter mode.
+/// Gives out the bytes of its seed, then their expansion by SHA-256 in counter mode.
 ///
 /// The seed comes first unchanged because RFC 9180 derives the ephemeral key of an envelope from
 /// 32 bytes of input keying material: so the caller's bytes are that material, and the published
-/// vectors apply.
-pub(crate) struct SeededRng {
-    seed: Zeroizing<[u8; 32]>,
+/// vectors apply. X-Wing takes 64 bytes, which are the randomness of its encapsulation.
+pub(crate) struct SeededRng<const N: usize = 32> {
+    seed: Zeroizing<[u8; N]>,
+    /// How much of the seed is given out.
+    given: usize,
     block: Zeroizing<[u8; 32]>,
     used: usize,
     counter: u64,
 }
 
-impl SeededRng {
-    pub(crate) fn new(seed: &[u8; 32]) -> Self {
-        Self { seed: Zeroizing::new(*seed), block: Zeroizing::new(*seed), used: 0, counter: 0 }
+impl<const N: usize> SeededRng<N> {
+    pub(crate) fn new(seed: &[u8; N]) -> Self {
+        let block = Zeroizing::new([0; 32]);
+        Self { seed: Zeroizing::new(*seed), given: 0, used: block.len(), block, counter: 0 }
     }
 
     fn next_byte(&mut self) -> u8 {
+        if let Some(byte) = self.seed.get(self.given) {
+            self.given += 1;
+            return *byte;
+        }
         if self.used == self.block.len() {
             self.counter = self.counter.wrapping_add(1);
             let digest = Sha256::new()
@@ -39,7 +46,7 @@ impl SeededRng {
     }
 }
 
-impl TryRng for SeededRng {
+impl<const N: usize> TryRng for SeededRng<N> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -62,7 +69,7 @@ impl TryRng for SeededRng {
     }
 }
 
-impl TryCryptoRng for SeededRng {}
+impl<const N: usize> TryCryptoRng for SeededRng<N> {}
 
 #[cfg(test)]
 mod tests {
@@ -80,6 +87,16 @@ mod tests {
         assert_eq!(bytes[..32], [7; 32]);
         let blocks: BTreeSet<&[u8]> = bytes.chunks(32).collect();
         assert_eq!(blocks.len(), 9);
+    }
+
+    #[test]
+    fn a_longer_seed_comes_first_too() {
+        let mut seed = [3; 64];
+        seed[63] = 4;
+        let mut bytes = [0; 128];
+        SeededRng::new(&seed).fill_bytes(&mut bytes);
+        assert_eq!(bytes[..64], seed);
+        assert_ne!(bytes[64..96], bytes[96..]);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use paralith_runtime_api::output::{Error, Event};
 use paralith_types::{Address, Amount};
 
 use super::error::EnclaveError;
+use super::proven_state::PinnedState;
 use super::sealer::Seeds;
 use super::state::RoundState;
-use super::proven_state::PinnedState;
 use paralith_runtime_vm::{CallEnv, CallError, ConsensusRead, Effects, Export, Module, TrapKind};
 
 const CALL_SEED: Domain = Domain::new("paralith/host-call-seed/v1");

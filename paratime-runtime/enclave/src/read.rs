@@ -135,9 +135,7 @@ pub(crate) fn wake_height(
         return Ok(None);
     }
     let sealer = session.sealer(root.keys.as_ref());
-    root.on_root(session, callbacks, sealer.as_ref(), |guest| {
-        timers::wake_height(&mut guest.state)
-    })
+    root.on_root(session, callbacks, sealer.as_ref(), |guest| timers::wake_height(&mut guest.state))
 }
 
 /// Which of these transactions would be authenticated on the newest final root.

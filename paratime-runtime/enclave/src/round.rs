@@ -247,8 +247,7 @@ fn guest<'a>(
 ) -> Result<Guest<'a>, EnclaveError> {
     let height = inputs.proposal.consensus_height;
     let (epoch, previous) = (inputs.epoch.0, Some(&round.previous_hash));
-    let context =
-        context(&session.chain, &inputs.runtime, round.round, epoch, height, previous);
+    let context = context(&session.chain, &inputs.runtime, round.round, epoch, height, previous);
     let (seeds, secret) = match sealer {
         Some(sealer) => {
             let seeds = sealer.seeds(inputs.generation, round);

@@ -13,10 +13,7 @@ use paralith_consensus_api::registry::{
 use paralith_consensus_api::roothash;
 use paralith_types::{Epoch, PublicKey, RuntimeId};
 
-use super::{
-    KNOWN_ABI_VERSION, account_of, invalid, require_entity,
-    runtime_claim, state,
-};
+use super::{KNOWN_ABI_VERSION, account_of, invalid, require_entity, runtime_claim, state};
 use crate::context::Context;
 use crate::staking;
 

@@ -106,7 +106,8 @@ fn calls_of_a_round_know_the_block_before_from_version_2_on() {
         let executed = world.execute(&enclave, &[]).unwrap();
         let data = events(&executed).pop().unwrap();
         let request = abi::BeginBlockRequest::decode(data.as_slice()).unwrap();
-        let expected = if known { world.last.last_block.hash().as_bytes().to_vec() } else { vec![] };
+        let expected =
+            if known { world.last.last_block.hash().as_bytes().to_vec() } else { vec![] };
         assert_eq!(request.context.previous_hash, expected, "version {version}");
     }
 }

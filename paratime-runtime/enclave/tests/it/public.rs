@@ -31,9 +31,7 @@ fn world(version: u32) -> World {
         // The same, without an import of version 2.
         let text = guest::text(
             &["execute"],
-            &format!(
-                r#"{DATA} (func (export "execute") (param i32 i32) (result i64) {BODY})"#
-            ),
+            &format!(r#"{DATA} (func (export "execute") (param i32 i32) (result i64) {BODY})"#),
         );
         wat::parse_str(text).unwrap()
     } else {

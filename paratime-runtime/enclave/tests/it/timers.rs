@@ -59,7 +59,10 @@ fn a_confidential_runtime_reports_its_wish_too() {
     let executed = world.round(&enclave, &[]);
     assert_eq!(wake(&world, &enclave), Some(WISH));
     let shown = |change: &pb::Change| {
-        change.value.as_ref().is_some_and(|value| value.windows(8).any(|w| w == 30_u64.to_be_bytes()))
+        change
+            .value
+            .as_ref()
+            .is_some_and(|value| value.windows(8).any(|w| w == 30_u64.to_be_bytes()))
     };
     assert!(!executed.changes.iter().any(shown), "hosts do not read it in the state");
     let without = world.enclave_with(2, |_| {});
@@ -87,7 +90,10 @@ fn a_due_round_whose_block_calls_trap_is_due_again_after_ever_longer_pauses() {
 
 #[test]
 fn a_round_that_fails_still_executes_its_transactions() {
-    let execute = ("execute", "(call $state_set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 8)) (i64.const 2)");
+    let execute = (
+        "execute",
+        "(call $state_set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 8)) (i64.const 2)",
+    );
     let mut world = World::new(code(&[INIT, ("begin_block", TRAP), execute]), false);
     world.runtime.allow_plain_calls = true;
     world.register();
@@ -136,12 +142,11 @@ fn all_replicas_agree_on_the_wish() {
     let (one, two) = (world.enclave(1, &[EPOCH]), world.enclave(2, &[EPOCH]));
     let sent = [secret(&world, 3, 0, "")];
     let proposal = world.proposal(&sent);
-    let executed = |enclave: &Enclave| {
-        match enclave.call(world.execute_call(&proposal, &sent)).unwrap() {
+    let executed =
+        |enclave: &Enclave| match enclave.call(world.execute_call(&proposal, &sent)).unwrap() {
             pb::runtime_reply::Kind::Executed(executed) => executed,
             other => panic!("{other:?}"),
-        }
-    };
+        };
     let (first, second) = (executed(&one), executed(&two));
     assert_eq!(first.results, second.results);
     world.finalise_as(&first, &proposal);

@@ -74,13 +74,7 @@ fn commit_before(mut host: Host<'_>, height: i64) -> Result<()> {
     Ok(())
 }
 
-fn bls_possession(
-    mut host: Host<'_>,
-    key: i32,
-    message: i32,
-    len: i32,
-    proof: i32,
-) -> Result<i32> {
+fn bls_possession(mut host: Host<'_>, key: i32, message: i32, len: i32, proof: i32) -> Result<i32> {
     let hashing = gas::hashing(len as u32 as usize);
     pay(&mut host, gas::BLS_POSSESSION.saturating_add(hashing), 0, 0)?;
     let guest = guest(&host)?;
