@@ -135,7 +135,8 @@ impl Enclave {
         let epoch = now.epoch.epoch;
         let has_keys = self.is_complete(&now.status) && self.epochs.secret(epoch).is_some();
         let sealed = self.seal_if_new(epoch)?;
-        Ok(pb::Synced { height: now.height.0, epoch: epoch.0, has_keys, sealed })
+        let (height, epoch) = (now.height.0, epoch.0);
+        Ok(pb::Synced { height, epoch, has_keys, sealed, wake_height: None })
     }
 
     /// A blob for the node to have included. It counts in the epoch that this enclave sees now, or

@@ -1,16 +1,20 @@
-//! Maps and lists in the state.
+//! Maps, lists and tables in the state.
 //!
-//! The host cannot list keys (those of a confidential runtime are hashed), so these remember what
-//! they hold. Each operation touches a constant number of keys, except walking.
+//! The host cannot list keys (those of a confidential runtime are hashed), so a map and a list
+//! remember what they hold; a table does not. Each operation touches a constant number of keys,
+//! except walking.
 //!
 //! | key | value |
 //! |---|---|
-//! | name, `0` | number of elements, 8 bytes |
+//! | name, `0` | map, list: number of elements, 8 bytes |
 //! | name, `1`, position (8 bytes) | list: the value; map: the key at that position |
 //! | name, `2`, key | map: position (8 bytes), then the value |
+//! | name, `3`, key | table: the value |
 //!
 //! A name is written as 0, its length in one byte, its text, the length of the owner's part in two
-//! bytes, that part: no two collections share a key.
+//! bytes, that part: no two names share a key. Give a name to one collection only. Keys and values
+//! are written by [`Value`]; numbers are big-endian. The form is frozen: clients build keys to ask
+//! for proofs of entries (`state_key`, `position_key`, `len_key`).
 
 use std::marker::PhantomData;
 
@@ -29,7 +33,12 @@ impl<K: Value, V: Value> Map<K, V> {
     /// Map::new("balances");`
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name: Name::new(name), marker: PhantomData }
+        Self::prefixed("", name)
+    }
+
+    /// As [`Map::new`]; the name is made of two parts.
+    pub(crate) const fn prefixed(prefix: &'static str, name: &'static str) -> Self {
+        Self { name: Name::prefixed(prefix, name), marker: PhantomData }
     }
 
     /// One owner's map of this name: a map in a map.
@@ -98,6 +107,25 @@ impl<K: Value, V: Value> Map<K, V> {
     /// grow.
     pub fn iter<'a>(&'a self, ctx: &'a Context) -> impl Iterator<Item = Result<(K, V)>> + 'a {
         (0..).map_while(move |position| self.at(ctx, position).transpose())
+    }
+
+    /// The state key of an entry. Its value is the entry's position, 8 bytes big-endian, then the
+    /// map's value.
+    #[must_use]
+    pub fn state_key(&self, key: &K) -> Vec<u8> {
+        self.name.entry(&key.to_bytes())
+    }
+
+    /// The state key under which the map's key at a position is kept.
+    #[must_use]
+    pub fn position_key(&self, position: u64) -> Vec<u8> {
+        self.name.element(position)
+    }
+
+    /// The state key of the number of entries, 8 bytes big-endian. Absent while none was written.
+    #[must_use]
+    pub fn len_key(&self) -> Vec<u8> {
+        self.name.key(LEN, &[])
     }
 
     fn entry(&self, ctx: &Context, key: &K) -> Result<Option<(u64, V)>> {
@@ -177,27 +205,110 @@ impl<V: Value> List<V> {
     pub fn iter<'a>(&'a self, ctx: &'a Context) -> impl Iterator<Item = Result<V>> + 'a {
         (0..).map_while(move |position| self.get(ctx, position).transpose())
     }
+
+    /// The state key of the value at a position.
+    #[must_use]
+    pub fn state_key(&self, position: u64) -> Vec<u8> {
+        self.name.element(position)
+    }
+
+    /// The state key of the number of values, 8 bytes big-endian. Absent while none was written.
+    #[must_use]
+    pub fn len_key(&self) -> Vec<u8> {
+        self.name.key(LEN, &[])
+    }
 }
 
+/// A map which cannot be walked: one entry of the state for each of its own, and one operation on
+/// the state for each operation.
 #[derive(Debug, Clone)]
-struct Name {
+pub struct Table<K, V> {
+    name: Name,
+    marker: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: Value, V: Value> Table<K, V> {
+    /// The table of this name, 1 to 255 bytes.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self::prefixed("", name)
+    }
+
+    /// As [`Table::new`]; the name is made of two parts.
+    pub(crate) const fn prefixed(prefix: &'static str, name: &'static str) -> Self {
+        Self { name: Name::prefixed(prefix, name), marker: PhantomData }
+    }
+
+    /// One owner's table of this name.
+    #[must_use]
+    pub fn of(name: &'static str, owner: &impl Value) -> Self {
+        Self { name: Name::of(name, owner), marker: PhantomData }
+    }
+
+    /// Writes an entry.
+    pub fn insert(&self, ctx: &mut Context, key: &K, value: &V) {
+        ctx.set(&self.state_key(key), value);
+    }
+
+    /// Removes an entry, if it is there.
+    pub fn remove(&self, ctx: &mut Context, key: &K) {
+        ctx.remove(&self.state_key(key));
+    }
+
+    /// The value of a key.
+    pub fn get(&self, ctx: &Context, key: &K) -> Result<Option<V>> {
+        ctx.get(&self.state_key(key))
+    }
+
+    /// Whether the key is there.
+    #[must_use]
+    pub fn contains(&self, ctx: &Context, key: &K) -> bool {
+        ctx.contains(&self.state_key(key))
+    }
+
+    /// The state key of an entry. Its value is the table's value.
+    #[must_use]
+    pub fn state_key(&self, key: &K) -> Vec<u8> {
+        self.name.key(ROW, &key.to_bytes())
+    }
+}
+
+/// Number of elements.
+const LEN: u8 = 0;
+/// By position.
+const ELEMENT: u8 = 1;
+/// By key, with the position.
+const ENTRY: u8 = 2;
+/// By key.
+const ROW: u8 = 3;
+
+/// What the keys of a collection begin with.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    prefix: &'static str,
     name: &'static str,
     owner: Vec<u8>,
 }
 
 impl Name {
-    const fn new(name: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self::prefixed("", name)
+    }
+
+    const fn prefixed(prefix: &'static str, name: &'static str) -> Self {
         // In a `const` this is checked when the runtime is compiled.
-        assert!(!name.is_empty() && name.len() <= 255, "a collection's name has 1 to 255 bytes");
-        Self { name, owner: Vec::new() }
+        let len = prefix.len() + name.len();
+        assert!(!name.is_empty() && len <= 255, "a collection's name has 1 to 255 bytes");
+        Self { prefix, name, owner: Vec::new() }
     }
 
     fn of(name: &'static str, owner: &impl Value) -> Self {
         Self { owner: owner.to_bytes(), ..Self::new(name) }
     }
 
-    fn key(&self, tag: u8, rest: &[u8]) -> Vec<u8> {
-        let mut key = vec![0, self.name.len() as u8];
+    pub(crate) fn key(&self, tag: u8, rest: &[u8]) -> Vec<u8> {
+        let mut key = vec![0, (self.prefix.len() + self.name.len()) as u8];
+        key.extend(self.prefix.as_bytes());
         key.extend(self.name.as_bytes());
         // An owner longer than a key may be is refused by the host, whatever its length says.
         key.extend((self.owner.len() as u16).to_be_bytes());
@@ -208,19 +319,19 @@ impl Name {
     }
 
     fn element(&self, position: u64) -> Vec<u8> {
-        self.key(1, &position.to_be_bytes())
+        self.key(ELEMENT, &position.to_be_bytes())
     }
 
     fn entry(&self, key: &[u8]) -> Vec<u8> {
-        self.key(2, key)
+        self.key(ENTRY, key)
     }
 
     fn len(&self, ctx: &Context) -> Result<u64> {
-        Ok(ctx.get(&self.key(0, &[]))?.unwrap_or(0))
+        Ok(ctx.get(&self.key(LEN, &[]))?.unwrap_or(0))
     }
 
     fn set_len(&self, ctx: &mut Context, len: u64) {
-        ctx.set(&self.key(0, &[]), &len);
+        ctx.set(&self.key(LEN, &[]), &len);
     }
 }
 
@@ -246,10 +357,34 @@ mod tests {
             owner("a", "").entry(b"b"),
             owner("a", "bc").entry(b"d"),
             owner("a", "b").entry(b"cd"),
+            Name::new("a").key(ROW, b""),
+            Name::new("a").element(0),
         ];
         let count = keys.len();
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), count);
+    }
+    #[test]
+    fn clients_can_build_the_keys_of_every_collection() {
+        let position = [0, 0, 0, 0, 0, 0, 1, 2];
+        let at = |before: &[u8]| [before, &position].concat();
+        let map = Map::<String, u64>::new("votes");
+        assert_eq!(map.state_key(&"yes".into()), b"\0\x05votes\0\0\x02yes");
+        assert_eq!(map.position_key(258), at(b"\0\x05votes\0\0\x01"));
+        assert_eq!(map.len_key(), b"\0\x05votes\0\0\0");
+        let of_owner = Map::<u16, u64>::of("votes", &String::from("me"));
+        assert_eq!(of_owner.state_key(&0x0102), b"\0\x05votes\0\x02me\x02\x01\x02");
+        let list = List::<u64>::new("log");
+        assert_eq!(list.state_key(258), at(b"\0\x03log\0\0\x01"));
+        assert_eq!(list.len_key(), b"\0\x03log\0\0\0");
+        let of_owner = List::<u64>::of("log", &7u8);
+        assert_eq!(of_owner.state_key(258), at(b"\0\x03log\0\x01\x07\x01"));
+        let table = Table::<[u8; 2], u64>::new("rates");
+        assert_eq!(table.state_key(&[8, 9]), b"\0\x05rates\0\0\x03\x08\x09");
+        let of_owner = Table::<u8, u64>::of("rates", &String::from("me"));
+        assert_eq!(of_owner.state_key(&1), b"\0\x05rates\0\x02me\x03\x01");
+        let prefixed = Table::<u8, u64>::prefixed("shop/", "rates");
+        assert_eq!(prefixed.state_key(&1), Table::<u8, u64>::new("shop/rates").state_key(&1));
     }
 }

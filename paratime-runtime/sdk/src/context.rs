@@ -119,6 +119,22 @@ impl Context {
         self.host.request_reveal(handle);
     }
 
+    /// Asks for a round that pins this consensus height or a later one, also if nobody sends
+    /// anything. [`Timers`](crate::Timers) do it for you.
+    ///
+    /// Of all heights that are asked for, the host keeps the smallest; one that this round has
+    /// reached counts as the next height. A round that reaches the kept height uses it up: ask again
+    /// in that round for what is still to come. If its `begin_block` or `end_block` fails, the round
+    /// is repeated 1, 2, 4 and at last every 1,024 heights later, until both succeed. What a call
+    /// that is undone asked for is not kept. Traps in calls that only read.
+    ///
+    /// In a WebAssembly module it takes the crate's feature `abi-2`, which makes the module one of
+    /// version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    pub fn wake_at(&mut self, height: u64) {
+        self.host.wake_at(height);
+    }
+
     /// Reads a value.
     pub fn get<V: Value>(&self, key: &[u8]) -> Result<Option<V>> {
         let Some(bytes) = self.host.state_get(key) else { return Ok(None) };

@@ -89,6 +89,12 @@ impl Host for Imports {
         unsafe { request_reveal(handle.as_ptr(), handle.len()) }
     }
 
+    #[cfg(feature = "abi-2")]
+    fn wake_at(&mut self, height: u64) {
+        // SAFETY: it takes a number and gives nothing.
+        unsafe { wake_at(height as i64) }
+    }
+
     fn log(&self, text: &[u8]) {
         // SAFETY: the host reads `text` during the call and keeps no pointer to it.
         unsafe { log(text.as_ptr(), text.len()) }
@@ -122,4 +128,11 @@ unsafe extern "C" {
     fn log(text: *const u8, len: usize);
     fn sha256(data: *const u8, len: usize, out: *mut u8);
     fn ed25519_verify(key: *const u8, signature: *const u8, message: *const u8, len: usize) -> i32;
+}
+
+// What version 2 of the contract adds has a module of its own.
+#[cfg(feature = "abi-2")]
+#[link(wasm_import_module = "paralith_v2")]
+unsafe extern "C" {
+    fn wake_at(height: i64);
 }

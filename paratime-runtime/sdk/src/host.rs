@@ -14,6 +14,9 @@ pub(crate) trait Host {
     fn emit_message(&mut self, message: &[u8]) -> Option<u32>;
     fn emit_event(&mut self, topic: &[u8], data: &[u8]);
     fn request_reveal(&mut self, handle: &[u8]);
+    /// Asks for a round that pins this consensus height or a later one. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn wake_at(&mut self, height: u64);
     fn log(&self, text: &[u8]);
     fn sha256(&self, data: &[u8]) -> [u8; 32];
     fn ed25519_verify(&self, key: &[u8; 32], signature: &[u8; 64], message: &[u8]) -> bool;

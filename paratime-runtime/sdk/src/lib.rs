@@ -3,7 +3,7 @@
 //! Implement [`Runtime`] for a type, name it in [`export!`], build for `wasm32-unknown-unknown`.
 //!
 //! * **Every call starts afresh.** What shall be remembered goes into the state, through
-//!   [`Context`], [`Map`] or [`List`]. Statics do not survive a call.
+//!   [`Context`], [`Map`], [`List`] or [`Table`]. Statics do not survive a call.
 //! * **A transaction is all or nothing.** An error or a panic in [`Runtime::execute`] undoes all
 //!   that it wrote, emitted and asked for; what [`Runtime::authenticate`] wrote stays.
 //! * **Reading cannot write.** `check`, `query` and `reveal` get a `&Context`, which has no method
@@ -21,6 +21,7 @@
 //!
 //! A runtime's logic is tested without a network with [`testing::Chain`].
 
+mod accounts;
 mod args;
 mod collections;
 mod context;
@@ -31,6 +32,8 @@ mod heap;
 mod host;
 mod nonce;
 mod runtime;
+#[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+mod timers;
 mod value;
 
 #[cfg(target_arch = "wasm32")]
@@ -41,8 +44,14 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+/// The guide's examples compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-runtime.md")]
+mod guide {}
+
+pub use accounts::{Accounts, AccountsError, Ends, Lock, MINT_MAX, Purpose, Settled};
 pub use args::{NoArgs, args, reply, unknown_method};
-pub use collections::{List, Map};
+pub use collections::{List, Map, Table};
 pub use context::{Context, IncomingMessage, Transaction};
 #[doc(hidden)]
 pub use entry::Export;
@@ -55,6 +64,8 @@ pub use paralith_types::{
 };
 pub use runtime::Runtime;
 pub use serde_json::{Value as JsonValue, json};
+#[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+pub use timers::{Timer, Timers};
 pub use value::{Json, Proto, Value};
 
 /// Exports a [`Runtime`] as the module's entry points. Write it once, at the crate's root.

@@ -49,8 +49,7 @@ pub(crate) fn transfer(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     if memo.len() > MEMO_BYTES_MAX {
         return Err(TokenError::Memo.into());
     }
-    ledger::debit(ctx, &from, amount)?;
-    ledger::credit(ctx, &to, amount)?;
+    ledger::pay(ctx, &from, &to, amount)?;
     let received = Received { from, amount, memo };
     inbox::push(ctx, &to, &received)?;
     let Received { memo, .. } = received;
@@ -76,7 +75,7 @@ pub(crate) fn withdraw(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let from = ctx.sender_address()?;
     not_zero(amount)?;
     let to = to.unwrap_or(from);
-    let message = ledger::withdraw(ctx, from, &to, amount)?;
+    let message = ledger::withdraw(ctx, &from, &to, amount)?;
     ledger::announce(ctx, "withdraw", || json!({"from": from, "to": to, "amount": amount}));
     reply(&json!({ "message": message }))
 }

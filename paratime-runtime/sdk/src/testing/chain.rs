@@ -1,4 +1,4 @@
-//! Rounds, transactions and queries of one runtime.
+//! Rounds and queries of one runtime.
 #![allow(clippy::panic, reason = "a failed round is a failed test, and says why")]
 
 use std::cell::RefCell;
@@ -8,12 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use paralith_runtime_abi as abi;
-use paralith_runtime_abi::{Call, ConsensusMessageKind, OutcomeResult};
+use paralith_runtime_abi::{Call, OutcomeResult};
 use prost::Message;
 use serde::Serialize;
 
-use super::host::{Access, Effects, Event, Imports, State, Trap, World};
-use super::{HOST_MODULE, NOT_ASKED, TRAP, address, public_key, sha256};
+use super::effects::{Effects, State};
+use super::host::{Access, Event, Imports, Trap, World};
+use super::sender::Sender;
+use super::{HOST_MODULE, NOT_ASKED, NOT_MIGRATED, TRAP, address, sha256};
 use crate::host::Host;
 use crate::{Address, Amount, Error, Export, Result, Runtime, entry, reply};
 
@@ -32,30 +34,49 @@ pub enum Privacy {
 /// A chain with one runtime, in memory.
 ///
 /// An error in a round's own handlers (`begin_block`, `end_block`, `migrate`) is a fault of the
-/// runtime, so it panics here. [`Chain::fail_begin_block`] and [`Chain::fail_round`] show what a
-/// failure means for the rest.
+/// runtime, so it panics here. [`Chain::fail_begin_block`], [`Chain::fail_end_block`],
+/// [`Chain::fail_migrate`] and [`Chain::fail_round`] show what a failure means for the rest.
 pub struct Chain {
-    run: Run,
-    world: Rc<RefCell<World>>,
-    finals: BTreeMap<u64, State>,
-    epoch: u64,
-    nonces: BTreeMap<Address, u64>,
-    incoming: Vec<abi::IncomingMessage>,
-    incoming_count: u64,
-    results: Vec<abi::MessageResult>,
+    pub(super) run: Run,
+    pub(super) world: Rc<RefCell<World>>,
+    /// The newest final state, and those of rounds that asked for a reveal.
+    pub(super) finals: BTreeMap<u64, State>,
+    pub(super) epoch: u64,
+    /// The consensus height that the open round pins.
+    pub(super) height: u64,
+    pub(super) nonces: BTreeMap<Address, u64>,
+    pub(super) incoming: Vec<abi::IncomingMessage>,
+    pub(super) incoming_count: u64,
+    pub(super) results: Vec<abi::MessageResult>,
     /// What the open round's `begin_block` took, and the nonces before the round.
-    taken: Taken,
-    begin_block_fails: bool,
-    failing: BTreeSet<u32>,
-    account: u128,
+    pub(super) taken: Taken,
+    pub(super) fails: Fails,
+    /// New code has not brought the state to its form yet.
+    pub(super) migrate_due: bool,
+    /// `begin_block` or `migrate` of the open round failed.
+    pub(super) failed: bool,
+    pub(super) failing: BTreeSet<u32>,
+    pub(super) account: u128,
 }
 
 /// What comes back if the open round fails.
 #[derive(Default)]
-struct Taken {
-    incoming: Vec<abi::IncomingMessage>,
-    results: Vec<abi::MessageResult>,
-    nonces: BTreeMap<Address, u64>,
+pub(super) struct Taken {
+    pub(super) incoming: Vec<abi::IncomingMessage>,
+    pub(super) results: Vec<abi::MessageResult>,
+    pub(super) nonces: BTreeMap<Address, u64>,
+    pub(super) migrate_due: bool,
+}
+
+/// What the first round pins.
+const FIRST_HEIGHT: u64 = 11;
+
+/// Handlers that fail the next time they run.
+#[derive(Default)]
+pub(super) struct Fails {
+    pub(super) begin_block: bool,
+    pub(super) end_block: bool,
+    pub(super) migrate: bool,
 }
 
 impl Chain {
@@ -80,18 +101,22 @@ impl Chain {
             confidential: privacy == Privacy::Confidential,
             messages_max: 32,
             drawn: 0,
+            operations: 0,
         };
         let mut chain = Self {
             run: entry::run::<R>,
             world: Rc::new(RefCell::new(world)),
             finals: BTreeMap::new(),
             epoch: 1,
+            height: FIRST_HEIGHT,
             nonces: BTreeMap::new(),
             incoming: Vec::new(),
             incoming_count: 0,
             results: Vec::new(),
             taken: Taken::default(),
-            begin_block_fails: false,
+            fails: Fails::default(),
+            migrate_due: false,
+            failed: false,
             failing: BTreeSet::new(),
             account: 0,
         };
@@ -103,24 +128,30 @@ impl Chain {
 
     /// Acts as the account of this name, which needs no registration.
     pub fn sender(&mut self, name: &str) -> Sender<'_> {
-        let encrypted = self.world.borrow().confidential;
-        let name = name.to_string();
-        Sender {
-            chain: self,
-            name,
-            fee: Amount::ZERO,
-            nonce: None,
-            gas_limit: 1_000_000,
-            encrypted,
-        }
+        Sender::new(self, name)
     }
 
-    /// Finalises the open round, executes its messages to consensus and opens the next round.
+    /// Finalises the open round, executes its messages to consensus and opens the next round, which
+    /// pins the next consensus height.
     pub fn next_round(&mut self) {
-        self.end_round();
-        self.execute_messages();
-        self.open_round();
-        self.begin_block();
+        self.finalise();
+        self.open_round(self.height.saturating_add(1));
+    }
+
+    /// Lets consensus blocks pass up to this height, while nobody sends anything: finalises the open
+    /// round, runs a round at each height for which the runtime is to be woken, and none besides, and
+    /// opens one that pins `height`. The same as [`Chain::next_round`] if the next height is not
+    /// lower.
+    pub fn advance_to(&mut self, height: u64) {
+        let next = |chain: &Self| chain.height.saturating_add(1);
+        self.finalise();
+        while let Some(wake) = self.wake_height().map(|wake| wake.max(next(self)))
+            && wake < height
+        {
+            self.open_round(wake);
+            self.finalise();
+        }
+        self.open_round(height.max(next(self)));
     }
 
     /// Fails the open round and opens the next: the state, the nonces and what waits are as they were
@@ -129,30 +160,38 @@ impl Chain {
         let Some(state) = self.finals.values().next_back().cloned() else {
             panic!("the first round cannot fail here: its state is that of `init`")
         };
-        self.world.borrow_mut().effects = Effects { state, ..Effects::default() };
+        self.world.borrow_mut().effects = Effects::of(state);
         self.failing.clear();
-        let Taken { incoming, results, nonces } = std::mem::take(&mut self.taken);
+        let Taken { incoming, results, nonces, migrate_due } = std::mem::take(&mut self.taken);
         self.nonces = nonces;
+        self.migrate_due = migrate_due;
         self.incoming.splice(0..0, incoming);
         self.results.splice(0..0, results);
-        self.open_round();
-        self.begin_block();
+        self.open_round(self.height.saturating_add(1));
     }
 
     /// Makes the next round's `begin_block` fail: its effects are undone and it takes nothing.
     pub fn fail_begin_block(&mut self) {
-        self.begin_block_fails = true;
+        self.fails.begin_block = true;
+    }
+
+    /// Makes the open round's `end_block` fail: its effects are undone.
+    pub fn fail_end_block(&mut self) {
+        self.fails.end_block = true;
+    }
+
+    /// Makes the next `migrate` fail: its effects are undone, the round calls no other handler and
+    /// refuses all transactions, and the next round tries again.
+    pub fn fail_migrate(&mut self) {
+        self.fails.migrate = true;
     }
 
     /// Like [`Chain::next_round`], but the next round runs new code, after its `migrate`.
     pub fn upgrade<R: Runtime>(&mut self) {
-        self.end_round();
-        self.execute_messages();
-        self.open_round();
+        self.finalise();
         self.run = entry::run::<R>;
-        let request = abi::BlockRequest { context: self.context() };
-        self.enter(Export::Migrate, &request).unwrap_or_else(|error| panic!("migrate: {error}"));
-        self.begin_block();
+        self.migrate_due = true;
+        self.open_round(self.height.saturating_add(1));
     }
 
     /// Deposits tokens of a consensus account; the runtime learns of it in the next round.
@@ -199,7 +238,7 @@ impl Chain {
     pub fn reveal(&self, handle: &[u8]) -> Result<Vec<u8>> {
         let key = [abi::REVEAL_INTENT_PREFIX, handle].concat();
         let asked = self.finals.values().next_back().and_then(|state| state.get(&key));
-        let round = asked.and_then(|round| round[..].try_into().ok().map(u64::from_be_bytes));
+        let round = asked.and_then(|round| round_of(round));
         let Some((round, state)) = round.and_then(|round| self.finals.get_key_value(&round)) else {
             let message = "no final round asked to reveal this".to_string();
             return Err(Error { module: HOST_MODULE.into(), code: NOT_ASKED, message });
@@ -213,6 +252,25 @@ impl Chain {
     #[must_use]
     pub fn round(&self) -> u64 {
         self.world.borrow().round
+    }
+
+    /// The consensus height that the open round pins: 11 in the first round.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// The height at which the runtime is to be woken, as of the last final round.
+    #[must_use]
+    pub fn wake_height(&self) -> Option<u64> {
+        Some(self.wake()?.height)
+    }
+
+    /// How many reads and writes of the state, and wake-ups asked for, the rounds' calls have made so
+    /// far. A call's part is the difference: what a host charges for grows with it.
+    #[must_use]
+    pub fn state_operations(&self) -> u64 {
+        self.world.borrow().operations
     }
 
     /// The events of the open round.
@@ -257,81 +315,46 @@ impl Chain {
         self.world.borrow().effects.state.get(key).cloned()
     }
 
-    fn begin_block(&mut self) {
-        let request = abi::BeginBlockRequest {
-            context: self.context(),
-            incoming: self.incoming.clone(),
-            message_results: self.results.clone(),
-        };
-        self.taken = Taken { nonces: self.nonces.clone(), ..Taken::default() };
-        let before = self.world.borrow().effects.clone();
-        self.enter(Export::BeginBlock, &request)
-            .unwrap_or_else(|error| panic!("begin_block: {error}"));
-        if std::mem::take(&mut self.begin_block_fails) {
-            self.world.borrow_mut().effects = before;
-            return;
-        }
-        self.taken.incoming = std::mem::take(&mut self.incoming);
-        self.taken.results = std::mem::take(&mut self.results);
-    }
-
-    fn end_round(&mut self) {
-        let request = abi::BlockRequest { context: self.context() };
-        self.enter(Export::EndBlock, &request).unwrap_or_else(|error| panic!("end_block: {error}"));
-        let world = self.world.borrow();
-        self.finals.insert(world.round, world.effects.state.clone());
-    }
-
-    fn open_round(&self) {
-        let mut world = self.world.borrow_mut();
-        world.round += 1;
-        world.drawn = 0;
-        world.effects.events.clear();
-    }
-
-    /// Executes the round's messages as consensus does: out of the runtime's account.
-    fn execute_messages(&mut self) {
-        let round = self.round();
-        let messages = std::mem::take(&mut self.world.borrow_mut().effects.messages);
-        let failing = std::mem::take(&mut self.failing);
-        for (index, message) in (0u32..).zip(messages) {
-            let Some(ConsensusMessageKind::Transfer(transfer)) = message.kind else { continue };
-            let amount = Amount::from_be_bytes_minimal(&transfer.amount).ok();
-            let left = amount.and_then(|amount| self.account.checked_sub(amount.0));
-            self.results.push(match left {
-                Some(left) if !failing.contains(&index) => {
-                    self.account = left;
-                    abi::MessageResult { index, module: String::new(), code: 0, round }
-                }
-                _ => abi::MessageResult { index, module: "staking".into(), code: 1, round },
-            });
-        }
-    }
-
-    fn query_as(&self, caller: Vec<u8>, call: Call) -> Result<Vec<u8>> {
-        let end = abi::BlockRequest { context: self.context() }.encode_to_vec();
+    pub(super) fn query_as(&self, caller: Vec<u8>, call: Call) -> Result<Vec<u8>> {
         let copy = Rc::new(RefCell::new(self.world.borrow().clone()));
-        let ended = self.call_in(&copy, Access::Write, Export::EndBlock, &end);
-        ended.unwrap_or_else(|error| panic!("end_block: {error}"));
-        let state = std::mem::take(&mut copy.borrow_mut().effects.state);
+        if !self.migrate_due {
+            let end = abi::BlockRequest { context: self.context() }.encode_to_vec();
+            let ended = self.call_in(&copy, Access::Write, Export::EndBlock, &end);
+            ended.unwrap_or_else(|error| panic!("EndBlock: {error}"));
+        }
+        let state = std::mem::take(&mut copy.borrow_mut().effects.state).into_all();
         let request = abi::QueryRequest { context: self.context(), call, caller };
         self.read(Export::Query, state, &request.encode_to_vec())
     }
 
+    /// Calls as a transaction does: not while the state is not that of the code.
+    pub(super) fn transact(&self, export: Export, request: &impl Message) -> Result<Vec<u8>> {
+        if self.migrate_due {
+            let message = "the runtime's `migrate` failed, so it does nothing yet".to_string();
+            return Err(Error { module: HOST_MODULE.into(), code: NOT_MIGRATED, message });
+        }
+        self.enter(export, request)
+    }
+
+    /// Checks a transaction on the newest final state.
+    pub(super) fn check(&self, request: &impl Message) -> Result<Vec<u8>> {
+        let state = self.finals.values().next_back().cloned().unwrap_or_default();
+        self.read(Export::Check, state, &request.encode_to_vec())
+    }
+
     /// Calls with write access; an error or a trap undoes the call's effects.
-    fn enter(&self, export: Export, request: &impl Message) -> Result<Vec<u8>> {
-        let before = self.world.borrow().effects.clone();
+    pub(super) fn enter(&self, export: Export, request: &impl Message) -> Result<Vec<u8>> {
+        let before = self.world.borrow().effects.moment();
         let result = self.call_in(&self.world, Access::Write, export, &request.encode_to_vec());
         if result.is_err() {
-            self.world.borrow_mut().effects = before;
+            self.world.borrow_mut().effects.undo_to(before);
         }
         result
     }
 
     /// Calls with read access to some state.
     fn read(&self, export: Export, state: State, request: &[u8]) -> Result<Vec<u8>> {
-        let effects = Effects { state, ..Effects::default() };
-        let world = World { effects, ..self.world.borrow().clone() };
+        let world = self.world.borrow().with(Effects::of(state));
         self.call_in(&Rc::new(RefCell::new(world)), Access::Read, export, request)
     }
 
@@ -356,14 +379,14 @@ impl Chain {
         }
     }
 
-    fn context(&self) -> abi::Context {
+    pub(super) fn context(&self) -> abi::Context {
         let world = self.world.borrow();
         abi::Context {
             runtime_id: sha256(b"runtime").to_vec(),
             chain_context: sha256(b"chain").to_vec(),
             round: world.round,
             epoch: self.epoch,
-            consensus_height: world.round.saturating_add(10),
+            consensus_height: self.height,
             confidential: world.confidential,
             runtime_address: address("the runtime's account").as_bytes().to_vec(),
         }
@@ -376,92 +399,8 @@ impl fmt::Debug for Chain {
     }
 }
 
-/// An account about to act. The setters change one act; the next `chain.sender(...)` starts afresh.
-#[derive(Debug)]
-pub struct Sender<'a> {
-    chain: &'a mut Chain,
-    name: String,
-    fee: Amount,
-    nonce: Option<u64>,
-    gas_limit: u64,
-    encrypted: bool,
-}
-
-impl Sender<'_> {
-    /// Offers a fee (0 unless told).
-    #[must_use]
-    pub fn fee(mut self, fee: Amount) -> Self {
-        self.fee = fee;
-        self
-    }
-
-    /// Uses this nonce instead of the account's next.
-    #[must_use]
-    pub fn nonce(mut self, nonce: u64) -> Self {
-        self.nonce = Some(nonce);
-        self
-    }
-
-    /// Sets the gas limit, which is passed on and not enforced.
-    #[must_use]
-    pub fn gas_limit(mut self, gas_limit: u64) -> Self {
-        self.gas_limit = gas_limit;
-        self
-    }
-
-    /// Sends the call in the clear. Calls of confidential runtimes come in an envelope otherwise.
-    #[must_use]
-    pub fn plain(mut self) -> Self {
-        self.encrypted = false;
-        self
-    }
-
-    /// Sends a transaction: `authenticate`, then `execute`.
-    pub fn call(self, method: &str, args: &impl Serialize) -> Result<Vec<u8>> {
-        let args = reply(args)?;
-        self.call_raw(method, &args)
-    }
-
-    /// Sends a transaction whose arguments are not JSON.
-    pub fn call_raw(self, method: &str, args: &[u8]) -> Result<Vec<u8>> {
-        let mut request = self.request();
-        let (sender, nonce) = (address(&self.name), request.transaction.nonce);
-        self.chain.enter(Export::Authenticate, &request)?;
-        self.chain.nonces.insert(sender, nonce.saturating_add(1));
-        request.call = Some(Call { method: method.into(), args: args.to_vec() });
-        self.chain.enter(Export::Execute, &request)
-    }
-
-    /// Asks whether a transaction may wait in the pool: `check` on the last final state. Gives the
-    /// sender's next nonce, if it has one.
-    pub fn check(self) -> Result<Option<u64>> {
-        let request = self.request().encode_to_vec();
-        let state = self.chain.finals.values().next_back().cloned().unwrap_or_default();
-        let said = self.chain.read(Export::Check, state, &request)?;
-        Ok(said.try_into().ok().map(u64::from_be_bytes))
-    }
-
-    /// Asks a signed query, on the state as if the open round ended here.
-    pub fn query(self, method: &str, args: &impl Serialize) -> Result<Vec<u8>> {
-        let call = Call { method: method.into(), args: reply(args)? };
-        self.chain.query_as(address(&self.name).as_bytes().to_vec(), call)
-    }
-
-    fn request(&self) -> abi::TransactionRequest {
-        let sender = address(&self.name);
-        let nonce =
-            self.nonce.unwrap_or_else(|| self.chain.nonces.get(&sender).copied().unwrap_or(0));
-        let transaction = abi::Transaction {
-            hash: sha256(&[sender.as_bytes(), &nonce.to_be_bytes()].concat()).to_vec(),
-            sender: public_key(&self.name).0.to_vec(),
-            sender_address: sender.as_bytes().to_vec(),
-            nonce,
-            fee: self.fee.to_be_bytes_minimal(),
-            gas_limit: self.gas_limit,
-            encrypted: self.encrypted,
-        };
-        abi::TransactionRequest { context: self.chain.context(), transaction, call: None }
-    }
+pub(super) fn round_of(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
 fn trapped(payload: &(dyn std::any::Any + Send)) -> Error {

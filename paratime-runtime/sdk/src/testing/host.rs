@@ -1,17 +1,15 @@
 //! The contract's imports over a map in memory.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ed25519_zebra::{Signature, VerificationKey};
 use paralith_runtime_abi as abi;
 use prost::Message;
 
+use super::effects::Effects;
 use super::sha256;
 use crate::host::Host;
-
-pub(super) type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A public event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +18,6 @@ pub struct Event {
     pub topic: String,
     /// What happened.
     pub data: Vec<u8>,
-}
-
-/// What a call can change, and a rollback restores.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Effects {
-    pub(super) state: State,
-    pub(super) events: Vec<Event>,
-    pub(super) messages: Vec<abi::ConsensusMessage>,
 }
 
 /// All that the imports touch.
@@ -39,6 +29,15 @@ pub(super) struct World {
     pub(super) confidential: bool,
     pub(super) messages_max: usize,
     pub(super) drawn: u64,
+    /// Reads and writes of the state, and wake-ups.
+    pub(super) operations: u64,
+}
+
+impl World {
+    /// The same with other effects.
+    pub(super) fn with(&self, effects: Effects) -> Self {
+        Self { effects, logs: self.logs.clone(), ..*self }
+    }
 }
 
 /// What a call may do.
@@ -73,14 +72,18 @@ impl Imports {
         if key.first() == Some(&abi::HOST_KEY_PREFIX) {
             trap(format!("`{what}` of a key that belongs to the host"));
         }
-        self.change(what)
+        let mut world = self.change(what);
+        world.operations += 1;
+        world
     }
 }
 
 impl Host for Imports {
     fn state_get(&self, key: &[u8]) -> Option<Vec<u8>> {
         check_key(key);
-        self.world().effects.state.get(key).cloned()
+        let mut world = self.world.borrow_mut();
+        world.operations += 1;
+        world.effects.state.get(key).cloned()
     }
 
     fn state_set(&mut self, key: &[u8], value: &[u8]) {
@@ -135,6 +138,13 @@ impl Host for Imports {
         world.effects.state.insert(key, round);
     }
 
+    fn wake_at(&mut self, height: u64) {
+        let mut world = self.change("wake_at");
+        world.operations += 1;
+        let asked = world.effects.asked;
+        world.effects.asked = Some(asked.map_or(height, |asked| asked.min(height)));
+    }
+
     fn log(&self, text: &[u8]) {
         let mut world = self.world.borrow_mut();
         if !world.confidential {
@@ -171,11 +181,12 @@ mod tests {
 
     #[test]
     fn while_reading_every_effect_traps() {
-        let effects: [fn(&mut Imports); 5] = [
+        let effects: [fn(&mut Imports); 6] = [
             |host| host.state_set(b"key", b"value"),
             |host| host.state_remove(b"key"),
             |host| host.emit_event(b"topic", b"data"),
             |host| host.request_reveal(b"handle"),
+            |host| host.wake_at(7),
             |host| assert_eq!(host.emit_message(b""), Some(0)),
         ];
         for (number, effect) in effects.into_iter().enumerate() {
@@ -187,6 +198,7 @@ mod tests {
                     confidential: false,
                     messages_max: 1,
                     drawn: 0,
+                    operations: 0,
                 };
                 let mut host = Imports { world: Rc::new(RefCell::new(world)), access };
                 let result = catch_unwind(AssertUnwindSafe(|| effect(&mut host)));

@@ -16,15 +16,23 @@
 //! ```
 //!
 //! A [`Chain`] starts in round 1, which is open; [`Chain::next_round`] finalises it and opens the
-//! next. Requests and outcomes pass through their encoded forms and the same entry points as in
+//! next, and [`Chain::advance_to`] lets time pass, with rounds where the runtime asked to be woken.
+//! Requests and outcomes pass through their encoded forms and the same entry points as in
 //! WebAssembly. What differs: there is no gas, addresses are not derived as on a real chain, and
 //! one instance of the program serves all calls, so that a `static` would survive.
 
 mod chain;
+mod effects;
 mod host;
+mod round;
+mod sender;
+mod wake;
 
-pub use chain::{Chain, Privacy, Sender};
+pub use chain::{Chain, Privacy};
 pub use host::Event;
+pub use sender::Sender;
+#[cfg(test)]
+pub(crate) use wake::WAKE_KEY;
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 use sha2::{Digest, Sha256};
@@ -39,6 +47,9 @@ pub const TRAP: u32 = 1;
 
 /// Code of module [`HOST_MODULE`]: no final round asked to reveal this handle.
 pub const NOT_ASKED: u32 = 2;
+
+/// Code of module [`HOST_MODULE`]: `migrate` failed, so the runtime does nothing yet.
+pub const NOT_MIGRATED: u32 = 3;
 
 /// The address of a test account.
 #[must_use]
