@@ -27,9 +27,9 @@ fn it_is_valid_for_its_scope_and_subject_between_its_heights() {
 fn each_fault_has_its_error() {
     let good = certificate();
     let longest = "x".repeat(MAX_ATTRIBUTES_BYTES);
-    let fine = Certificate { attributes: longest.clone(), ..good.clone() };
+    let fine = Certificate { attributes: longest.clone(), ..good };
     assert_eq!(fine.check(&good.scope, &good.subject, NOW), Ok(()));
-    let long = Certificate { attributes: longest + "x", ..good.clone() };
+    let long = Certificate { attributes: longest + "x", ..good };
     let long = long.check(&good.scope, &good.subject, NOW);
     assert_eq!(long, Err(CertificateError::Attributes { got: 256 }));
     for version in [0, 2] {

@@ -80,7 +80,8 @@ fn nesting_and_nodes_are_bounded() {
 #[test]
 fn the_longest_encoding_is_read_and_nothing_longer() {
     let leaf = (u32::MAX, Policy::Member(u32::MAX));
-    let pairs: Vec<_> = (0..255).map(|_| (u32::MAX, at_least(u64::MAX, &[leaf.clone()]))).collect();
+    let pairs: Vec<_> =
+        (0..255).map(|_| (u32::MAX, at_least(u64::MAX, std::slice::from_ref(&leaf)))).collect();
     let largest = at_least(u64::MAX, &pairs);
     assert!(largest.encode().len() <= MAX_ENCODED_BYTES);
     assert_eq!(Policy::decode(&largest.encode()), Ok(largest));
