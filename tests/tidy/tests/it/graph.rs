@@ -10,7 +10,7 @@ use crate::{holds, licence, read, root, with_name};
 /// A crate uses only crates of the layers above it here: never one of its own layer or below.
 /// Tests and build scripts may use what they like.
 const LAYERS: &[&[&str]] = &[
-    &["paralith-types", "paralith-runtime-abi", "discrepancy"],
+    &["paralith-types", "paralith-bls", "paralith-runtime-abi", "discrepancy"],
     &["paralith-crypto", "paralith-policy", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
     &["paralith-consensus-api"],
@@ -35,12 +35,13 @@ const LAYERS: &[&[&str]] = &[
     &["paralith-runtime-gateway"],
     &["paralith"],
     &["paralith-adversary"],
-    &["tidy", "e2e", "replay", "bench"],
+    &["tidy", "e2e", "replay", "bench", "vectors"],
 ];
 
 /// What decides: synchronous, without clock, randomness and floating point.
 pub(crate) const PURE: &[&str] = &[
     "paralith-types",
+    "paralith-bls",
     "paralith-runtime-abi",
     "paralith-crypto",
     "paralith-policy",
@@ -77,6 +78,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["paralith", "paralith-adversary"]),
     ("hpke", &["paralith-crypto"]),
     ("aes-gcm-siv", &["paralith-crypto"]),
+    ("blst", &["paralith-bls"]),
 ];
 
 /// What a pure crate may not reach, not even through others.
