@@ -1,7 +1,8 @@
 //! Points that are no keys and no signatures.
 
-use blst::min_sig::{PublicKey, Signature};
-use paralith_bls::{BlsSecret, aggregate, verify, verify_possession};
+use blst::BLST_ERROR;
+use blst::min_sig::{AggregateSignature, PublicKey, Signature};
+use paralith_bls::{BlsSecret, CheckedKeys, SIGNATURE_SUITE, aggregate, verify, verify_possession};
 
 use crate::secrets;
 
@@ -26,6 +27,8 @@ fn key_refused(key: &[u8; 96], why: &str) {
     assert!(!verify(&[*key], b"m", &signature), "{why}");
     assert!(!verify(&[secret.public(), *key], b"m", &signature), "{why}, beside a good one");
     assert!(!verify_possession(key, b"m", &secret.prove_possession(b"m")), "{why}");
+    let mut known = CheckedKeys::new(1);
+    assert!(!known.verify(&[*key], b"m", &signature) && known.is_empty(), "{why} is remembered");
 }
 
 fn signature_refused(signature: &[u8; 48], why: &str) {
@@ -69,6 +72,51 @@ fn points_outside_the_group_of_prime_order_are_refused() {
         }
     }
     panic!("only {keys} and {signatures} points of the curves were found");
+}
+
+/// The order of the groups, big-endian.
+const R: &str = "73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001";
+
+/// A point times the order of the groups: what is left of it is outside of them, and the pairing
+/// does not see it.
+fn torsion(point: &Signature) -> AggregateSignature {
+    let point = AggregateSignature::from_signature(point);
+    let mut sum: Option<AggregateSignature> = None;
+    for bit in hex::decode(R).unwrap().iter().flat_map(|byte| (0..8).rev().map(move |b| byte >> b))
+    {
+        if let Some(sum) = &mut sum {
+            let twin = *sum;
+            sum.add_aggregate(&twin);
+        }
+        if bit & 1 == 1 {
+            match &mut sum {
+                Some(sum) => sum.add_aggregate(&point),
+                None => sum = Some(point),
+            }
+        }
+    }
+    sum.unwrap()
+}
+
+/// Without the check of the group, one vote has as many forms as the cofactor allows.
+#[test]
+fn what_differs_only_outside_of_the_group_is_refused() {
+    let secret = &secrets()[0];
+    let (key, signature) = (secret.public(), secret.sign(b"m"));
+    let outside = |x: &u8| {
+        let mut signature = [0; 48];
+        (signature[0], signature[47]) = (0x80, *x);
+        Signature::uncompress(&signature).ok().filter(|s| s.validate(false).is_err())
+    };
+    let point = (1..=u8::MAX).find_map(|x| outside(&x)).unwrap();
+    let mut other = torsion(&point);
+    other.add_signature(&Signature::uncompress(&signature).unwrap(), true).unwrap();
+    let other = other.to_signature();
+    let read = PublicKey::uncompress(&key).unwrap();
+    let unchecked = other.verify(false, b"m", SIGNATURE_SUITE.as_bytes(), &[], &read, false);
+    assert_eq!(unchecked, BLST_ERROR::BLST_SUCCESS, "the pairing does not tell the two apart");
+    assert_ne!(other.compress(), signature);
+    signature_refused(&other.compress(), "a second form of the signature");
 }
 
 #[test]
