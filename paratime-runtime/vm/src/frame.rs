@@ -335,19 +335,17 @@ mod tests {
         }
     }
 
-    /// A function that keeps so many values over a call, and one that it calls.
+    /// A function that keeps so many values over a call.
     fn keeping(values: usize) -> Vec<u8> {
-        let locals: String = (0..values).map(|n| format!("(local $v{n} i64)")).collect();
-        let set: String = (0..values)
-            .map(|n| format!("(local.set $v{n} (i64.load (i32.const {})))", n * 8))
-            .collect();
-        let sum: String = (0..values)
-            .map(|n| format!("(local.set $sum (i64.mul (local.get $sum) (local.get $v{n})))"))
-            .collect();
+        let each = |text: fn(usize) -> String| (0..values).map(text).collect::<String>();
+        let locals = each(|n| format!("(local $v{n} i64)"));
+        let load = each(|n| format!("(local.set $v{n} (i64.load (i32.const {})))", n * 8));
+        let add =
+            each(|n| format!("(local.set $sum (i64.add (local.get $sum) (local.get $v{n})))"));
         let text = format!(
             "(module (import \"paralith\" \"log\" (func $log (param i32 i32))) (memory 1)
-               (func (export \"f\") (result i64) (local $sum i64) {locals}
-                 {set} (call $log (i32.const 0) (i32.const 0)) {sum} (local.get $sum)))"
+               (func (export \"f\") (param $sum i64) (result i64) {locals}
+                 {load} (call $log (i32.const 0) (i32.const 0)) {add} (local.get $sum)))"
         );
         wat::parse_str(text).unwrap()
     }
@@ -377,7 +375,10 @@ mod tests {
                 let frame = frame_of(values, optimization);
                 // Some values stay in registers, which are saved in the frame; it is aligned to 16.
                 let spilled = u32::try_from(values).unwrap() * 8;
-                assert!((spilled - 64..=spilled + 256).contains(&frame), "{values}: {frame}");
+                assert!(
+                    (spilled - 64..=spilled + 256).contains(&frame),
+                    "{optimization:?}, {values}: {frame}"
+                );
                 frames.push(frame);
             }
             assert_eq!(frames[1] - frames[0], 64 * 8, "{optimization:?}: {frames:?}");

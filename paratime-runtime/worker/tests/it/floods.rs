@@ -35,7 +35,7 @@ fn batches(cluster: &Cluster, node: usize) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_proposals_of_a_member_put_two_batches_on_the_others_disks() {
     let mut cluster = Cluster::start(&Setup::three());
-    cluster.rounds_until(0, |chain| chain.last_round() >= 1).await;
+    cluster.rounds_until(0, |chain| !chain.ended().is_empty()).await;
     cluster.pause();
     let liar = (0..3).find(|node| cluster.chain.scheduler(1) == id(*node)).unwrap();
     let victim = (0..3).find(|node| cluster.chain.scheduler(0) == id(*node)).unwrap();
@@ -64,7 +64,7 @@ async fn five_hundred_proposals_of_a_member_put_two_batches_on_the_others_disks(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_messages_are_refused_before_anything_is_kept() {
     let cluster = Cluster::start(&Setup::three());
-    cluster.rounds_until(0, |chain| chain.last_round() >= 1).await;
+    cluster.rounds_until(0, |chain| !chain.ended().is_empty()).await;
     let before = batches(&cluster, 0);
     for stranger in 20..60 {
         for ahead in 0..3 {
