@@ -54,7 +54,7 @@ fn a_transaction_reads_the_chain_at_the_pinned_height_and_at_no_other() {
     // The chain goes on, and with it the value.
     let mut changes = paralith_storage::Changes::new();
     world.epoch(&mut changes, 4, 2);
-    world.chain.commit(changes);
+    world.chain.commit(&changes);
     enclave.sync(world.chain.height());
     let reply = enclave.call(world.execute_call(&proposal, &sent)).unwrap();
     let pb::runtime_reply::Kind::Executed(executed) = reply else { panic!() };
@@ -80,7 +80,7 @@ fn a_transaction_after_its_deadline_has_no_effect() {
     let mut world = plain(code);
     let enclave = world.enclave_with(1, |_| {});
     while world.chain.height() < 30 {
-        world.chain.commit(paralith_storage::Changes::new());
+        world.chain.commit(&paralith_storage::Changes::new());
     }
     let executed = world.round(&enclave, &[transaction(&world, 3, 0, Body::Call(call("")))]);
     let released = enclave.release(1, &executed).unwrap();

@@ -23,7 +23,7 @@ fn code(entries: &[(&str, &str)]) -> Vec<u8> {
 /// Lets the chain go on to a height.
 fn advance(world: &World, height: u64) {
     while world.chain.height() < height {
-        world.chain.commit(Changes::new());
+        world.chain.commit(&Changes::new());
     }
 }
 

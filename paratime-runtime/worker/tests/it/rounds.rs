@@ -62,6 +62,31 @@ async fn an_idle_chain_makes_no_rounds_after_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_runtime_gets_the_round_that_it_asked_for_and_none_earlier() {
+    for silent in [false, true] {
+        let mut cluster = Cluster::stopped(&Setup::three().stragglers(1));
+        let wake = cluster.chain.app.height().0 + 30;
+        cluster.chain.wake_at(wake);
+        for index in 0..6 {
+            cluster.start_node(index, None);
+        }
+        cluster.run();
+        let chain = cluster.chain.clone();
+        until(|| chain.describe(), || (chain.last_round() == 1).then_some(())).await;
+        if silent {
+            // The scheduler of the next round is gone: the next rank proposes in its place.
+            let first = chain.scheduler(0);
+            let index = (0..6).find(|index| id(*index) == first).unwrap();
+            cluster.kill(index).await;
+        }
+        until(|| chain.describe(), || (chain.last_round() >= 2).then_some(())).await;
+        let pinned = chain.header(2).unwrap().consensus_height.0;
+        assert!(pinned >= wake, "woken at {pinned}, wanted {wake}");
+        assert!(chain.header(1).unwrap().consensus_height.0 < wake);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_hear_of_a_round_before_the_chain_does() {
     let mut cluster = Cluster::start(&Setup::three());
     cluster.rounds_until(0, |chain| !chain.ended().is_empty()).await;

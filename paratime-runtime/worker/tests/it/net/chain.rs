@@ -1,7 +1,7 @@
 //! The chain of these tests: the real application with one ParaTime and six nodes that run it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use discrepancy::Signer;
@@ -36,6 +36,8 @@ pub(crate) struct TestChain {
     /// Rounds whose outputs no enclave opens.
     closed: Mutex<BTreeSet<u64>>,
     all_closed: AtomicBool,
+    /// The height at which the runtime wants a round; 0 for none.
+    wake: AtomicU64,
 }
 
 impl TestChain {
@@ -50,6 +52,7 @@ impl TestChain {
             blocks: broadcast::Sender::new(64),
             closed: Mutex::default(),
             all_closed: AtomicBool::new(false),
+            wake: AtomicU64::new(0),
         };
         chain.advance();
         chain
@@ -82,6 +85,18 @@ impl TestChain {
 
     pub(crate) fn last_round(&self) -> u64 {
         self.state().last_block.round.0
+    }
+
+    /// The runtime wants a round that pins this height or a later one.
+    pub(crate) fn wake_at(&self, height: u64) {
+        self.wake.store(height, Ordering::SeqCst);
+    }
+
+    /// What an enclave says of it: nothing when the last round was that round.
+    pub(crate) fn wake_height(&self) -> Option<u64> {
+        let wake = self.wake.load(Ordering::SeqCst);
+        let pinned = self.state().last_block.consensus_height.0;
+        (wake > pinned).then_some(wake)
     }
 
     /// From now on no round's outputs are opened, or all are but those that are broken.

@@ -106,6 +106,7 @@ impl Enclave for FakeEnclave {
                     epoch: 1,
                     has_keys: true,
                     sealed: Vec::new(),
+                    wake_height: self.chain.wake_height(),
                 })
             }
             runtime_call::Kind::Check(check) => {
