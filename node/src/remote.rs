@@ -21,11 +21,12 @@ use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::registry::v1::registry_service_client::RegistryServiceClient;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use crate::client::refused;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
+use crate::links::endpoint::{self, Trust};
 
 /// Blocks that a slow listener may fall behind.
 const BLOCKS_QUEUED: usize = 256;
@@ -103,20 +104,16 @@ impl Cache {
 }
 
 impl RemoteChain {
-    /// Follows the chain of this genesis document by way of these nodes until stopped.
+    /// Follows the chain of this genesis document by way of these nodes until stopped. Those at
+    /// `https` addresses must show certificates that satisfy `trust`.
     pub fn start(
         genesis: &GenesisInfo,
         nodes: &[String],
+        trust: &Trust,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, NodeError> {
-        let channels: Result<Vec<Channel>, NodeError> = nodes
-            .iter()
-            .map(|node| {
-                let endpoint =
-                    Endpoint::from_shared(node.clone()).map_err(|e| NodeError::usage(node, e))?;
-                Ok(endpoint.connect_timeout(CALL_TIMEOUT).connect_lazy())
-            })
-            .collect();
+        let channels: Result<Vec<Channel>, NodeError> =
+            nodes.iter().map(|node| endpoint::channel(node, trust)).collect();
         let (blocks, _) = broadcast::channel(BLOCKS_QUEUED);
         let remote = Arc::new(Self {
             channels: channels?,

@@ -12,6 +12,7 @@ use crate::client::{self, ChainClient, ClientOptions, TxOptions};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::Keystore;
+use crate::links::endpoint::{ClientTls, Trust};
 use crate::password::Passwords;
 use crate::roles::compute::Connect;
 
@@ -188,9 +189,31 @@ pub struct NodeArgs {
     /// How old the node's newest block may be, in seconds; 0: any age.
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub max_age: u64,
+    /// Which certificate it must show.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which certificate an `https` node must show. By default one for its host, from an authority that
+/// the operating system trusts.
+#[derive(Debug, Clone, Args)]
+pub struct TlsArgs {
+    /// Accept instead the certificates of this PEM file, and those of the authorities in it.
+    #[arg(long, env = "PARALITH_TLS_CA", value_name = "FILE", conflicts_with = "tls_pin")]
+    pub tls_ca: Option<PathBuf>,
+    /// Accept instead certificates with this public key: the SHA-256 of its SubjectPublicKeyInfo.
+    /// May be given more than once; commas separate several in the variable.
+    #[arg(long, env = "PARALITH_TLS_PIN", value_name = "sha256:HEX", value_delimiter = ',')]
+    pub tls_pin: Vec<String>,
+}
+
+impl TlsArgs {
+    fn trust(&self) -> Result<Trust, NodeError> {
+        ClientTls { ca: self.tls_ca.clone(), pins: self.tls_pin.clone() }.trust()
+    }
 }
 
 impl NodeArgs {
@@ -198,7 +221,7 @@ impl NodeArgs {
     pub async fn connect(&self) -> Result<ChainClient, NodeError> {
         let max_age = (self.max_age != 0).then(|| Duration::from_secs(self.max_age));
         let options = ClientOptions { chain: self.chain, max_age };
-        client::connect_with(&self.node, options).await
+        client::connect_over(&self.node, &self.tls.trust()?, options).await
     }
 }
 
