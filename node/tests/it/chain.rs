@@ -28,6 +28,8 @@ pub(crate) struct Chain {
     pub(crate) owner: SigningKey,
     pub(crate) validator: SigningKey,
     pub(crate) stop: CancellationToken,
+    /// The store of the application and of the engine.
+    pub(crate) kv: Kv,
     consensus: SigningKey,
 }
 
@@ -81,7 +83,7 @@ impl Chain {
         let application = Application::open(kv.clone()).unwrap();
         let options = SoloOptions {
             document: document.clone(),
-            kv,
+            kv: kv.clone(),
             home: None,
             keys: vec![ConsensusKey::from_seed(*consensus.seed())],
             empty_block_interval: Duration::from_millis(5),
@@ -90,7 +92,7 @@ impl Chain {
         };
         let engine = Arc::new(SoloEngine::start(&application, options).await.unwrap());
         let genesis = GenesisInfo::new(document).unwrap();
-        Self { genesis, engine, owner, validator, stop: CancellationToken::new(), consensus }
+        Self { genesis, engine, owner, validator, stop: CancellationToken::new(), kv, consensus }
     }
 
     /// A node of this chain with the validator's keys.

@@ -5,4 +5,5 @@ mod chain;
 mod code;
 mod links;
 mod registration;
+mod results;
 mod tls;

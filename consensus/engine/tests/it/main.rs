@@ -4,5 +4,6 @@
 mod comet;
 mod flood;
 mod network;
+mod results;
 mod running;
 mod solo;
