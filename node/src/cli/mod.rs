@@ -502,10 +502,12 @@ pub struct CallArgs {
     /// Its arguments, JSON by convention.
     #[arg(default_value = "{}")]
     pub args: String,
-    /// Most gas that it may use.
-    #[arg(long, default_value_t = 50_000_000)]
-    pub gas: u64,
-    /// The fee in base units of the ParaTime; by default its least price for the gas.
+    /// Most gas that it may use. By default what the fee buys; where gas costs nothing, as much as a
+    /// transaction may have.
+    #[arg(long)]
+    pub gas: Option<u64>,
+    /// The fee in base units of the ParaTime; by default its least price for the gas limit. Nothing
+    /// of it comes back if the call uses less.
     #[arg(long, value_name = "AMOUNT")]
     pub fee: Option<Amount>,
     /// The signer.
