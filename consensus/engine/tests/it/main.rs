@@ -7,3 +7,4 @@ mod network;
 mod results;
 mod running;
 mod solo;
+mod vectors;
