@@ -164,6 +164,14 @@ pub struct Config {
     pub record: Option<PathBuf>,
 }
 
+/// The folder that a file is in; the working folder of one that is named without any.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -175,8 +183,7 @@ impl Config {
             |reason: String| NodeError::Config { file: file.display().to_string(), reason };
         let text = fs::read_to_string(file).map_err(|e| unusable(e.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|e| unusable(e.to_string()))?;
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let folder = fs::canonicalize(folder).map_err(|e| unusable(e.to_string()))?;
+        let folder = fs::canonicalize(folder_of(file)).map_err(|e| unusable(e.to_string()))?;
         for path in [&mut config.home, &mut config.genesis, &mut config.node_key]
             .into_iter()
             .chain(config.consensus_key.as_mut())

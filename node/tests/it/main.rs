@@ -3,6 +3,7 @@
 
 mod chain;
 mod code;
+mod files;
 mod links;
 mod registration;
 mod results;
