@@ -5,77 +5,51 @@ Shares no code with Paralith: it finds the services by gRPC reflection and follo
 docs/sending-a-transaction.md, whose section numbers stand beside each step. It prints one JSON
 object, and exits with 0 if the transfer succeeded, with 1 if anything was refused or did not verify.
 
-It verifies the key manager's signature on the epoch key, that the key is of the epoch and generation in
-consensus state, that a query was answered on a final state which is not older than the one known, the
-Merkle path of the transaction and the commitment to its output. It verifies no proofs of consensus
-state: the chain context and every value of state are the node's word. `paralith runtime call` proves
-those too (docs/protocol/light-client.md).
+It trusts the genesis document alone, which is the node's word unless `--chain` names its hash. From
+there it verifies headers by their validators' signatures, values of consensus state by proof (proofs.py),
+the key manager's signature on the epoch key, that the key is of the epoch and generation in proven state,
+that a query was answered on a final state which is not older than the newest proven one, the round's
+header by state proof, the transaction in the round by its path, and the output by its commitment.
 
     pip install -r docs/examples/requirements.txt
     python3 docs/examples/confidential_transfer.py --from alice --to bob --amount 1 --memo hi
 """
 
 import argparse
-import hashlib
 import json
 import os
 import sys
+import time
+from typing import Any
 
 import grpc
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hashes, hpke, serialization
+from cryptography.hazmat.primitives import hpke, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection_pb2
 
+from framing import Refused, address_of, derived_key, domain_hash, signed_bytes
+from proofs import LightClient, path_root
+
 VERSION = 1
-ROOT_TRIES = 5
+# A node's newest block is proven by the next one: what it tells may be so many blocks ahead.
+BLOCKS_AHEAD = 5
 TEST_ACCOUNTS = ("alice", "bob", "carol", "dave", "erin")
-
-
-class Refused(Exception):
-    """The node refused, or something that it said does not verify."""
-
-
-# --- 1. Framing: hashes, signatures, derived keys ------------------------------------------------
-
-
-def framed(domain, parts):
-    """One byte of length and the domain; then eight bytes of length and the bytes of each part."""
-    domain = domain.encode()
-    out = bytes([len(domain)]) + domain
-    for part in parts:
-        out += len(part).to_bytes(8, "big") + part
-    return out
-
-
-def domain_hash(domain, *parts):
-    return hashlib.sha256(framed(domain, parts)).digest()
-
-
-def signed_bytes(domain, chain_context, message):
-    """What Ed25519 signs. The message has no length before it: it comes last."""
-    domain = domain.encode()
-    return bytes([len(domain)]) + domain + chain_context + message
-
-
-def derived_key(secret, salt, domain, *parts):
-    return HKDF(hashes.SHA256(), 32, salt, framed(domain, parts)).derive(secret)
 
 
 # --- 2. Accounts ---------------------------------------------------------------------------------
 
 
-def public_bytes(key):
+def public_bytes(key: Ed25519PrivateKey) -> bytes:
     raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
     return key.public_key().public_bytes(*raw)
 
 
-def test_account(name):
+def test_account(name: str) -> Ed25519PrivateKey:
     """The key of a test account: the same on every development chain, and known to everyone."""
     if name not in TEST_ACCOUNTS:
         raise Refused(f"{name} is no test account: choose one of {', '.join(TEST_ACCOUNTS)}")
@@ -83,37 +57,14 @@ def test_account(name):
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 
-def address_of(public_key):
-    """A version byte, 0, and the first 20 bytes of a hash of the key, in Bech32 (BIP 173)."""
-    digest = domain_hash("paralith/address/key/v0", public_key)
-    return bech32("paralith", b"\0" + digest[:20])
-
-
-def bech32(prefix, data):
-    bits = int.from_bytes(data, "big")
-    length = len(data) * 8
-    padding = -length % 5
-    bits, length = bits << padding, length + padding
-    words = [(bits >> shift) & 31 for shift in range(length - 5, -1, -5)]
-    expanded = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
-    check = 1
-    for word in expanded + words + [0] * 6:
-        top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ word
-        for i, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
-            check ^= generator if top >> i & 1 else 0
-    check ^= 1
-    words += [(check >> 5 * (5 - i)) & 31 for i in range(6)]
-    return prefix + "1" + "".join("qpzry9x8gf2tvdw0s3jn54khce6mua7l"[word] for word in words)
-
-
 # --- 3. Services, found by reflection ------------------------------------------------------------
 
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 PARATIME = "paralith.paratime.v1"
+CONSENSUS = "paralith.consensus.v1.ConsensusService"
 STATE = ("paralith.beacon.v1.EpochState", "paralith.roothash.v1.RuntimeState")
 SERVICES = (
-    "paralith.consensus.v1.ConsensusService",
+    CONSENSUS,
     "paralith.registry.v1.RegistryService",
     "paralith.keymanager.v1.KeyManagerService",
     PARATIME + ".ParaTimeService",
@@ -123,16 +74,16 @@ SERVICES = (
 class Node:
     """A node's gRPC services. Version 1 of the reflection protocol has the messages of v1alpha."""
 
-    def __init__(self, target, timeout):
+    def __init__(self, target: str, timeout: float):
         longest = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
         self.channel = grpc.insecure_channel(target, options=longest)
         self.timeout = timeout
         self.pool = descriptor_pool.DescriptorPool()
-        self.files = set()
+        self.files: set[str] = set()
         for symbol in SERVICES + STATE:
             self._learn(file_containing_symbol=symbol)
 
-    def _learn(self, **question):
+    def _learn(self, **question: str) -> None:
         ask = self.channel.stream_stream(
             REFLECTION,
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
@@ -152,15 +103,15 @@ class Node:
                     self._learn(file_by_filename=needed)
             self.pool.Add(file)
 
-    def next_block(self):
+    def next_block(self) -> None:
         """Waits for the next consensus block."""
-        next(iter(self.call("paralith.consensus.v1.ConsensusService", "WatchBlocks")))
+        next(iter(self.call(CONSENSUS, "WatchBlocks")))
 
-    def message(self, name, **fields):
+    def message(self, name: str, **fields: Any) -> Any:
         found = self.pool.FindMessageTypeByName(name)
         return message_factory.GetMessageClass(found)(**fields)
 
-    def read(self, name, encoded):
+    def read(self, name: str, encoded: bytes) -> Any:
         try:
             message = self.message(name)
             message.ParseFromString(encoded)
@@ -168,14 +119,7 @@ class Node:
         except DecodeError as error:
             raise Refused(f"the node's {name} cannot be read: {error}") from error
 
-    def state(self, name, key):
-        """A value of consensus state, as the node gives it; its proof is not verified here."""
-        answer = self.call("paralith.consensus.v1.ConsensusService", "GetState", key=key)
-        if not answer.HasField("value"):
-            raise Refused(f"consensus state has no {name}")
-        return self.read(name, answer.value)
-
-    def call(self, service, method, **fields):
+    def call(self, service: str, method: str, **fields: Any) -> Any:
         """Calls a method. Gives its answer, or an iterator over the answers of a stream."""
         found = self.pool.FindServiceByName(service).FindMethodByName(method)
         request = message_factory.GetMessageClass(found.input_type)(**fields)
@@ -189,9 +133,42 @@ class Node:
         return stub(request, timeout=self.timeout)
 
 
-def encode(message):
+def encode(message: Any) -> bytes:
     """The one encoding: fields in the order of their numbers, nothing unknown, no defaults."""
     return message.SerializeToString(deterministic=True)
+
+
+class Chain:
+    """Consensus state, proven from the genesis document on."""
+
+    def __init__(self, node: Node, chain_context: bytes | None = None, max_age: float = 0.0):
+        self.node = node
+        document = node.call(CONSENSUS, "GetGenesis").document
+        self.light = LightClient(document, self._light_block)
+        self.context = self.light.chain_context
+        if chain_context is not None and self.context != chain_context:
+            raise Refused(f"the node is of the chain {self.context.hex()}")
+        self.light.reach(node.call(CONSENSUS, "GetLightBlock").height)
+        age = time.time() - self.light.time[0]
+        if max_age and age > max_age:
+            raise Refused(f"the newest block that the node shows is {age:.0f} s old")
+
+    def _light_block(self, height: int) -> bytes:
+        return self.node.call(CONSENSUS, "GetLightBlock", height=height).light_block
+
+    def value(self, key: bytes, height: int = 0) -> tuple[int, bytes | None]:
+        """The newest state's height, and the encoded value of a key in it; None if it has none."""
+        answer = self.node.call(CONSENSUS, "GetState", key=key, height=height)
+        value = answer.value if answer.HasField("value") else None
+        self.light.verify_state(answer.height, key, value, answer.proof)
+        return answer.height, value
+
+    def state(self, name: str, key: bytes, height: int = 0) -> tuple[int, Any]:
+        """The same, read; of a value that must be there."""
+        height, value = self.value(key, height)
+        if value is None:
+            raise Refused(f"consensus state has no {name}")
+        return height, self.node.read(name, value)
 
 
 # --- 4. What the client needs to know ------------------------------------------------------------
@@ -200,33 +177,42 @@ def encode(message):
 class ParaTime:
     """One confidential ParaTime: its chain, its id, its key of the running epoch."""
 
-    def __init__(self, node, name):
-        self.node = node
-        chain = node.call("paralith.consensus.v1.ConsensusService", "GetChain")
-        self.chain_context = chain.chain_context
-        genesis = node.call("paralith.consensus.v1.ConsensusService", "GetGenesis")
-        if domain_hash("paralith/genesis/v1", genesis.document) != self.chain_context:
-            raise Refused("the chain context is not the hash of the genesis document")
-        runtimes = node.call("paralith.registry.v1.RegistryService", "ListRuntimes").runtimes
-        named = [runtime for runtime in runtimes if runtime.name == name]
+    def __init__(self, chain: Chain, name: str):
+        self.node = chain.node
+        self.chain = chain
+        self.chain_context = chain.context
+        runtimes = self.node.call("paralith.registry.v1.RegistryService", "ListRuntimes").runtimes
+        named = [runtime.id for runtime in runtimes if runtime.name == name]
         if len(named) != 1:
             raise Refused(f"there is not exactly one ParaTime named {name}")
-        if not named[0].confidential:
+        self.id = named[0]
+        key = b"registry/runtime/" + self.id
+        _, runtime = chain.state("paralith.registry.v1.Runtime", key)
+        if runtime.name != name or not runtime.confidential:
             raise Refused(f"{name} is public: it takes no encrypted calls")
-        self.id = named[0].id
-        self.key_manager = named[0].key_manager
+        self.key_manager = runtime.key_manager
+        self.min_gas_price = int.from_bytes(runtime.min_gas_price, "big")
         self.epoch, self.key = self._epoch_key()
 
-    def _epoch_key(self):
-        """The key of the epoch in consensus state, and of no other epoch or generation."""
-        service = "paralith.keymanager.v1.KeyManagerService"
-        now = self.node.state("paralith.beacon.v1.EpochState", b"beacon/epoch").epoch
-        status = self.node.state(
-            "paralith.keymanager.v1.Status", b"keymanager/status/" + self.key_manager
-        )
+    def _epoch_key(self) -> tuple[int, X25519PublicKey]:
+        """The key of the proven epoch and generation; asked for again while they change."""
+        for _ in range(BLOCKS_AHEAD):
+            height, now = self.chain.state("paralith.beacon.v1.EpochState", b"beacon/epoch")
+            key = b"keymanager/status/" + self.key_manager
+            _, status = self.chain.state("paralith.keymanager.v1.Status", key, height)
+            try:
+                return self._key_of(now.epoch, status)
+            except Refused as error:
+                refusal = error
+                self.node.next_block()
+        raise refusal
+
+    def _key_of(self, epoch: int, status: Any) -> tuple[int, X25519PublicKey]:
+        """The key of this epoch and of no other epoch or generation."""
         if not status.HasField("signing_key"):
             raise Refused("the key managers have no secret yet: try again in the next epoch")
-        signed = self.node.call(service, "GetRuntimePublicKey", runtime_id=self.id, epoch=now)
+        service = "paralith.keymanager.v1.KeyManagerService"
+        signed = self.node.call(service, "GetRuntimePublicKey", runtime_id=self.id, epoch=epoch)
         verify(
             status.signing_key,
             "paralith/keymanager/public-key/v1",
@@ -237,12 +223,14 @@ class ParaTime:
         key = self.node.read("paralith.keymanager.v1.RuntimePublicKey", signed.public_key)
         if key.id != self.key_manager or key.runtime_id != self.id:
             raise Refused("the epoch key is another ParaTime's")
-        check_key(key, now, status)
+        check_key(key, epoch, status)
         return key.epoch, X25519PublicKey.from_public_bytes(key.key)
 
     # --- 5. The envelope ---
 
-    def seal(self, purpose, sender, nonce, method, args):
+    def seal(
+        self, purpose: str, sender: bytes, nonce: int, method: str, args: dict
+    ) -> tuple[Any, bytes]:
         """Gives the envelope of a call, and the key that opens its reply."""
         reply_key = os.urandom(32)
         info = self.node.message(
@@ -266,7 +254,7 @@ class ParaTime:
 
     # --- 6. A query ---
 
-    def query(self, method, args):
+    def query(self, method: str, args: dict) -> Any:
         """Asks without a signature: for what anybody may know."""
         envelope, reply_key = self.seal("query", b"", 0, method, args)
         query = self.node.message(
@@ -282,25 +270,31 @@ class ParaTime:
         subject = domain_hash("paralith/paratime/query-hash/v1", raw)
         return self.open_reply(reply_key, subject, answer.round, answer.state_root, answer.output)
 
-    def stands_at(self):
-        return self.node.state("paralith.roothash.v1.RuntimeState", b"roothash/state/" + self.id)
+    def stands_at(self) -> Any:
+        key = b"roothash/state/" + self.id
+        return self.chain.state("paralith.roothash.v1.RuntimeState", key)[1]
 
-    def root_of(self, round_number):
+    def root_of(self, round_number: int) -> bytes | None:
         """The state root that a final round led to; None if the chain does not have the round yet."""
-        for _ in range(ROOT_TRIES):
+        for _ in range(BLOCKS_AHEAD):
             state = self.stands_at()
             if state.last_normal_round == round_number:
                 return state.last_block.state_root
             if state.last_normal_round > round_number:
-                key = b"roothash/header/" + self.id + round_number.to_bytes(8, "big")
-                return self.node.state("paralith.roothash.v1.Header", key).state_root
+                key = self.header_key(round_number)
+                return self.chain.state("paralith.roothash.v1.Header", key)[1].state_root
             # The block that made the round is proven by the next one.
             self.node.next_block()
         return None
 
+    def header_key(self, round_number: int) -> bytes:
+        return b"roothash/header/" + self.id + round_number.to_bytes(8, "big")
+
     # --- 7. A transaction ---
 
-    def transaction(self, key, nonce, gas_limit, method, args):
+    def transaction(
+        self, key: Ed25519PrivateKey, nonce: int, gas_limit: int, method: str, args: dict
+    ) -> tuple[bytes, bytes]:
         sender = public_bytes(key)
         envelope, reply_key = self.seal("transaction", sender, nonce, method, args)
         transaction = self.node.message(
@@ -309,7 +303,7 @@ class ParaTime:
             chain_context=self.chain_context,
             runtime_id=self.id,
             nonce=nonce,
-            fee=b"",
+            fee=amount(self.min_gas_price * gas_limit),
             gas_limit=gas_limit,
             envelope=envelope,
         )
@@ -323,7 +317,7 @@ class ParaTime:
         )
         return encode(signed), reply_key
 
-    def submit(self, raw):
+    def submit(self, raw: bytes) -> Any:
         """Hands the transaction in and waits until its round is final. Gives the receipt."""
         confirmation = self.node.pool.FindEnumTypeByName(PARATIME + ".Confirmation")
         final = confirmation.values_by_name["CONFIRMATION_FINAL"].number
@@ -337,15 +331,16 @@ class ParaTime:
 
     # --- 8. The receipt ---
 
-    def result(self, receipt, raw, reply_key):
+    def result(self, receipt: Any, raw: bytes, reply_key: bytes) -> Any:
         """Verifies a final receipt and opens the result."""
         tx_hash = domain_hash("paralith/paratime/transaction-hash/v1", raw)
         header, leaf, output = receipt.header, receipt.leaf, receipt.output
         if header.runtime_id != self.id:
             raise Refused("the header is another ParaTime's")
+        self.prove_header(header)
         if leaf.tx_hash != tx_hash or output.tx_hash != tx_hash:
             raise Refused("the receipt is of another transaction")
-        path = merkle_root(encode(leaf), receipt.leaf_index, receipt.leaf_count, receipt.leaf_path)
+        path = path_root(encode(leaf), receipt.leaf_index, receipt.leaf_count, receipt.leaf_path)
         if path != header.io_root:
             raise Refused("the transaction is not in the round's I/O tree")
         commitment = domain_hash("paralith/paratime/output/v1", output.blinding, output.output)
@@ -353,7 +348,20 @@ class ParaTime:
             raise Refused("the output is not the one that the round committed to")
         return self.open_reply(reply_key, tx_hash, header.round, header.proposal_id, output.output)
 
-    def open_reply(self, reply_key, subject, round_number, place, encoded):
+    def prove_header(self, header: Any) -> None:
+        """A round is final if consensus state holds its header."""
+        for _ in range(BLOCKS_AHEAD):
+            _, value = self.chain.value(self.header_key(header.round))
+            if value is not None:
+                if value != encode(header):
+                    raise Refused("the chain has another header for this round")
+                return
+            self.node.next_block()
+        raise Refused("the chain does not have this round")
+
+    def open_reply(
+        self, reply_key: bytes, subject: bytes, round_number: int, place: bytes, encoded: bytes
+    ) -> Any:
         """Decrypts a reply. In the clear comes nothing but a refusal, made before the envelope opened."""
         key = derived_key(
             reply_key,
@@ -371,14 +379,14 @@ class ParaTime:
                 raise Refused("the reply does not open") from error
             output = self.node.read(PARATIME + ".Output", opened)
         if output.WhichOneof("result") == "error":
-            error = output.error
-            raise Refused(f"{error.module} {error.code}: {error.message}")
+            refusal = output.error
+            raise Refused(f"{refusal.module} {refusal.code}: {refusal.message}")
         if output.WhichOneof("result") != "ok":
             raise Refused("the reply holds no result")
         return json.loads(output.ok) if output.ok else None
 
 
-def check_key(key, epoch, status):
+def check_key(key: Any, epoch: int, status: Any) -> None:
     """An old key may have leaked or be erased; one of another generation is no longer in use."""
     if key.epoch != epoch:
         raise Refused(f"the key is of epoch {key.epoch}, the chain's is {epoch}")
@@ -386,7 +394,7 @@ def check_key(key, epoch, status):
         raise Refused("the key is of another generation than the chain's")
 
 
-def check_answer(answer, least, root):
+def check_answer(answer: Any, least: int, root: bytes | None) -> None:
     """An answer is of a final state, and not of an older one than was known when it was asked for."""
     if answer.round < least:
         raise Refused(f"the answer is of round {answer.round}, but round {least} is final already")
@@ -394,7 +402,9 @@ def check_answer(answer, least, root):
         raise Refused(f"the answer's state root is not the one of round {answer.round}")
 
 
-def verify(public_key, domain, chain_context, message, signature):
+def verify(
+    public_key: bytes, domain: str, chain_context: bytes, message: bytes, signature: bytes
+) -> None:
     try:
         key = Ed25519PublicKey.from_public_bytes(public_key)
         key.verify(signature, signed_bytes(domain, chain_context, message))
@@ -402,31 +412,24 @@ def verify(public_key, domain, chain_context, message, signature):
         raise Refused("the key manager's signature on the epoch key does not fit") from error
 
 
-def merkle_root(leaf, index, total, path):
-    """The root that a path leads to, by RFC 6962's tree; None if the path has a wrong length."""
-    if index >= total or len(path) > 64:
-        return None
-    node, at, last = hashlib.sha256(b"\0" + leaf).digest(), index, total - 1
-    for sibling in path:
-        if last == 0:
-            return None
-        if at % 2 == 1 or at == last:
-            node = hashlib.sha256(b"\1" + sibling + node).digest()
-            while at % 2 == 0 and at != 0:
-                at, last = at // 2, last // 2
-        else:
-            node = hashlib.sha256(b"\1" + node + sibling).digest()
-        at, last = at // 2, last // 2
-    return node if last == 0 else None
+def amount(value: int) -> bytes:
+    """Big-endian without leading zeros; zero is empty."""
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 # --- The command line ----------------------------------------------------------------------------
 
 
-def arguments():
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Sends one encrypted transfer of `tokens`.")
     node = os.environ.get("PARALITH_NODE", "127.0.0.1:26600")
     parser.add_argument("--node", default=node, help="HOST:PORT of a node's public service")
+    parser.add_argument(
+        "--chain", type=bytes.fromhex, help="hash of the genesis document to expect"
+    )
+    parser.add_argument(
+        "--max-age", type=float, default=600.0, help="of the newest block, in seconds"
+    )
     parser.add_argument("--runtime", default="tokens", help="name of the ParaTime")
     parser.add_argument("--from", dest="sender", default="alice", help="a test account")
     parser.add_argument("--to", required=True, help="an address, or a test account")
@@ -437,7 +440,7 @@ def arguments():
     return parser.parse_args()
 
 
-def run(options):
+def run(options: argparse.Namespace) -> dict:
     key = test_account(options.sender)
     sender = address_of(public_bytes(key))
     to = options.to
@@ -445,7 +448,8 @@ def run(options):
         to = address_of(public_bytes(test_account(to)))
 
     node = Node(options.node.removeprefix("http://"), options.timeout)
-    paratime = ParaTime(node, options.runtime)
+    chain = Chain(node, options.chain, options.max_age)
+    paratime = ParaTime(chain, options.runtime)
     nonce = paratime.query("sdk.nonce", {"address": sender})["nonce"]
     args = {"to": to, "amount": options.amount, "memo": options.memo}
     raw, reply_key = paratime.transaction(key, nonce, options.gas, "transfer", args)
@@ -454,6 +458,7 @@ def run(options):
     return {
         "tx": domain_hash("paralith/paratime/transaction-hash/v1", raw).hex(),
         "confirmation": "final",
+        "proven_height": chain.light.height,
         "round": receipt.header.round,
         "epoch": paratime.epoch,
         "nonce": nonce,
@@ -464,7 +469,7 @@ def run(options):
     }
 
 
-def main():
+def main() -> int:
     try:
         print(json.dumps(run(arguments())))
         return 0

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 import confidential_transfer as client
+import proofs
 
 
 class Framing(unittest.TestCase):
@@ -110,11 +111,11 @@ class Merkle(unittest.TestCase):
         hashed = [hashlib.sha256(b"\0" + leaf).digest() for leaf in self.LEAVES]
         for index, leaf in enumerate(self.LEAVES):
             path = self.path(hashed, index)
-            root = client.merkle_root(leaf, index, len(hashed), path)
+            root = proofs.path_root(leaf, index, len(hashed), path)
             self.assertEqual(root.hex(), self.ROOT, index)
-            self.assertNotEqual(client.merkle_root(leaf + b"x", index, 5, path), root)
-            self.assertNotEqual(client.merkle_root(leaf, (index + 1) % 5, 5, path), root)
-        self.assertIsNone(client.merkle_root(b"", 5, 5, []))
+            self.assertNotEqual(proofs.path_root(leaf + b"x", index, 5, path), root)
+            self.assertNotEqual(proofs.path_root(leaf, (index + 1) % 5, 5, path), root)
+        self.assertIsNone(proofs.path_root(b"", 5, 5, []))
 
     def path(self, hashes, index):
         if len(hashes) == 1:

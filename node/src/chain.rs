@@ -4,8 +4,7 @@
 //! ([`crate::remote`]). Reads are of the newest state that a header proves: the one before the last
 //! block.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -37,9 +36,6 @@ const RESUBMIT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Blocks that a slow listener may fall behind before it loses some; it reads state anyway.
 const BLOCKS_QUEUED: usize = 256;
-
-/// Blocks whose results are kept in memory for `GetBlock`.
-pub(crate) const BLOCKS_KEPT: usize = 1024;
 
 /// Entries of one listing.
 const MAX_LISTED: usize = 100_000;
@@ -110,7 +106,6 @@ pub struct ChainAccess {
     /// The nonce after the newest transaction that was submitted, if that is not in state yet.
     next_nonce: Mutex<Option<u64>>,
     blocks: broadcast::Sender<ChainBlock>,
-    recent: Arc<StdMutex<VecDeque<Arc<BlockEvent>>>>,
 }
 
 impl std::fmt::Debug for ChainAccess {
@@ -123,10 +118,8 @@ impl ChainAccess {
     /// Over a source, signing with this node's key.
     pub fn new(source: Source, chain_context: ChainContext, signer: SigningKey) -> Arc<Self> {
         let (blocks, _) = broadcast::channel(BLOCKS_QUEUED);
-        let recent = Arc::<StdMutex<VecDeque<Arc<BlockEvent>>>>::default();
         let access = Arc::new(Self {
             blocks: blocks.clone(),
-            recent: Arc::clone(&recent),
             next_nonce: Mutex::new(None),
             chain_context,
             signer,
@@ -137,13 +130,6 @@ impl ChainAccess {
             loop {
                 match events.recv().await {
                     Ok(block) => {
-                        {
-                            let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
-                            recent.push_back(Arc::clone(&block));
-                            if recent.len() > BLOCKS_KEPT {
-                                recent.pop_front();
-                            }
-                        }
                         for (hash, outcome) in block.txs.iter().filter(|(_, o)| o.code != 0) {
                             let TxOutcome { module, code, message, .. } = outcome;
                             tracing::debug!(%hash, module, code, message, "a transaction failed");
@@ -174,15 +160,34 @@ impl ChainAccess {
         self.source.subscribe()
     }
 
-    /// The newest block whose results are known here.
-    pub fn newest_block(&self) -> Option<Arc<BlockEvent>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).back().cloned()
+    /// The newest committed height.
+    pub fn committed(&self) -> u64 {
+        self.source.committed()
     }
 
-    /// The results of a recent block.
-    pub fn recent(&self, height: u64) -> Option<Arc<BlockEvent>> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().find(|block| block.height.0 == height).cloned()
+    /// What a block gave; none if this node, or the full node that it asked, does not have it. Of a
+    /// full node it is its word.
+    pub async fn results(&self, height: u64) -> Result<Option<BlockEvent>, NodeError> {
+        match &self.source {
+            Source::Engine(engine) => engine.results(Height(height)).map_err(|e| engine_error(&e)),
+            Source::Remote(remote) => remote.results(height).await,
+        }
+    }
+
+    /// The lowest height whose results this node keeps.
+    pub fn results_from(&self) -> Result<Option<Height>, NodeError> {
+        match &self.source {
+            Source::Engine(engine) => engine.results_from().map_err(|e| engine_error(&e)),
+            Source::Remote(_) => Ok(None),
+        }
+    }
+
+    /// What a transaction in a block gave, and the block's height; none as for [`Self::results`].
+    pub async fn transaction(&self, hash: &Hash) -> Result<Option<(Height, TxOutcome)>, NodeError> {
+        match &self.source {
+            Source::Engine(engine) => engine.transaction(hash).map_err(|e| engine_error(&e)),
+            Source::Remote(remote) => remote.transaction(hash).await,
+        }
     }
 
     /// Admits a transaction of anybody's.

@@ -9,7 +9,7 @@ use paralith_types::RuntimeId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::NodeError;
-use crate::links::endpoint::ServerTls;
+use crate::links::endpoint::{ClientTls, ServerTls};
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -73,9 +73,22 @@ pub enum EngineConfig {
     },
     /// Full nodes over gRPC, believed in nothing: headers and proofs are verified.
     Light {
-        /// "http://host:port" of full nodes.
+        /// "http://host:port" or "https://host:port" of full nodes.
         nodes: Vec<String>,
+        /// Which certificates they must show, if not ones that the operating system trusts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<ClientTls>,
     },
+}
+
+impl EngineConfig {
+    /// The files that it names.
+    fn files(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Light { tls, .. } => tls.as_mut().and_then(|tls| tls.ca.as_mut()),
+            Self::Solo | Self::Cometbft { .. } => None,
+        }
+    }
 }
 
 /// What network a validator is in.
@@ -151,6 +164,14 @@ pub struct Config {
     pub record: Option<PathBuf>,
 }
 
+/// The folder that a file is in; the working folder of one that is named without any.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -162,14 +183,14 @@ impl Config {
             |reason: String| NodeError::Config { file: file.display().to_string(), reason };
         let text = fs::read_to_string(file).map_err(|e| unusable(e.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|e| unusable(e.to_string()))?;
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let folder = fs::canonicalize(folder).map_err(|e| unusable(e.to_string()))?;
+        let folder = fs::canonicalize(folder_of(file)).map_err(|e| unusable(e.to_string()))?;
         for path in [&mut config.home, &mut config.genesis, &mut config.node_key]
             .into_iter()
             .chain(config.consensus_key.as_mut())
             .chain(config.software_platform_key.as_mut())
             .chain(config.record.as_mut())
             .chain(config.tls.iter_mut().flat_map(|tls| [&mut tls.cert, &mut tls.key]))
+            .chain(config.engine.files())
         {
             *path = folder.join(&*path);
         }
@@ -196,10 +217,16 @@ impl Config {
         if self.has(Role::Validator) && self.consensus_key.is_none() {
             return Err("a validator needs `consensus_key`".into());
         }
-        if let EngineConfig::Light { nodes } = &self.engine
-            && nodes.is_empty()
-        {
-            return Err("an engine of kind \"light\" needs at least one of `nodes`".into());
+        if let EngineConfig::Light { nodes, tls } = &self.engine {
+            if nodes.is_empty() {
+                return Err("an engine of kind \"light\" needs at least one of `nodes`".into());
+            }
+            if tls.as_ref().is_some_and(|tls| *tls == ClientTls::default()) {
+                return Err("`[engine.tls]` needs `ca` or `pins`".into());
+            }
+            if let Some(tls) = tls {
+                tls.trust().map_err(|e| format!("[engine.tls]: {e}"))?;
+            }
         }
         let works = self.has(Role::Compute) || self.has(Role::Keymanager);
         if works && (self.link_listen.is_none() || self.link_address.is_none()) {
@@ -222,6 +249,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::links::endpoint::Trust;
 
     const VALIDATOR: &str = r#"
         name = "validator-0"
@@ -262,6 +290,36 @@ mod tests {
         let local =
             format!("{VALIDATOR}\n        profile = \"local\"\n        took_over_key = true\n");
         assert_eq!(profile(&local), (Profile::Local, true));
+    }
+
+    #[test]
+    fn a_light_node_says_which_certificates_it_accepts() {
+        let light = |tls: &str| {
+            let head =
+                VALIDATOR.split("[engine]").next().unwrap().replace("validator\"]", "client\"]");
+            let engine = "[engine]\nkind = \"light\"\nnodes = [\"https://full.example\"]\n";
+            load(&format!("{head}{engine}{tls}"))
+        };
+        let trust = |tls: &str| match light(tls).unwrap().engine {
+            EngineConfig::Light { tls, .. } => tls.unwrap_or_default().trust().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let pin = |digit: &str| format!("\"sha256:{}\"", digit.repeat(64));
+        assert_eq!(trust(""), Trust::System);
+        let two = format!("[engine.tls]\npins = [{}, {}]", pin("1"), pin("2"));
+        assert_eq!(trust(&two), Trust::Keys(vec![[0x11; 32], [0x22; 32]]));
+        let Trust::File(file) = trust("[engine.tls]\nca = \"ca.pem\"") else { panic!("no file") };
+        assert!(file.is_absolute() && file.ends_with("ca.pem"), "{}", file.display());
+        for (tls, mention) in [
+            ("[engine.tls]".to_string(), "`ca` or `pins`"),
+            (format!("[engine.tls]\nca = \"ca.pem\"\npins = [{}]", pin("1")), "give one"),
+            ("[engine.tls]\npins = [\"1234\"]".to_string(), "sha256:"),
+            ("[engine.tls]\npin = [\"1234\"]".to_string(), "pin"),
+        ] {
+            let error = light(&tls).unwrap_err();
+            assert!(error.to_string().contains(mention), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
     }
 
     #[test]

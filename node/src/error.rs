@@ -30,6 +30,11 @@ pub enum NodeError {
     NotReady { reason: String },
     #[error("internal error: {reason}")]
     Internal { reason: String },
+    #[error(
+        "the certificate of {node} is not accepted: {reason}. If it is the right node, give its certificate or \
+         authority with `--tls-ca`, or its key with `--tls-pin`"
+    )]
+    Untrusted { node: String, reason: String },
 }
 
 impl NodeError {
@@ -69,6 +74,7 @@ impl NodeError {
             Self::Enclave(_) => 8,
             Self::NotReady { .. } => 9,
             Self::Internal { .. } => 10,
+            Self::Untrusted { .. } => 11,
         }
     }
 
@@ -77,7 +83,9 @@ impl NodeError {
         let retry = match self {
             Self::Refused(error) => return error.clone(),
             Self::NotReady { .. } => Retry::Later,
-            Self::Unreachable { .. } | Self::Unverifiable { .. } => Retry::OtherPeer,
+            Self::Unreachable { .. } | Self::Unverifiable { .. } | Self::Untrusted { .. } => {
+                Retry::OtherPeer
+            }
             _ => Retry::Never,
         };
         Error::new("node", self.code(), self).with_retry(retry)

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use paralith_consensus_api::address;
@@ -13,6 +13,7 @@ use paralith_crypto::keystore::{self, KdfParams};
 use paralith_types::{Address, PublicKey};
 use zeroize::Zeroizing;
 
+use crate::config::folder_of;
 use crate::error::NodeError;
 use crate::password::Passwords;
 
@@ -191,13 +192,11 @@ impl Keystore {
     }
 }
 
-/// Writes a file that only its owner reads, whole or not at all.
+/// Writes a file that only its owner reads, whole or not at all. A folder that is not there is made for
+/// the owner alone; one that is there stays as it is, since it may be shared.
 pub fn write_private(file: &Path, content: &[u8]) -> Result<(), NodeError> {
     let failed = |e: std::io::Error| NodeError::io(file.display().to_string(), &e);
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder_of(file)).map_err(failed)?;
     let partial = file.with_extension("partial");
     let mut writer = fs::OpenOptions::new()
         .write(true)

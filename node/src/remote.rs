@@ -21,11 +21,12 @@ use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use pb::registry::v1::registry_service_client::RegistryServiceClient;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use crate::client::refused;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
+use crate::links::endpoint::{self, Trust};
 
 /// Blocks that a slow listener may fall behind.
 const BLOCKS_QUEUED: usize = 256;
@@ -103,20 +104,16 @@ impl Cache {
 }
 
 impl RemoteChain {
-    /// Follows the chain of this genesis document by way of these nodes until stopped.
+    /// Follows the chain of this genesis document by way of these nodes until stopped. Those at
+    /// `https` addresses must show certificates that satisfy `trust`.
     pub fn start(
         genesis: &GenesisInfo,
         nodes: &[String],
+        trust: &Trust,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, NodeError> {
-        let channels: Result<Vec<Channel>, NodeError> = nodes
-            .iter()
-            .map(|node| {
-                let endpoint =
-                    Endpoint::from_shared(node.clone()).map_err(|e| NodeError::usage(node, e))?;
-                Ok(endpoint.connect_timeout(CALL_TIMEOUT).connect_lazy())
-            })
-            .collect();
+        let channels: Result<Vec<Channel>, NodeError> =
+            nodes.iter().map(|node| endpoint::channel(node, trust)).collect();
         let (blocks, _) = broadcast::channel(BLOCKS_QUEUED);
         let remote = Arc::new(Self {
             channels: channels?,
@@ -361,6 +358,32 @@ impl RemoteChain {
         .await
     }
 
+    /// What a block gave, as a full node says; none if it does not have it.
+    pub async fn results(&self, height: u64) -> Result<Option<BlockEvent>, NodeError> {
+        self.ask(|channel| {
+            async move {
+                let request = pb::consensus::v1::GetBlockRequest { height };
+                Ok(found(consensus(channel).get_block(request).await)?.map(event))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// What a transaction gave and its block's height, as a full node says; none if it does not have it.
+    pub async fn transaction(&self, hash: &Hash) -> Result<Option<(Height, TxOutcome)>, NodeError> {
+        self.ask(|channel| {
+            let request =
+                pb::consensus::v1::GetTransactionRequest { hash: hash.as_bytes().to_vec() };
+            async move {
+                let answer = found(consensus(channel).get_transaction(request).await)?;
+                Ok(answer.map(|result| (Height(result.height), outcome(result))))
+            }
+            .boxed()
+        })
+        .await
+    }
+
     /// All values of a listing, each verified. Which there are is the full node's word: it can
     /// hide one, not invent one.
     pub async fn list(&self, height: Height, prefix: &[u8]) -> Result<Vec<Vec<u8>>, NodeError> {
@@ -437,26 +460,36 @@ fn unreachable(reason: &str) -> NodeError {
     NodeError::Unreachable { node: "a full node".to_string(), reason: reason.to_string() }
 }
 
+/// An answer, or that there is none.
+fn found<T>(answered: Result<tonic::Response<T>, tonic::Status>) -> Result<Option<T>, NodeError> {
+    match answered {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+        Err(status) => Err(refused(&status)),
+    }
+}
+
+fn events(list: Vec<pb::consensus::v1::Event>) -> Vec<Event> {
+    list.into_iter().filter_map(|event| Event::from_pb(event).ok()).collect()
+}
+
+fn outcome(tx: pb::consensus::v1::TransactionResult) -> TxOutcome {
+    TxOutcome {
+        module: tx.module,
+        code: tx.code,
+        message: tx.message,
+        retry: Retry::Never,
+        gas_used: tx.gas_used,
+        gas_limit: 0,
+        events: events(tx.events),
+    }
+}
+
 fn event(block: pb::consensus::v1::Block) -> BlockEvent {
-    let events = |list: Vec<pb::consensus::v1::Event>| -> Vec<Event> {
-        list.into_iter().filter_map(|event| Event::from_pb(event).ok()).collect()
-    };
     let txs = block
         .transactions
         .into_iter()
-        .filter_map(|tx| {
-            let hash = Hash::try_from(tx.hash.as_slice()).ok()?;
-            let outcome = TxOutcome {
-                module: tx.module,
-                code: tx.code,
-                message: tx.message,
-                retry: Retry::Never,
-                gas_used: tx.gas_used,
-                gas_limit: 0,
-                events: events(tx.events),
-            };
-            Some((hash, outcome))
-        })
+        .filter_map(|tx| Some((Hash::try_from(tx.hash.as_slice()).ok()?, outcome(tx))))
         .collect();
     BlockEvent {
         height: Height(block.height),

@@ -13,6 +13,7 @@ use paralith_types::{Error, Hash, Height, Retry};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::pool::Pool;
+use crate::results;
 
 /// A committed block, as it is reported to subscribers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     /// Held while waiting for `state`.
     turn: Mutex<()>,
     state: Mutex<State>,
+    /// The application's store: results are read beside the lock.
+    kv: Kv,
     blocks: broadcast::Sender<Arc<BlockEvent>>,
     fatal: watch::Sender<Option<String>>,
     admitted: Notify,
@@ -75,10 +78,12 @@ pub(crate) enum CheckKind {
 impl Application {
     /// Opens the application at the last committed state of a store.
     pub fn open(kv: Kv) -> Result<Self, AppError> {
-        let state = State { app: App::open(kv)?, pool: Pool::default(), finalised: None };
+        let app = App::open(kv.clone())?;
+        let state = State { app, pool: Pool::default(), finalised: None };
         let shared = Arc::new(Shared {
             turn: Mutex::new(()),
             state: Mutex::new(state),
+            kv,
             blocks: broadcast::channel(BLOCKS_BEHIND).0,
             fatal: watch::channel(None).0,
             admitted: Notify::new(),
@@ -133,6 +138,28 @@ impl Application {
     /// The events of a kept block.
     pub fn events(&self, height: Height) -> Result<Option<Vec<Event>>, AppError> {
         self.shared.lock().app.event_block(height)
+    }
+
+    /// What a kept block gave. None if it is not committed, not kept any more, or was committed by a
+    /// program that stored no results.
+    pub fn results(&self, height: Height) -> Result<Option<BlockEvent>, AppError> {
+        let events = self.shared.lock().app.event_block(height)?;
+        let Some(events) = events else { return Ok(None) };
+        Ok(results::read(&self.shared.kv, height, events)?)
+    }
+
+    /// The lowest height whose results are stored.
+    pub fn results_from(&self) -> Result<Option<Height>, AppError> {
+        let oldest = self.shared.lock().app.oldest()?;
+        Ok(results::first(&self.shared.kv, oldest.unwrap_or(Height(0)))?)
+    }
+
+    /// What a transaction of a kept block gave, and the block's height.
+    pub fn transaction(&self, hash: &Hash) -> Result<Option<(Height, TxOutcome)>, AppError> {
+        let Some((height, place)) = results::find(&self.shared.kv, hash)? else { return Ok(None) };
+        let block = self.results(height)?;
+        let found = block.and_then(|block| block.txs.into_iter().nth(place));
+        Ok(found.filter(|(found, _)| found == hash).map(|(_, outcome)| (height, outcome)))
     }
 
     /// Committed blocks from now on. A subscriber that is too slow misses some, and sees that it did.
@@ -217,7 +244,14 @@ impl Shared {
 
     pub(crate) fn commit(&self) -> Result<Info, AppError> {
         let mut state = self.lock();
-        let info = state.app.commit(WriteBatch::new())?;
+        let mut batch = WriteBatch::new();
+        if let Some(block) = &state.finalised {
+            results::put(&mut batch, block);
+        }
+        if let Some(oldest) = state.app.oldest()? {
+            results::forget(&self.kv, &mut batch, oldest)?;
+        }
+        let info = state.app.commit(batch)?;
         let State { app, pool, finalised } = &mut *state;
         if let Some(block) = finalised.take() {
             for (hash, _) in &block.txs {

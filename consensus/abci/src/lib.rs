@@ -6,6 +6,8 @@
 //!   genesis) is reported by [`Application::fatal`], and the call is never answered: no vote comes of it.
 //! * Nothing is durable before `Commit`, which writes all of a block in one batch; `Info` answers
 //!   with exactly what was committed.
+//! * What a block gave is written in the same batch, and is read back after any restart
+//!   ([`Application::results`]) for as long as the block's state is kept.
 //! * There is one pool for all callers: a transaction that was admitted by [`Application::submit`] is not
 //!   checked again when CometBFT offers it, and all that wait are rechecked inside `Commit`, so that
 //!   no sender's nonce is ever unknown in between.
@@ -20,6 +22,7 @@ pub mod convert;
 mod error;
 mod pool;
 mod relay;
+mod results;
 mod serve;
 mod services;
 

@@ -270,6 +270,16 @@ impl App {
         }
     }
 
+    /// The oldest kept height; none before the first block.
+    pub fn oldest(&self) -> Result<Option<Height>, AppError> {
+        Ok(self.tree.oldest()?.map(Height))
+    }
+
+    /// Adds the removal of a block's events to a batch: of a block that is not kept.
+    pub fn forget_events(batch: &mut WriteBatch, height: Height) {
+        batch.delete(Column::Blocks, events::key(height));
+    }
+
     /// Reads what the next block would read: genesis before the first one.
     pub fn latest(&self) -> &dyn StateRead {
         &self.base

@@ -5,7 +5,7 @@ use std::time::Duration;
 use paralith_consensus_api::{beacon, registry};
 use paralith_consensus_light::{Follow, LightBlock, LightClient, MAX_VALUE_BYTES};
 use paralith_proto::{Canonical, Wire, pb};
-use paralith_types::{ChainContext, Epoch, Height, RuntimeId};
+use paralith_types::{ChainContext, Epoch, Hash, Height, RuntimeId};
 use pb::consensus::v1::consensus_service_client::ConsensusServiceClient;
 use tonic::transport::Channel;
 
@@ -250,6 +250,16 @@ impl ChainClient {
         let answer =
             service(&self.channel).get_block(request).await.map_err(|status| refused(&status))?;
         Ok(answer.into_inner())
+    }
+
+    /// What a transaction in a block gave, as the node says. Not proven.
+    pub async fn transaction(
+        &self,
+        hash: &Hash,
+    ) -> Result<pb::consensus::v1::TransactionResult, ClientError> {
+        let request = pb::consensus::v1::GetTransactionRequest { hash: hash.as_bytes().to_vec() };
+        let answer = service(&self.channel).get_transaction(request).await;
+        Ok(answer.map_err(|status| refused(&status))?.into_inner())
     }
 }
 

@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 
 use crate::chain::{ChainClient, RESPONSE_MAX_BYTES};
 use crate::error::{ClientError, refused, unverifiable};
+use crate::submit::TxOptions;
 
 /// Longest output that is read.
 const MAX_OUTPUT_BYTES: usize = 4 * 1024 * 1024;
@@ -163,9 +164,41 @@ impl ParaTimeClient {
         }
     }
 
+    /// Gas limit and fee of a call: those given, or what follows from the ParaTime's least price.
+    ///
+    /// The fee is for the limit, and nothing of it comes back if the call uses less. So the limit that
+    /// is not given is what the fee buys, or the highest there is where gas has no price; where it
+    /// has one, the caller must say what it pays. No node can say what a call will use: to run it
+    /// for an answer would let anybody try calls on a confidential state, unpaid and unseen.
+    pub fn price(&self, options: TxOptions) -> Result<Gas, ClientError> {
+        let (most, price) = (self.most_gas(), self.runtime.min_gas_price.0);
+        match (options.gas_limit, options.fee) {
+            (Some(limit), fee) => self.gas(limit, fee),
+            (None, Some(fee)) => {
+                let bought = fee.0.checked_div(price).unwrap_or(u128::MAX);
+                let limit = u64::try_from(bought).unwrap_or(u64::MAX).min(most);
+                self.gas(limit, Some(fee))
+            }
+            (None, None) if price == 0 => self.gas(most, None),
+            (None, None) => {
+                let Gas { fee, .. } = self.gas(most, None)?;
+                let reason = format!(
+                    "say what the call may use or pay, with --gas or --fee: this ParaTime takes {price} for \
+                     a unit of gas, of the limit and not of the use. The highest limit is {most}, for {fee}"
+                );
+                Err(ClientError::usage("the gas limit", reason))
+            }
+        }
+    }
+
+    /// The highest gas limit of a call.
+    fn most_gas(&self) -> u64 {
+        self.runtime.max_tx_gas.min(self.runtime.batching.max_batch_gas)
+    }
+
     /// Gas limit and fee of a call: the fee given, or the ParaTime's least price for the gas.
     pub fn gas(&self, limit: u64, fee: Option<Amount>) -> Result<Gas, ClientError> {
-        let most = self.runtime.max_tx_gas;
+        let most = self.most_gas();
         if limit > most {
             let reason = format!("this ParaTime allows a transaction at most {most}");
             return Err(ClientError::usage(format!("a gas limit of {limit}"), reason));

@@ -1,11 +1,11 @@
 //! Transactions to the consensus layer: gas, fee, nonce, and when to try again.
 
 use paralith_consensus_api::event::Event;
-use paralith_consensus_api::tx::{Body, Fee, Transaction};
+use paralith_consensus_api::tx::{Body, Fee, Transaction, hash_of};
 use paralith_consensus_api::{address, consensus, staking};
 use paralith_crypto::SigningKey;
 use paralith_proto::{Canonical, Wire, pb};
-use paralith_types::{Amount, Height, Retry};
+use paralith_types::{Amount, Hash, Height, Retry};
 
 use crate::chain::{ChainClient, service};
 use crate::error::{ClientError, refused, unverifiable};
@@ -29,6 +29,8 @@ pub struct TxOptions {
 /// What a transaction gave, as the node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Included {
+    /// Identifies the transaction.
+    pub hash: Hash,
     /// The block.
     pub height: Height,
     /// Gas charged.
@@ -103,11 +105,13 @@ impl ChainClient {
         let mut nonce = account.nonce;
         let fee = self.price(key, nonce, &body, options).await?;
         let mut tries = 0;
-        let result = loop {
+        let (hash, result) = loop {
             let tx = Transaction::new(self.chain_context(), nonce, fee.clone(), &body);
-            let request = pb::consensus::v1::SubmitRequest { transaction: tx.sign(key).encode() };
+            let transaction = tx.sign(key).encode();
+            let hash = hash_of(&transaction);
+            let request = pb::consensus::v1::SubmitRequest { transaction };
             let error = match service(&self.channel()).submit_and_wait(request).await {
-                Ok(result) => break result.into_inner(),
+                Ok(result) => break (hash, result.into_inner()),
                 Err(status) => refused(&status),
             };
             tries += 1;
@@ -122,6 +126,7 @@ impl ChainClient {
         }
         let events: Result<Vec<Event>, _> = result.events.into_iter().map(Wire::from_pb).collect();
         Ok(Included {
+            hash,
             height: Height(result.height),
             gas_used: result.gas_used,
             gas_limit: fee.gas_limit,

@@ -10,7 +10,7 @@ use paralith_consensus_api::event::Event;
 use paralith_consensus_app::{Info, Proven, TxOutcome};
 use paralith_consensus_light::LightBlock;
 use paralith_storage::Snapshot;
-use paralith_types::Height;
+use paralith_types::{Hash, Height};
 use tokio::sync::{broadcast, watch};
 
 use crate::EngineError;
@@ -51,6 +51,15 @@ pub trait Engine: Debug + Send + Sync {
 
     /// The events of a kept block; none if it is not kept.
     fn events(&self, height: Height) -> Result<Option<Vec<Event>>, EngineError>;
+
+    /// What a kept block gave, also after a restart; none if it is not committed or not kept.
+    fn results(&self, height: Height) -> Result<Option<BlockEvent>, EngineError>;
+
+    /// The lowest height whose results are kept.
+    fn results_from(&self) -> Result<Option<Height>, EngineError>;
+
+    /// What a transaction of a kept block gave, and the block's height.
+    fn transaction(&self, hash: &Hash) -> Result<Option<(Height, TxOutcome)>, EngineError>;
 
     /// A header with its commit and validators; the newest without a height.
     fn light_block(&self, height: Option<Height>) -> Answer<'_, LightBlock>;

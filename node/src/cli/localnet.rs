@@ -203,7 +203,7 @@ fn prepare_node(
             took_over_key: false,
         }
     } else {
-        EngineConfig::Light { nodes: validators(args, network, index)? }
+        EngineConfig::Light { nodes: validators(args, network, index)?, tls: None }
     };
     let works = matches!(member.role, Role::Compute | Role::Keymanager);
     let config = Config {

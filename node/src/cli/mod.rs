@@ -1,20 +1,14 @@
 //! The command line: what a person types, with an example for everything.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use paralith_consensus_api::address;
-use paralith_crypto::SigningKey;
-use paralith_types::{Amount, ChainContext};
+use paralith_types::{Amount, Hash};
 
-use crate::client::{self, ChainClient, ClientOptions, TxOptions};
 use crate::error::NodeError;
-use crate::genesis_info::GenesisInfo;
-use crate::keystore::Keystore;
-use crate::password::Passwords;
 use crate::roles::compute::Connect;
 
+mod common;
 pub mod completions;
 mod deploy;
 pub mod dev;
@@ -29,8 +23,7 @@ pub mod start;
 pub mod status;
 pub mod tx;
 
-/// Where a node is found if nothing else is said.
-pub const DEFAULT_NODE: &str = "http://127.0.0.1:26600";
+pub use common::{DEFAULT_NODE, FeeArgs, NodeArgs, SignerArgs, TlsArgs};
 
 /// A layered blockchain node with confidential ParaTimes.
 #[derive(Debug, Parser)]
@@ -173,86 +166,6 @@ pub struct StartArgs {
     /// The node's configuration, in TOML.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-}
-
-/// Which node to ask, and how to print.
-#[derive(Debug, Clone, Args)]
-pub struct NodeArgs {
-    /// The node's public service.
-    #[arg(long, env = "PARALITH_NODE", default_value = DEFAULT_NODE, value_name = "URL")]
-    pub node: String,
-    /// The chain that the node must be of: the hash of its genesis document. Without it the genesis
-    /// document that the node gives is trusted.
-    #[arg(long, env = "PARALITH_CHAIN", value_name = "HASH")]
-    pub chain: Option<ChainContext>,
-    /// How old the node's newest block may be, in seconds; 0: any age.
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
-    pub max_age: u64,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-impl NodeArgs {
-    /// Connects to the node.
-    pub async fn connect(&self) -> Result<ChainClient, NodeError> {
-        let max_age = (self.max_age != 0).then(|| Duration::from_secs(self.max_age));
-        let options = ClientOptions { chain: self.chain, max_age };
-        client::connect_with(&self.node, options).await
-    }
-}
-
-/// The signer.
-#[derive(Debug, Clone, Args)]
-pub struct SignerArgs {
-    /// A key of the keystore. On development chains also a test account (`alice`, `bob`, …), and
-    /// `alice` if nothing is given.
-    #[arg(long = "from", value_name = "NAME")]
-    pub from: Option<String>,
-    /// The folder of the encrypted keys.
-    #[arg(long, env = "PARALITH_KEYS", value_name = "DIR")]
-    pub keystore: Option<PathBuf>,
-    /// A file whose first line is the key's password; otherwise it is typed.
-    #[arg(long, env = "PARALITH_PASSWORD_FILE", value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-}
-
-impl SignerArgs {
-    /// The signing key, for this chain.
-    pub fn key(&self, genesis: &GenesisInfo) -> Result<SigningKey, NodeError> {
-        let development = genesis.is_development();
-        let name = match &self.from {
-            Some(name) => name.as_str(),
-            None if development => "alice",
-            None => {
-                let reason = "name the key that signs: this is no development chain";
-                return Err(NodeError::usage("--from", reason));
-            }
-        };
-        let passwords = Passwords::from_file(self.password_file.clone());
-        let keystore = Keystore::open(self.keystore.clone())?;
-        let key = keystore.signing_key(name, development, &passwords)?;
-        tx::refuse_test_address(name, &address::of_key(&key.public()), development)?;
-        Ok(key)
-    }
-}
-
-/// What a transaction pays.
-#[derive(Debug, Clone, Args)]
-pub struct FeeArgs {
-    /// Most gas that it may use; by default estimated on the node.
-    #[arg(long)]
-    pub gas: Option<u64>,
-    /// The fee in base units; by default the least that the chain takes for the gas.
-    #[arg(long, value_name = "AMOUNT")]
-    pub fee: Option<Amount>,
-}
-
-impl FeeArgs {
-    /// As the client takes it.
-    pub fn options(&self) -> TxOptions {
-        TxOptions { gas_limit: self.gas, fee: self.fee }
-    }
 }
 
 /// `paralith keys …`
@@ -407,6 +320,11 @@ pub enum QueryCommand {
     /// A consensus block; without a height, the newest.
     #[command(after_help = "Example:\n  paralith query block 12")]
     Block(BlockArgs),
+    /// What a consensus transaction gave.
+    #[command(
+        after_help = "Example:\n  paralith query transaction 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    )]
+    Transaction(TransactionArgs),
     /// A ParaTime's round; without a number, the newest.
     #[command(after_help = "Example:\n  paralith query round tokens 3")]
     Round(RoundArgs),
@@ -453,6 +371,16 @@ pub struct OptionalNameArgs {
 pub struct BlockArgs {
     /// Its height.
     pub height: Option<u64>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A transaction.
+#[derive(Debug, Clone, Args)]
+pub struct TransactionArgs {
+    /// Its hash, which `paralith tx` prints.
+    pub hash: Hash,
     /// Which node.
     #[command(flatten)]
     pub node: NodeArgs,
@@ -574,10 +502,12 @@ pub struct CallArgs {
     /// Its arguments, JSON by convention.
     #[arg(default_value = "{}")]
     pub args: String,
-    /// Most gas that it may use.
-    #[arg(long, default_value_t = 50_000_000)]
-    pub gas: u64,
-    /// The fee in base units of the ParaTime; by default its least price for the gas.
+    /// Most gas that it may use. By default what the fee buys; where gas costs nothing, as much as a
+    /// transaction may have.
+    #[arg(long)]
+    pub gas: Option<u64>,
+    /// The fee in base units of the ParaTime; by default its least price for the gas limit. Nothing
+    /// of it comes back if the call uses less.
     #[arg(long, value_name = "AMOUNT")]
     pub fee: Option<Amount>,
     /// The signer.

@@ -46,6 +46,15 @@ pub async fn run(command: QueryCommand) -> Result<(), NodeError> {
             let chain = args.node.connect().await?;
             output::print(&block(chain.block(args.height.unwrap_or(0)).await?), args.node.json)
         }
+        QueryCommand::Transaction(args) => {
+            let chain = args.node.connect().await?;
+            let result = chain.transaction(&args.hash).await?;
+            let height = result.height;
+            output::print(
+                &json!({ "height": height, "result": transaction(&result) }),
+                args.node.json,
+            )
+        }
         QueryCommand::Round(args) => round(args).await,
         QueryCommand::Proof(args) => proof(args).await,
     }
@@ -89,20 +98,18 @@ async fn node(args: super::OptionalNameArgs) -> Result<(), NodeError> {
 }
 
 fn block(block: pb::consensus::v1::Block) -> serde_json::Value {
-    let transactions: Vec<_> = block
-        .transactions
-        .iter()
-        .map(|tx| {
-            json!({
-                "hash": hex::encode(&tx.hash), "module": tx.module, "code": tx.code,
-                "message": tx.message, "gas_used": tx.gas_used, "events": events(&tx.events),
-            })
-        })
-        .collect();
+    let transactions: Vec<_> = block.transactions.iter().map(transaction).collect();
     json!({
         "height": block.height, "hash": hex::encode(&block.hash),
         "app_hash": hex::encode(&block.app_hash), "time_seconds": block.time_seconds,
         "transactions": transactions, "events": events(&block.events),
+    })
+}
+
+fn transaction(tx: &pb::consensus::v1::TransactionResult) -> serde_json::Value {
+    json!({
+        "hash": hex::encode(&tx.hash), "module": tx.module, "code": tx.code,
+        "message": tx.message, "gas_used": tx.gas_used, "events": events(&tx.events),
     })
 }
 

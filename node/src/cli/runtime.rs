@@ -8,7 +8,7 @@ use paralith_types::{Error, Round};
 use serde_json::json;
 
 use super::{CallArgs, RevealArgs, RuntimeCommand, WatchArgs, output};
-use crate::client::{ParaTimeClient, refused};
+use crate::client::{ParaTimeClient, TxOptions, refused};
 use crate::error::NodeError;
 
 /// Deploys, calls, asks and watches ParaTimes.
@@ -28,9 +28,12 @@ async fn call(args: CallArgs) -> Result<(), NodeError> {
     let mut paratime = ParaTimeClient::new(&mut chain, &args.runtime).await?;
     let nonce = paratime.nonce(&mut chain, &address::of_key(&key.public())).await?;
     let call = Call { method: args.method.clone(), args: args.args.clone().into_bytes() };
-    let gas = paratime.gas(args.gas, args.fee)?;
+    let gas = paratime.price(TxOptions { gas_limit: args.gas, fee: args.fee })?;
     let sent = paratime.prepare(&mut chain, &key, nonce, gas, call).await?;
     let json = args.node.json;
+    if !json {
+        eprintln!("gas limit {}, fee {}", gas.limit, gas.fee);
+    }
     let confirmed = paratime
         .submit(&mut chain, &sent, |receipt| {
             let said = match receipt.confirmation() {

@@ -24,6 +24,7 @@ use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::read_key;
 use crate::links::TlsNetwork;
+use crate::links::endpoint::{ClientTls, Trust};
 use crate::remote::RemoteChain;
 use crate::roles::compute::Connect;
 use crate::rpc;
@@ -107,8 +108,9 @@ async fn source(
     store::check_build(config)?;
     let kv = store::open(&config.home.join("store"), config.compression)?;
     let engine: Arc<dyn Engine> = match &config.engine {
-        EngineConfig::Light { nodes } => {
-            let remote = RemoteChain::start(&genesis, nodes, stop.clone())?;
+        EngineConfig::Light { nodes, tls } => {
+            let trust = tls.as_ref().map_or(Ok(Trust::System), ClientTls::trust)?;
+            let remote = RemoteChain::start(&genesis, nodes, &trust, stop.clone())?;
             return Ok((Source::Remote(remote), None, kv));
         }
         EngineConfig::Solo => {

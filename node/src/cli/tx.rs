@@ -4,7 +4,7 @@ use paralith_consensus_api::address;
 use paralith_consensus_api::roothash::SubmitMessage;
 use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
 use paralith_consensus_api::tx::Body;
-use paralith_types::{Address, Amount};
+use paralith_types::{Address, Amount, Hash};
 use serde::Serialize;
 
 use super::{MoveArgs, TxCommand, output};
@@ -14,6 +14,7 @@ use crate::keystore::{Keystore, is_test_address};
 
 #[derive(Debug, Serialize)]
 struct Sent {
+    tx: Hash,
     method: &'static str,
     from: String,
     to: String,
@@ -74,6 +75,7 @@ pub async fn run(command: TxCommand) -> Result<(), NodeError> {
     let method = body.method();
     let included = chain.submit(&key, body, args.fee.options()).await?;
     let sent = Sent {
+        tx: included.hash,
         method,
         from: address::of_key(&key.public()).to_string(),
         to: args.to.clone(),

@@ -10,12 +10,7 @@ use crate::links::endpoint::{self, Trust};
 
 /// Connects to a node by its address, with nothing required of it: for development chains and tests.
 pub async fn connect(node: &str) -> Result<ChainClient, NodeError> {
-    connect_with(node, ClientOptions::default()).await
-}
-
-/// Connects to a node by its address.
-pub async fn connect_with(node: &str, options: ClientOptions) -> Result<ChainClient, NodeError> {
-    connect_over(node, &Trust::System, options).await
+    connect_over(node, &Trust::System, ClientOptions::default()).await
 }
 
 /// Connects to a node by its address, over TLS if it is `https`: then it must show a certificate that

@@ -17,8 +17,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -48,8 +48,8 @@ pub enum Trust {
     /// One of a PEM file: the server's own certificate, whatever host it names, or one for the
     /// address's host from an authority in the file.
     File(PathBuf),
-    /// Any with this key: SHA-256 of its `SubjectPublicKeyInfo`, as in RFC 7469.
-    Key([u8; 32]),
+    /// Any with one of these keys: SHA-256 of its `SubjectPublicKeyInfo`, as in RFC 7469.
+    Keys(Vec<[u8; 32]>),
 }
 
 impl Trust {
@@ -65,7 +65,40 @@ impl Trust {
         let digits = text.strip_prefix(PIN_PREFIX).ok_or_else(wrong)?;
         let mut key = [0; 32];
         hex::decode_to_slice(digits, &mut key).map_err(|_| wrong())?;
-        Ok(Self::Key(key))
+        Ok(Self::Keys(vec![key]))
+    }
+}
+
+/// [`Trust`] as a person writes it: on the command line, or as `[engine.tls]` of a light node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientTls {
+    /// The PEM file of [`Trust::File`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// The keys of [`Trust::Keys`], each `sha256:` and 64 hexadecimal digits. A light node names
+    /// the key of each of its full nodes; a server that changes its key is pinned by both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<String>,
+}
+
+impl ClientTls {
+    /// The rule that this asks for; the system's authorities if it asks for none.
+    pub fn trust(&self) -> Result<Trust, NodeError> {
+        if let Some(ca) = &self.ca {
+            if !self.pins.is_empty() {
+                let reason = "a file of certificates and pinned keys exclude each other: give one";
+                return Err(NodeError::usage(ca.display().to_string(), reason));
+            }
+            return Ok(Trust::File(ca.clone()));
+        }
+        let mut keys = Vec::new();
+        for pin in &self.pins {
+            if let Trust::Keys(key) = Trust::pinned(pin)? {
+                keys.extend(key);
+            }
+        }
+        Ok(if keys.is_empty() { Trust::System } else { Trust::Keys(keys) })
     }
 }
 
@@ -79,10 +112,30 @@ pub fn channel(address: &str, trust: &Trust) -> Result<Channel, NodeError> {
 pub async fn connect(address: &str, trust: &Trust) -> Result<Channel, NodeError> {
     let (endpoint, connector) = endpoint(address, trust)?;
     let dial = tower::service_fn(move |_: Uri| connector.connect());
-    endpoint.connect_with_connector(dial).await.map_err(|error| NodeError::Unreachable {
-        node: address.to_string(),
-        reason: with_sources(&error),
+    endpoint.connect_with_connector(dial).await.map_err(|error| {
+        let node = address.to_string();
+        match certificate_error(&error) {
+            Some(reason) => NodeError::Untrusted { node, reason },
+            None => NodeError::Unreachable { node, reason: with_sources(&error) },
+        }
     })
+}
+
+/// Why the server's certificate was refused, if that is what ended the connection.
+fn certificate_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        // An I/O error does not name what it wraps as its source.
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(Error::InvalidCertificate(reason)) = wrapped.and_then(|e| e.downcast_ref()) {
+            return Some(match reason {
+                CertificateError::Other(OtherError(ours)) => ours.to_string(),
+                reason => reason.to_string(),
+            });
+        }
+        next = cause.source();
+    }
+    None
 }
 
 /// An error with what caused it: tonic's own text is only "transport error".
@@ -155,9 +208,10 @@ fn endpoint(address: &str, trust: &Trust) -> Result<(Endpoint, Dialer), NodeErro
             Some((TlsConnector::from(client_config(trust)?), name))
         }
         (false, Trust::System) => None,
-        (false, Trust::File(_) | Trust::Key(_)) => {
+        (false, Trust::File(_) | Trust::Keys(_)) => {
             return Err(refused(
-                "a certificate or key is pinned, but an http address is plain text: use https",
+                "a certificate or key is pinned, but an http address is plain text: write https://, \
+                 or do not pin",
             ));
         }
     };
@@ -217,9 +271,17 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, NodeError> 
     Ok(certificates)
 }
 
+/// Why a server is refused whose key is not among the pinned ones.
+#[derive(Debug, thiserror::Error)]
+#[error("the server's key is {PIN_PREFIX}{}, which is not pinned", hex::encode(shown))]
+struct NotPinned {
+    shown: [u8; 32],
+}
+
 /// Accepts a pinned key, a pinned certificate, or one from a pinned authority.
 struct Pinned {
-    key: Option<[u8; 32]>,
+    /// If there are any, they alone count.
+    keys: Vec<[u8; 32]>,
     certificates: Vec<CertificateDer<'static>>,
     authorities: Option<Arc<WebPkiServerVerifier>>,
 }
@@ -232,10 +294,10 @@ impl fmt::Debug for Pinned {
 
 impl Pinned {
     fn new(trust: &Trust) -> Result<Self, NodeError> {
-        let mut this = Self { key: None, certificates: Vec::new(), authorities: None };
+        let mut this = Self { keys: Vec::new(), certificates: Vec::new(), authorities: None };
         match trust {
             Trust::System => {}
-            Trust::Key(key) => this.key = Some(*key),
+            Trust::Keys(keys) => this.keys.clone_from(keys),
             Trust::File(file) => {
                 this.certificates = certificates(file)?;
                 let mut roots = RootCertStore::empty();
@@ -261,12 +323,13 @@ impl ServerCertVerifier for Pinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(key) = &self.key {
+        if !self.keys.is_empty() {
             let info = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-            if Sha256::digest(info.as_ref()).as_slice() == key {
+            let shown: [u8; 32] = Sha256::digest(info.as_ref()).into();
+            if self.keys.contains(&shown) {
                 return Ok(ServerCertVerified::assertion());
             }
-            return Err(CertificateError::ApplicationVerificationFailure.into());
+            return Err(CertificateError::Other(OtherError(Arc::new(NotPinned { shown }))).into());
         }
         if self.certificates.iter().any(|pinned| pinned == end_entity) {
             return Ok(ServerCertVerified::assertion());

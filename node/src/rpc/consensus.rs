@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::waiting::Waiting;
 use super::{bad_argument, grpc_code, refusal};
-use crate::chain::{BLOCKS_KEPT, ChainAccess};
+use crate::chain::ChainAccess;
 use crate::error::NodeError;
 use crate::state::NodeState;
 
@@ -65,41 +65,43 @@ impl Consensus {
 
     async fn block(&self, height: u64) -> Result<cpb::Block, Status> {
         let chain = &self.state.chain;
-        let recent = match height {
-            0 => chain.newest_block(),
-            height => chain.recent(height),
+        let newest = chain.committed();
+        let height = if height == 0 { newest } else { height };
+        if height == 0 || height > newest {
+            let text = format!("there is no block {height} yet: the newest is {newest}, try again");
+            let error = Error::new("node", 9, text).with_retry(Retry::Later);
+            return Err(status_of(Code::Unavailable, &error));
+        }
+        let Some(block) = chain.results(height).await? else {
+            let what = format!("the results of block {height}");
+            return Err(no_results(chain, &what));
         };
-        let Some(recent) = recent else { return Err(no_results(chain, height)) };
-        let light = chain.light(Some(recent.height.0)).await?;
+        let light = chain.light(Some(height)).await?;
         let app_hash = light.app_hash().map_err(|e| NodeError::internal(&e))?;
         Ok(cpb::Block {
             height: light.height().0,
             hash: light.header_hash().as_bytes().to_vec(),
             app_hash: app_hash.as_bytes().to_vec(),
             time_seconds: light.time_seconds(),
-            transactions: results(&recent),
-            events: recent.events.to_pb(),
+            transactions: results(&block),
+            events: block.events.to_pb(),
         })
     }
 }
 
 /// A block without its results would say that nothing happened in it.
-fn no_results(chain: &ChainAccess, height: u64) -> Status {
-    let newest = chain.newest_block().map(|block| block.height.0);
-    match newest {
-        Some(newest) if height <= newest => {
-            let text = format!(
-                "this node keeps the results of its last {BLOCKS_KEPT} blocks since it started, and block \
-                 {height} is not among them: its header is in GetLightBlock"
-            );
-            refusal(Code::NotFound, "node", 6, text)
-        }
-        _ => {
-            let text = format!("this node has no results of block {height} yet: try again");
-            let error = Error::new("node", 9, text).with_retry(Retry::Later);
-            status_of(Code::Unavailable, &error)
-        }
-    }
+fn no_results(chain: &ChainAccess, what: &str) -> Status {
+    let text = match chain.results_from() {
+        Ok(Some(from)) => format!(
+            "this node does not have {what}: it has the results of blocks from {from} on. Ask a node that \
+             keeps more; headers of all blocks are in GetLightBlock"
+        ),
+        _ => format!(
+            "this node does not have {what}, nor does the full node that it asked. Ask another; headers \
+             of all blocks are in GetLightBlock"
+        ),
+    };
+    refusal(Code::NotFound, "node", 6, text)
 }
 
 pub(super) fn result(height: Height, hash: Hash, outcome: &TxOutcome) -> cpb::TransactionResult {
@@ -144,7 +146,15 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
             Ok(()) => {}
             // Submitted before: this call waits for the same block.
             Err(error) if error.is("consensus", DUPLICATE) => {}
-            Err(error) => return Err(status_of(grpc_code(&error), &error)),
+            // Refused, perhaps because a block has it: then it has its effect, and its result.
+            Err(error) => {
+                return match self.state.chain.transaction(&hash).await {
+                    Ok(Some((height, outcome))) => {
+                        Ok(Response::new(result(height, hash, &outcome)))
+                    }
+                    _ => Err(status_of(grpc_code(&error), &error)),
+                };
+            }
         }
         let late = || {
             let text = format!("transaction {hash} is admitted but in no block yet: ask again");
@@ -190,6 +200,19 @@ impl cpb::consensus_service_server::ConsensusService for Consensus {
         request: Request<cpb::GetBlockRequest>,
     ) -> Result<Response<cpb::Block>, Status> {
         Ok(Response::new(self.block(request.into_inner().height).await?))
+    }
+
+    async fn get_transaction(
+        &self,
+        request: Request<cpb::GetTransactionRequest>,
+    ) -> Result<Response<cpb::TransactionResult>, Status> {
+        let hash = request.into_inner().hash;
+        let hash = Hash::try_from(hash.as_slice()).map_err(|e| bad_argument("hash", e))?;
+        let chain = &self.state.chain;
+        match chain.transaction(&hash).await? {
+            Some((height, outcome)) => Ok(Response::new(result(height, hash, &outcome))),
+            None => Err(no_results(chain, &format!("transaction {hash} in a block"))),
+        }
     }
 
     async fn watch_blocks(

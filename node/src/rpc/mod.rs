@@ -48,7 +48,9 @@ impl From<NodeError> for Status {
         let grpc = match &error {
             NodeError::Usage { .. } | NodeError::Config { .. } => Code::InvalidArgument,
             NodeError::NotFound { .. } => Code::NotFound,
-            NodeError::NotReady { .. } | NodeError::Unreachable { .. } => Code::Unavailable,
+            NodeError::NotReady { .. }
+            | NodeError::Unreachable { .. }
+            | NodeError::Untrusted { .. } => Code::Unavailable,
             NodeError::Refused(error) => grpc_code(error),
             NodeError::Unverifiable { .. } => Code::DataLoss,
             NodeError::Io { .. } | NodeError::Enclave(_) | NodeError::Internal { .. } => {

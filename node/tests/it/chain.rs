@@ -28,6 +28,8 @@ pub(crate) struct Chain {
     pub(crate) owner: SigningKey,
     pub(crate) validator: SigningKey,
     pub(crate) stop: CancellationToken,
+    /// The store of the application and of the engine.
+    pub(crate) kv: Kv,
     consensus: SigningKey,
     /// What nodes have from the beginning.
     modules: Vec<&'static [u8]>,
@@ -120,7 +122,7 @@ impl Chain {
         let application = Application::open(kv.clone()).unwrap();
         let options = SoloOptions {
             document: document.clone(),
-            kv,
+            kv: kv.clone(),
             home: None,
             keys: vec![ConsensusKey::from_seed(*consensus.seed())],
             empty_block_interval: Duration::from_millis(5),
@@ -131,7 +133,7 @@ impl Chain {
         let genesis = GenesisInfo::new(document).unwrap();
         let (stop, modules) = (CancellationToken::new(), blocks.map(|_| guests::COUNTER));
         let modules = modules.into_iter().collect();
-        Self { genesis, engine, owner, validator, stop, consensus, modules }
+        Self { genesis, engine, owner, validator, stop, kv, consensus, modules }
     }
 
     /// A node of this chain with the validator's keys.

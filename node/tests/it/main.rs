@@ -3,6 +3,8 @@
 
 mod chain;
 mod code;
+mod files;
 mod links;
 mod registration;
+mod results;
 mod tls;

@@ -1,17 +1,21 @@
 //! Addresses of users: `https` is spoken as TLS, and what cannot be honoured is refused.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use paralith::assemble::Node;
 use paralith::config::Role;
 use paralith::enclave::Placement;
 use paralith::error::NodeError;
 use paralith::links::endpoint::{ServerTls, Trust, channel, connect};
+use paralith::remote::RemoteChain;
 use paralith::rpc;
+use paralith::enclave::Placement;
+use paralith_consensus_api::beacon;
 use paralith_proto::pb::node::v1::GetStatusRequest;
 use paralith_proto::pb::node::v1::node_service_client::NodeServiceClient;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::chain::{Chain, Rules};
 
@@ -65,8 +69,9 @@ async fn a_server_that_cannot_prove_itself_is_not_spoken_to() {
     // No authority that the system trusts has signed it; the pin is another key's.
     for trust in [Trust::System, Trust::pinned(&other).unwrap()] {
         let refused = engine_by(&format!("https://{secure}"), &trust).await.unwrap_err();
+        // A system without any authority refuses before it connects.
         assert!(
-            matches!(refused, NodeError::Unreachable { .. } | NodeError::Usage { .. }),
+            matches!(refused, NodeError::Untrusted { .. } | NodeError::Usage { .. }),
             "{refused}"
         );
     }
@@ -76,6 +81,100 @@ async fn a_server_that_cannot_prove_itself_is_not_spoken_to() {
     let pin = Trust::pinned(PIN).unwrap();
     assert!(engine_by(&format!("https://{plain}"), &pin).await.is_err());
     assert_eq!(engine_by(&format!("http://{plain}"), &Trust::System).await, Ok("solo".into()));
+    chain.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_believed_by_an_authority_for_its_host_only() {
+    let chain = Chain::start(Rules::default()).await;
+    let signed = ServerTls { cert: file("signed.pem"), key: file("signed-key.pem") };
+    let (_node, address) = served(&chain, Some(&signed)).await;
+    let authority = Trust::File(file("authority.pem"));
+    let at = |host: &str| format!("https://{host}:{}", address.port());
+    for host in ["127.0.0.1", "localhost"] {
+        assert_eq!(engine_by(&at(host), &authority).await, Ok("solo".to_string()), "{host}");
+    }
+    // The same server by a name that its certificate does not have.
+    let refused = engine_by(&at("127.0.0.2"), &authority).await.unwrap_err();
+    assert!(!matches!(refused, NodeError::Usage { .. }), "{refused}");
+    let refused = engine_by(&at("127.0.0.1"), &Trust::File(file("cert.pem"))).await.unwrap_err();
+    assert!(matches!(refused, NodeError::Untrusted { .. }), "{refused}");
+    chain.end().await;
+}
+
+/// Runs `paralith status` with these arguments and this environment.
+fn status(arguments: &[&str], variables: &[(&str, &str)]) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_paralith"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PARALITH_")) {
+        command.env_remove(name);
+    }
+    let variables = variables.iter().copied();
+    command.arg("status").args(arguments).envs(variables).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_accept_the_certificates_that_they_are_told_to_accept() {
+    let chain = Chain::start(Rules::default()).await;
+    let (_node, address) = served(&chain, Some(&own())).await;
+    let node = format!("https://{address}");
+    let (cert, authority) = (file("cert.pem"), file("authority.pem"));
+    let (cert, authority) = (cert.to_str().unwrap(), authority.to_str().unwrap());
+    let missing = file("missing.pem");
+    let other = format!("sha256:{}", "00".repeat(32));
+    let both = format!("{other},{PIN}");
+    for (arguments, variables) in [
+        (vec!["--node", &node, "--tls-pin", PIN], vec![]),
+        (vec!["--node", &node, "--tls-pin", &other, "--tls-pin", PIN], vec![]),
+        (vec!["--node", &node, "--tls-ca", cert], vec![]),
+        (vec![], vec![("PARALITH_NODE", node.as_str()), ("PARALITH_TLS_PIN", both.as_str())]),
+        (vec!["--node", &node], vec![("PARALITH_TLS_CA", cert)]),
+    ] {
+        let output = status(&arguments, &variables);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?} {variables:?}: {said}");
+    }
+    let plain = format!("http://{address}");
+    let wrong_key = format!("the server's key is {PIN}, which is not pinned");
+    for (arguments, variables, exit, mention) in [
+        (vec!["--node", &node, "--tls-pin", &other], vec![], 1, wrong_key.as_str()),
+        (vec!["--node", &node, "--tls-ca", authority], vec![], 1, "is not accepted"),
+        (vec!["--node", &plain, "--tls-pin", PIN], vec![], 2, "plain text"),
+        (vec!["--tls-ca", cert], vec![], 2, "plain text"),
+        (vec!["--node", &node, "--tls-ca", missing.to_str().unwrap()], vec![], 2, "missing.pem"),
+        (vec!["--node", &node, "--tls-pin", "1234"], vec![], 2, "SubjectPublicKeyInfo"),
+        (vec!["--node", &node, "--tls-pin", PIN, "--tls-ca", cert], vec![], 2, "cannot be used"),
+        (vec!["--node", &node, "--tls-ca", cert], vec![("PARALITH_TLS_PIN", PIN)], 2, "cannot be"),
+    ] {
+        let output = status(&arguments, &variables);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?} {variables:?}: {said}");
+        assert!(said.contains(mention), "{arguments:?} {variables:?}: {said}");
+    }
+    chain.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_light_node_follows_full_nodes_over_tls_with_the_right_pin_only() {
+    let chain = Chain::start(Rules::default()).await;
+    let (_node, address) = served(&chain, Some(&own())).await;
+    let start = |node: String, trust: &Trust| {
+        RemoteChain::start(&chain.genesis, &[node], trust, chain.stop.clone())
+    };
+    let secure = || format!("https://{address}");
+    for trust in [Trust::pinned(PIN).unwrap(), Trust::File(file("cert.pem"))] {
+        let remote = start(secure(), &trust).unwrap();
+        let block = tokio::time::timeout(Duration::from_secs(60), remote.subscribe().recv()).await;
+        assert!(block.unwrap().is_ok(), "{trust:?}");
+        assert!(remote.query(None, &beacon::keys::epoch()).await.unwrap().value.is_some());
+    }
+    let other = Trust::pinned(&format!("sha256:{}", "00".repeat(32))).unwrap();
+    for trust in [other, Trust::File(file("authority.pem"))] {
+        let remote = start(secure(), &trust).unwrap();
+        assert!(remote.light_block(None).await.is_err(), "{trust:?}");
+        assert_eq!(remote.height(), 0);
+    }
+    let plain = start(format!("http://{address}"), &Trust::pinned(PIN).unwrap()).unwrap_err();
+    assert!(plain.to_string().contains("plain text"), "{plain}");
     chain.end().await;
 }
 

@@ -212,6 +212,13 @@ impl cpb::consensus_service_server::ConsensusService for Gateway {
         not_here()
     }
 
+    async fn get_transaction(
+        &self,
+        _: Request<cpb::GetTransactionRequest>,
+    ) -> Result<Response<cpb::TransactionResult>, Refusal> {
+        not_here()
+    }
+
     async fn watch_blocks(
         &self,
         _: Request<cpb::WatchBlocksRequest>,

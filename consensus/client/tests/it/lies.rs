@@ -38,6 +38,46 @@ async fn an_honest_gateway_is_believed() {
 }
 
 #[tokio::test]
+async fn a_call_pays_no_more_than_its_sender_said_and_no_less_than_the_paratime_takes() {
+    let gateway = Gateway::new();
+    let mut chain = connect(&gateway).await;
+    let mut paratime = ParaTimeClient::new(&mut chain, "secret").await.unwrap();
+    let (most, far) = (1_000_000, u128::MAX);
+    for (price, gas, fee, expected) in [
+        // Gas costs nothing: the highest limit.
+        (0, None, None, Some((most, 0))),
+        (0, Some(70), None, Some((70, 0))),
+        (0, None, Some(9), Some((most, 9))),
+        // Gas has a price: the fee follows from the limit, or the limit from the fee.
+        (3, None, None, None),
+        (3, Some(70), None, Some((70, 210))),
+        (3, Some(70), Some(500), Some((70, 500))),
+        (3, None, Some(500), Some((166, 500))),
+        (3, None, Some(far), Some((most, far))),
+        (far, None, Some(far), Some((1, far))),
+        (3, Some(most + 1), None, None),
+        (far, Some(2), None, None),
+    ] {
+        paratime.runtime.min_gas_price = Amount(price);
+        let got = paratime.price(TxOptions { gas_limit: gas, fee: fee.map(Amount) });
+        let got = got.map(|gas| (gas.limit, gas.fee.0));
+        match (got, expected) {
+            (Ok(got), Some(expected)) => assert_eq!(got, expected, "{price} {gas:?} {fee:?}"),
+            (Err(ClientError::Usage { .. } | ClientError::Internal { .. }), None) => {}
+            (got, expected) => panic!("{price} {gas:?} {fee:?}: {got:?}, not {expected:?}"),
+        }
+    }
+    // No transaction fits into a batch that takes less.
+    paratime.runtime.min_gas_price = Amount::ZERO;
+    paratime.runtime.batching.max_batch_gas = 40;
+    assert_eq!(paratime.price(TxOptions::default()).unwrap().limit, 40);
+    // The text says what it would cost.
+    paratime.runtime.min_gas_price = Amount(3);
+    let error = paratime.price(TxOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("--gas") && error.contains("40, for 120"), "{error}");
+}
+
+#[tokio::test]
 async fn a_key_of_another_epoch_generation_or_signer_is_refused() {
     let gateway = Gateway::new();
     let mut chain = connect(&gateway).await;

@@ -12,7 +12,7 @@ use paralith_consensus_light::LightBlock;
 use paralith_genesis::Document;
 use paralith_rt::JoinHandle;
 use paralith_storage::{Kv, Snapshot};
-use paralith_types::Height;
+use paralith_types::{Hash, Height};
 use tokio::sync::{broadcast, watch};
 
 use super::chain::{Chain, stored_light_block};
@@ -184,6 +184,18 @@ impl Engine for SoloEngine {
 
     fn events(&self, height: Height) -> Result<Option<Vec<Event>>, EngineError> {
         Ok(self.application.events(height)?)
+    }
+
+    fn results(&self, height: Height) -> Result<Option<BlockEvent>, EngineError> {
+        Ok(self.application.results(height)?)
+    }
+
+    fn results_from(&self) -> Result<Option<Height>, EngineError> {
+        Ok(self.application.results_from()?)
+    }
+
+    fn transaction(&self, hash: &Hash) -> Result<Option<(Height, TxOutcome)>, EngineError> {
+        Ok(self.application.transaction(hash)?)
     }
 
     fn light_block(&self, height: Option<Height>) -> Answer<'_, LightBlock> {

@@ -4,5 +4,7 @@
 mod comet;
 mod flood;
 mod network;
+mod results;
 mod running;
 mod solo;
+mod vectors;

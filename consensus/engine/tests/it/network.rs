@@ -77,3 +77,9 @@ pub(crate) fn light_client(document: &Document, first: &LightBlock) -> LightClie
     let chain_id = document.chain_id().unwrap();
     LightClient::from_genesis(&chain_id, Height(1), &validators).unwrap()
 }
+
+/// A transfer of more than there is: it is in a block, and fails there.
+pub(crate) fn overdraft(document: &Document, nonce: u64) -> Vec<u8> {
+    let to = address::of_key(&key(2).public());
+    transaction(document, nonce, &Body::Transfer(Transfer { to, amount: Amount(u128::MAX) }))
+}

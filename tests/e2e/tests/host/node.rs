@@ -61,6 +61,7 @@ pub(crate) fn prepare(home: &Path, base: u16) {
         link_address: None,
         engine: EngineConfig::Light {
             nodes: (0..4).map(|of| format!("http://{}", address(base, of, 0))).collect(),
+            tls: None,
         },
         runtimes: Vec::new(),
         enclave: EnclavePlacement::Process,
