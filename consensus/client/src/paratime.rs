@@ -171,6 +171,7 @@ impl ParaTimeClient {
     /// has one, the caller must say what it pays. No node can say what a call will use: to run it
     /// for an answer would let anybody try calls on a confidential state, unpaid and unseen.
     pub fn price(&self, options: TxOptions) -> Result<Gas, ClientError> {
+        // LC-17: nothing is executed for an estimate.
         let (most, price) = (self.most_gas(), self.runtime.min_gas_price.0);
         match (options.gas_limit, options.fee) {
             (Some(limit), fee) => self.gas(limit, fee),

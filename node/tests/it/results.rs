@@ -8,7 +8,7 @@ use paralith::config::Role;
 use paralith::links::endpoint::Trust;
 use paralith::remote::RemoteChain;
 use paralith::rpc;
-use paralith::trusted::Placement;
+use paralith::enclave::Placement;
 use paralith_consensus_api::address;
 use paralith_consensus_api::staking::Transfer;
 use paralith_consensus_api::tx::{Body, Fee, Transaction, hash_of};

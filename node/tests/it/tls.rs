@@ -12,7 +12,6 @@ use paralith::error::NodeError;
 use paralith::links::endpoint::{ServerTls, Trust, channel, connect};
 use paralith::remote::RemoteChain;
 use paralith::rpc;
-use paralith::enclave::Placement;
 use paralith_consensus_api::beacon;
 use paralith_proto::pb::node::v1::GetStatusRequest;
 use paralith_proto::pb::node::v1::node_service_client::NodeServiceClient;
