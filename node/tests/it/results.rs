@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use paralith::assemble::Node;
 use paralith::config::Role;
+use paralith::enclave::Placement;
 use paralith::links::endpoint::Trust;
 use paralith::remote::RemoteChain;
 use paralith::rpc;
-use paralith::enclave::Placement;
 use paralith_consensus_api::address;
 use paralith_consensus_api::staking::Transfer;
 use paralith_consensus_api::tx::{Body, Fee, Transaction, hash_of};

@@ -1,4 +1,6 @@
 //! A host that answers one call late, or never, holds up no other call.
+//!
+//! A sync reads what queries and checks read, so those find it known.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -88,6 +90,21 @@ fn world() -> (World, Enclave) {
     (world, enclave)
 }
 
+/// The same, and one more round since, which the enclave has not followed.
+fn behind() -> (World, Enclave) {
+    let mut world = World::new(code(), false);
+    let first = world.enclave_with(1, |_| {});
+    world.round(&first, &[plain(&world, 0)]);
+    let enclave = world.enclave_with(2, |_| {});
+    world.round(&first, &[plain(&world, 1)]);
+    (world, enclave)
+}
+
+/// Follows the chain, and reads there what a host wants to know.
+fn sync(world: &World) -> Call {
+    Call::Sync(pb::Sync { height: world.chain.height() })
+}
+
 /// Makes the call, which the host answers late, and `meanwhile`.
 fn late(enclave: &Enclave, is_late: fn(&Ask) -> bool, late: Call, meanwhile: impl FnOnce()) {
     let (asked, was_asked) = channel();
@@ -129,10 +146,8 @@ fn a_late_light_block_holds_up_no_other_call() {
 
 #[test]
 fn late_consensus_state_holds_up_no_other_call() {
-    let calls: [fn(&World) -> Call; 3] =
-        [query, execution, |world| Call::Check(pb::Check { transactions: vec![plain(world, 1)] })];
-    for of in calls {
-        let (world, enclave) = world();
+    for (of, setting) in [(execution as fn(&World) -> Call, world as fn() -> _), (sync, behind)] {
+        let (world, enclave) = setting();
         let height = world.chain.height();
         late(
             &enclave,
@@ -147,8 +162,8 @@ fn late_consensus_state_holds_up_no_other_call() {
 
 #[test]
 fn a_late_node_of_the_state_holds_up_no_other_call() {
-    for of in [query, execution] {
-        let (world, enclave) = world();
+    for (of, setting) in [(execution as fn(&World) -> Call, world as fn() -> _), (sync, behind)] {
+        let (world, enclave) = setting();
         let height = world.chain.height();
         late(
             &enclave,

@@ -23,8 +23,8 @@ use paralith::enclave::{Kind, Placement, RunningEnclave};
 use paralith::error::NodeError;
 use paralith::genesis_info::GenesisInfo;
 use paralith::keystore::read_key;
-use paralith::links::{NodeLinks, TlsNetwork};
 use paralith::links::endpoint::Trust;
+use paralith::links::{NodeLinks, TlsNetwork};
 use paralith::remote::RemoteChain;
 use paralith::roles::registration::Identity;
 use paralith::roles::{KeySource, Registrar, StartInput, attest_and_start, prove_freshness};
@@ -99,7 +99,8 @@ impl Host {
         let nodes = net.nodes();
         let validators = nodes.iter().filter(|node| node.name.starts_with("validator"));
         let validators: Vec<String> = validators.map(|node| node.endpoint.clone()).collect();
-        let remote = RemoteChain::start(&genesis, &validators, &Trust::System, stop.clone()).unwrap();
+        let remote =
+            RemoteChain::start(&genesis, &validators, &Trust::System, stop.clone()).unwrap();
         let chain = ChainAccess::new(Source::Remote(remote), genesis.context, node_key.clone());
         let links = NodeLinks::new(TlsNetwork::new(node_key.clone(), None), chain.clone());
         let runtime = until("the ParaTime is known", async || {
