@@ -68,6 +68,7 @@ pub const POSSESSION_SUITE: &str = "BLS_POP_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_"
 /// of another key that contains this one.
 #[must_use]
 pub fn verify_possession(key: &[u8; KEY_LEN], message: &[u8], proof: &[u8; SIGNATURE_LEN]) -> bool {
+    // BL-2
     let Some(proof) = read_signature(proof) else { return false };
     read_key(key).is_some_and(|key| check(&key, POSSESSION_SUITE, message, &proof))
 }
@@ -99,7 +100,7 @@ pub fn aggregate(signatures: &[[u8; SIGNATURE_LEN]]) -> Option<[u8; SIGNATURE_LE
 fn read_key(bytes: &[u8; KEY_LEN]) -> Option<PublicKey> {
     let key = PublicKey::uncompress(bytes).ok()?;
     key.validate().ok()?;
-    // The library refuses other encodings of the point already; the chain must not depend on that.
+    // BL-1: the library refuses other encodings of the point already; the chain must not depend on that.
     (key.compress() == *bytes).then_some(key)
 }
 

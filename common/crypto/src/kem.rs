@@ -81,6 +81,7 @@ pub fn hpke_seal(
 ) -> Option<Vec<u8>> {
     match kem {
         KEM_X25519 => {
+            // WR-3
             let key = X25519PublicKey::try_from(key).ok().filter(|key| is_reduced(&key.0))?;
             hpke::seal(&key, info, b"", plaintext, *ikm).ok()
         }

@@ -215,6 +215,7 @@ pub fn unwrap(
 ) -> Result<(ContentKey, String), CannotOpen> {
     let opened = hpke_open(secret, info, wrap)?;
     let (sk, uri) = read(&opened).ok_or(CannotOpen)?;
+    // WR-2
     let is_bound = key_commitment(domains, &sk, uri) == *commitment;
     if is_bound { Ok((sk, uri.to_string())) } else { Err(CannotOpen) }
 }
@@ -252,6 +253,7 @@ fn one(
     info: &[u8],
     plaintext: &[u8],
 ) -> Option<Vec<u8>> {
+    // WR-1: the randomness depends on all that the plaintext and the recipient depend on.
     let ikm = kdf::derive(&sk.0, b"", domains.wrap, &[info]);
     hpke_seal(kem, key, info, plaintext, &ikm)
 }

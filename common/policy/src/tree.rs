@@ -115,6 +115,7 @@ impl Policy {
     }
 
     fn check_at(&self, members: usize, depth: usize, nodes: &mut usize) -> Result<(), PolicyError> {
+        // PO-1
         count(depth, nodes)?;
         let (weight, of) = match self {
             Self::Member(member) => {

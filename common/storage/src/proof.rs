@@ -66,6 +66,7 @@ impl Proof {
     /// Holds if under `root` the key has this value, or (with none) no value.
     pub fn verify(&self, root: &Hash, key: &[u8], value: Option<&[u8]>) -> Result<(), ProofError> {
         let key = key_hash(key);
+        // PF-1, PF-2, PF-3
         let start = match (self.end, value) {
             (End::OwnLeaf, Some(value)) => leaf_hash(&key, &value_hash(value)),
             (End::Nothing, None) => EMPTY_ROOT,

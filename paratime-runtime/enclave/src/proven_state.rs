@@ -134,7 +134,7 @@ pub(crate) fn check_code(runtime: &Runtime, module: &Module) -> Result<(), Encla
     if code.id != module.code_id() {
         return Err(EnclaveError::WrongCode { expected: code.id.to_string(), got });
     }
-    // Each version of the ABI has the gas schedule of the same number.
+    // AB-1: each version of the ABI has the gas schedule of the same number.
     let served = module.abi_version()..=abi::ABI_VERSION;
     if !served.contains(&code.abi_version) || code.gas_schedule_version != code.abi_version {
         let (named, gas) = (code.abi_version, code.gas_schedule_version);

@@ -65,6 +65,7 @@ impl<'a> RoundState<'a> {
     fn place(&self, key: &[u8]) -> (Vec<u8>, Option<&'a Sealer>) {
         match self.sealer {
             None => (key.to_vec(), None),
+            // AB-3
             Some(_) if self.public_entries && key.first() == Some(&PUBLIC_KEY_PREFIX) => {
                 (public_place(key), None)
             }

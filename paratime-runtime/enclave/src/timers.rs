@@ -48,7 +48,7 @@ fn after_round(
     pinned: u64,
     ended_well: bool,
 ) -> Option<Wake> {
-    // No round before the next block can serve an earlier wish.
+    // AB-2: no round before the next block can serve an earlier wish.
     let asked = asked.map(|height| height.max(pinned.saturating_add(1)));
     let earliest = |height: u64| asked.map_or(height, |asked| asked.min(height));
     match old {

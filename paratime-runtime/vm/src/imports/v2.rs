@@ -66,6 +66,7 @@ fn wake_at(mut host: Host<'_>, height: i64) -> Result<()> {
 fn commit_before(mut host: Host<'_>, height: i64) -> Result<()> {
     pay(&mut host, gas::EFFECT, 0, 0)?;
     let height = height as u64;
+    // AB-4
     if host.data().pinned_height.is_some_and(|pinned| pinned >= height) {
         return trap(TrapKind::TooLate);
     }

@@ -8,16 +8,21 @@ use crate::{holds, read, with_extension};
 
 /// Each page with the letters of its ids.
 const PAGES: &[(&str, &str)] = &[
+    ("abi", "AB"),
     ("attestation", "AT"),
+    ("bls", "BL"),
     ("discrepancy", "DD"),
     ("enclave", "EN"),
     ("keymanager", "KM"),
     ("light-client", "LC"),
+    ("policy", "PO"),
+    ("proofs", "PF"),
     ("roothash", "RH"),
     ("rounds", "RD"),
     ("staking", "SK"),
     ("storage", "ST"),
     ("wire", "WI"),
+    ("wraps", "WR"),
 ];
 
 /// The ids in a text, each with its line: letters of a page, a hyphen, perhaps a group's letter, a

@@ -71,7 +71,7 @@ impl TestChain {
         let _ = self.blocks.send(ChainBlock { height, events: Vec::new() });
     }
 
-    fn state(&self) -> RuntimeState {
+    pub(crate) fn state(&self) -> RuntimeState {
         self.app.read(&roothash::keys::runtime_state(&RUNTIME)).unwrap()
     }
 
