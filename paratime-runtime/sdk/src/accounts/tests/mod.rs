@@ -201,6 +201,41 @@ fn a_deposit_beyond_the_range_of_amounts_is_sent_back() {
 }
 
 #[test]
+fn a_refused_operation_writes_nothing_also_if_the_caller_goes_on() {
+    let mut chain = chain();
+    run(&mut chain, "do", Op::Lock { owner: 0, purpose: 1, amount: Amount(30), until: Some(40) });
+    run(&mut chain, "do", Op::Mint { to: 1, amount: Amount(50) });
+    run(&mut chain, "do", Op::Withdraw { from: 0, amount: Amount(60) });
+    chain.set_messages_max(1);
+    let lock = |amount, until| Op::Lock { owner: 0, purpose: 1, amount: Amount(amount), until };
+    let refused = [
+        (Op::Pay { from: 0, to: 1, amount: Amount(11) }, 20),
+        (Op::Charge { from: 0, amount: Amount(11) }, 20),
+        (lock(11, Some(40)), 20),
+        (lock(u128::MAX, Some(40)), 20),
+        (Op::Withdraw { from: 0, amount: Amount(11) }, 20),
+        (Op::Withdraw { from: 1, amount: Amount(41) }, 21),
+        (Op::Withdraw { from: 1, amount: Amount(40) }, 7),
+        (Op::Unlock { owner: 0, purpose: 1, amount: Amount(31) }, 23),
+        (Op::Take { owner: 0, purpose: 2, amount: Amount(1), to: 1 }, 23),
+        (Op::ReleaseDue { owner: 0, purpose: 1 }, 24),
+        (Op::ReleaseBy { owner: 0, purpose: 1 }, 24),
+        (lock(1, None), 25),
+        (Op::EndAt { owner: 0, purpose: 1, height: 41 }, 25),
+        (Op::PayFromPot { to: 0, amount: Amount(1) }, 26),
+        (Op::Mint { to: 0, amount: MINT_MAX }, 27),
+        (Op::Mint { to: 0, amount: Amount(u128::MAX) }, 27),
+    ];
+    let books = chain.query("books", &json!({}));
+    for (op, code) in refused {
+        let careless = Script { careless: true, ..script(std::slice::from_ref(&op)) };
+        let said = chain.sender("bob").call("do", &careless);
+        assert_eq!(said, Ok(format!("[{code}]").into_bytes()), "{op:?}");
+        assert_eq!(chain.query("books", &json!({})), books, "{op:?}");
+    }
+}
+
+#[test]
 fn the_fee_is_checked_before_and_in_the_round() {
     let mut chain = chain();
     chain.next_round();
