@@ -389,6 +389,9 @@ impl Chain {
             consensus_height: self.height,
             confidential: world.confidential,
             runtime_address: address("the runtime's account").as_bytes().to_vec(),
+            time: 0,
+            // Another one for each round, as on a chain.
+            previous_hash: sha256(&world.round.to_be_bytes()).to_vec(),
         }
     }
 }
