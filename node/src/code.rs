@@ -269,7 +269,7 @@ fn compile(module: &[u8]) -> Result<(), CodeError> {
     engine.compile(module).map(drop).map_err(CodeError::from)
 }
 
-/// The hidden subcommand that [`check_in_child`] starts.
+/// The hidden subcommand that `check_in_child` starts.
 pub const SUBCOMMAND: &str = "check-module";
 
 fn check_in_child(program: &Path, module: &[u8]) -> Result<(), CodeError> {
