@@ -2,7 +2,7 @@
 //!
 //! * Each compute runtime has one chain of headers and, while it has a committee, one running round:
 //!   the one after its last block. A runtime without a committee is suspended.
-//! * [`execute::executor_commit`] brings votes to the round's [`discrepancy::Pool`]. One vote that
+//! * `execute::executor_commit` brings votes to the round's [`discrepancy::Pool`]. One vote that
 //!   does not count never spoils the others.
 //! * The end of a block evaluates the rounds that kept a vote or found an equivocator in it, in the
 //!   order of runtime ids, then those whose timer fires. Nothing else makes a round move.
