@@ -59,6 +59,8 @@
 //!
 //! Limits are the host's: [`MAX_KEY_BYTES`], [`MAX_VALUE_BYTES`], fuel, memory pages and call depth.
 
+pub mod wake;
+
 /// The newest version of this contract. A runtime's descriptor names the one that it runs under.
 pub const ABI_VERSION: u32 = 2;
 
@@ -163,11 +165,9 @@ pub const KEM_X_WING: u32 = 0x647a;
 /// `begin_block` of a later round.
 pub const PUBLIC_KEY_PREFIX: u8 = 0xfe;
 
-/// The state key under which the host keeps when the runtime wants to be woken: the height, eight
-/// bytes big-endian, and in one byte how many due rounds in sequence failed. A round that pins this
-/// height or a later one is due. The host writes the entry anew at the end of each round, by what
-/// the round's calls asked of `wake_at`; a due round that fails is due again after 1, 2, 4 and at
-/// last 1,024 blocks.
+/// The state key under which the host keeps when the runtime wants to be woken: an encoded
+/// [`wake::Wake`]. The host writes it anew at the end of each round, by what the round's calls asked of
+/// `wake_at`; a due round that fails is due again after 1, 2, 4 and at last 1,024 blocks.
 pub const WAKE_KEY: &[u8] = b"\xffwake";
 
 /// The state key under which `request_reveal` records its intent: prefix, then the handle. The

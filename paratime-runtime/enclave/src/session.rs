@@ -66,7 +66,7 @@ impl Session {
 
     /// Follows the chain and reads its state.
     ///
-    /// `read` runs with the view locked, and never waits for the host (B3): what the view lacks fails it,
+    /// `read` runs with the view locked, and never waits for the host (KM-B3): what the view lacks fails it,
     /// is fetched without the lock, and `read` runs anew. So it reads everything before it changes
     /// anything but the view, or makes changes that may be made twice.
     pub(crate) fn with_view<T>(

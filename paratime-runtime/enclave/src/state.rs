@@ -145,18 +145,19 @@ impl<'a> RoundState<'a> {
             if self.read_before(&key)? == value {
                 continue;
             }
-            let (index, Some(sealer)) = self.place(&key) else {
-                changes.insert(self.place(&key).0, value);
+            let (place, sealer) = self.place(&key);
+            let Some(sealer) = sealer else {
+                changes.insert(place, value);
                 continue;
             };
             let sealed = match value {
                 None => None,
                 Some(value) => {
-                    let sealed = sealer.seal_value(generation, context, &index, &value);
+                    let sealed = sealer.seal_value(generation, context, &place, &value);
                     Some(sealed.ok_or_else(|| missing(generation))?)
                 }
             };
-            changes.insert(index, sealed);
+            changes.insert(place, sealed);
         }
         Ok(changes)
     }

@@ -144,34 +144,21 @@ fn a_late_light_block_holds_up_no_other_call() {
     );
 }
 
-#[test]
-fn late_consensus_state_holds_up_no_other_call() {
+/// An execution, and a sync, of which the host answers the first such request late.
+fn holds_up_no_other_call(is_late: fn(&Ask) -> bool) {
     for (of, setting) in [(execution as fn(&World) -> Call, world as fn() -> _), (sync, behind)] {
         let (world, enclave) = setting();
         let height = world.chain.height();
-        late(
-            &enclave,
-            |ask| matches!(ask, Ask::ConsensusGet(_)),
-            of(&world),
-            || {
-                usual_calls(&world, &enclave, height);
-            },
-        );
+        late(&enclave, is_late, of(&world), || usual_calls(&world, &enclave, height));
     }
 }
 
 #[test]
+fn late_consensus_state_holds_up_no_other_call() {
+    holds_up_no_other_call(|ask| matches!(ask, Ask::ConsensusGet(_)));
+}
+
+#[test]
 fn a_late_node_of_the_state_holds_up_no_other_call() {
-    for (of, setting) in [(execution as fn(&World) -> Call, world as fn() -> _), (sync, behind)] {
-        let (world, enclave) = setting();
-        let height = world.chain.height();
-        late(
-            &enclave,
-            |ask| matches!(ask, Ask::StateNodeGet(_)),
-            of(&world),
-            || {
-                usual_calls(&world, &enclave, height);
-            },
-        );
-    }
+    holds_up_no_other_call(|ask| matches!(ask, Ask::StateNodeGet(_)));
 }

@@ -26,13 +26,10 @@ mod effects;
 mod host;
 mod round;
 mod sender;
-mod wake;
 
 pub use chain::{Chain, Privacy};
 pub use host::Event;
 pub use sender::Sender;
-#[cfg(test)]
-pub(crate) use wake::WAKE_KEY;
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 use sha2::{Digest, Sha256};

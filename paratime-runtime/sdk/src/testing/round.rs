@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use paralith_runtime_abi as abi;
-use paralith_runtime_abi::ConsensusMessageKind;
+use paralith_runtime_abi::wake::{Ended, Wake};
+use paralith_runtime_abi::{ConsensusMessageKind, WAKE_KEY};
 use prost::Message;
 
 use super::chain::{Chain, Taken, round_of};
-use super::wake::{Ended, WAKE_KEY, Wake, after};
 use crate::{Amount, Export};
 
 impl Chain {
@@ -85,7 +85,7 @@ impl Chain {
         let mut world = self.world.borrow_mut();
         let effects = &mut world.effects;
         let round = Ended { pinned: self.height, asked: effects.asked, succeeded: !self.failed };
-        match after(old, round) {
+        match Wake::after(old, round) {
             Some(wake) => effects.state.insert(WAKE_KEY.to_vec(), wake.encode()),
             None => effects.state.remove(WAKE_KEY),
         };

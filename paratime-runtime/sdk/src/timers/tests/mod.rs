@@ -3,11 +3,12 @@
 mod alarm;
 mod model;
 
+use paralith_runtime_abi::WAKE_KEY;
 use proptest::prelude::*;
 
 use self::alarm::{After, Alarm, Rang, Rules, rang};
 use self::model::{Pair, key};
-use crate::testing::{Chain, NOT_MIGRATED, Privacy, WAKE_KEY};
+use crate::testing::{Chain, NOT_MIGRATED, Privacy};
 use crate::{JsonValue, json};
 
 #[derive(Debug, Clone)]

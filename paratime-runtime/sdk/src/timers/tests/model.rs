@@ -1,7 +1,8 @@
 //! Timers as a sorted list, the host's rule in other words, and a chain beside them.
 
 use super::alarm::{After, Alarm, Rang, Rules, item, rang};
-use crate::testing::{Chain, Privacy, WAKE_KEY};
+use crate::testing::{Chain, Privacy};
+use paralith_runtime_abi::WAKE_KEY;
 
 #[derive(Debug, Clone, Default)]
 struct Model {
