@@ -28,7 +28,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-# Slower checks beside .ci/run: documentation, WebAssembly, dependencies, the generated Rust, a build without C++.
+# Slower checks beside .ci/run: dependencies, the generated Rust, a build without C++.
 check-more:
 	@scripts/setup.sh check
 	scripts/check-more.sh

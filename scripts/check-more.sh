@@ -1,21 +1,12 @@
 #!/usr/bin/env bash
-# Slower checks beside .ci/run: documentation, WebAssembly, dependencies, the generated Rust, a build without C++.
+# Slower checks beside .ci/run: dependencies, the generated Rust, a build without C++.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools="${PARALITH_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/paralith/tools}"
 export PATH="$PATH:$tools/bin"
 
-# Crates that decide and nothing else: they must build where there is no operating system.
-pure=(types crypto policy proto storage consensus-api runtime-abi runtime-api genesis keymanager-core)
-
 step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
-
-step documentation
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
-
-step "pure crates for wasm32"
-cargo check --target wasm32-unknown-unknown --no-default-features --lib "${pure[@]/#/--package=paralith-}" --package discrepancy
 
 step dependencies
 if command -v cargo-deny >/dev/null; then
