@@ -69,7 +69,7 @@ fn secret(epoch: Epoch) -> HpkeSecret {
     HpkeSecret::from_ikm(&[epoch.0 as u8; 32])
 }
 
-fn descriptor() -> Runtime {
+pub(crate) fn descriptor() -> Runtime {
     Runtime {
         id: RUNTIME,
         entity_id: key(100).public(),
@@ -83,6 +83,11 @@ fn descriptor() -> Runtime {
         init_argument: Vec::new(),
         min_gas_price: Amount::ZERO,
         max_tx_gas: 1_000_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 1,
             backups: 0,
@@ -99,6 +104,7 @@ fn descriptor() -> Runtime {
             flush_timeout_ms: 1,
             propose_timeout_ms: 1,
             max_batch_gas: 1_000_000_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(1),
@@ -150,6 +156,7 @@ impl Gateway {
             next_policy: None,
             signing_key: Some(key(SIGNING).public()),
             recipients: Vec::new(),
+            rotation_required: Epoch(0),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
         gateway.chain.commit(&changes);
@@ -364,6 +371,23 @@ impl rpb::registry_service_server::RegistryService for Gateway {
         let invented = Runtime { id: RuntimeId([66; 32]), ..descriptor() };
         let runtimes = vec![descriptor().to_pb(), invented.to_pb()];
         Ok(Response::new(rpb::ListRuntimesResponse { runtimes }))
+    }
+
+    async fn list_enclaves(
+        &self,
+        _: Request<rpb::ListEnclavesRequest>,
+    ) -> Result<Response<rpb::ListEnclavesResponse>, Refusal> {
+        // The second one is invented.
+        let raks = [1_u8, 2].map(|n| vec![n; 32]);
+        let enclaves = raks.map(|rak| rpb::RegisteredEnclave { rak, enclave: None }).to_vec();
+        Ok(Response::new(rpb::ListEnclavesResponse { enclaves }))
+    }
+
+    async fn get_proposals(
+        &self,
+        _: Request<rpb::GetProposalsRequest>,
+    ) -> Result<Response<rpb::GetProposalsResponse>, Refusal> {
+        not_here()
     }
 }
 

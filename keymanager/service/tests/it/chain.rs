@@ -77,6 +77,7 @@ impl Chain {
         };
         let mut builder = Builder::new("test", seconds, params)
             .entity(owner, Amount(1_000_000))
+            .fund(&owner, Amount(1_000_000))
             .validator(owner, &validator, &[])
             .runtime(runtime(KM))
             .runtime(runtime(RT))
@@ -246,6 +247,11 @@ fn runtime(id: RuntimeId) -> Runtime {
         init_argument: vec![],
         min_gas_price: Amount(0),
         max_tx_gas: 1_000_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 1,
             backups: 1,
@@ -262,6 +268,7 @@ fn runtime(id: RuntimeId) -> Runtime {
             flush_timeout_ms: 100,
             propose_timeout_ms: 1000,
             max_batch_gas: 1_000_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(0),

@@ -170,6 +170,11 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
         init_argument: b"argument".to_vec(),
         min_gas_price: Amount(0),
         max_tx_gas: 1_000_000_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 2,
             backups: 0,
@@ -186,6 +191,7 @@ fn descriptor(code: &[u8], confidential: bool) -> Runtime {
             flush_timeout_ms: 1,
             propose_timeout_ms: 1,
             max_batch_gas: 1_000_000_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(1),
@@ -302,6 +308,7 @@ impl World {
             next_policy: None,
             signing_key: None,
             recipients: Vec::new(),
+            rotation_required: Epoch(0),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
         changes

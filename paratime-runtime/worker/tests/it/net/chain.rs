@@ -192,6 +192,11 @@ fn runtime(setup: &Setup) -> Runtime {
         init_argument: Vec::new(),
         min_gas_price: Amount(0),
         max_tx_gas: 1_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: setup.workers.len() as u32,
             backups: setup.backups.len() as u32,
@@ -208,6 +213,7 @@ fn runtime(setup: &Setup) -> Runtime {
             flush_timeout_ms: 20,
             propose_timeout_ms: setup.propose_timeout_ms,
             max_batch_gas: 1_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(1),
