@@ -213,6 +213,7 @@ fn registered<'a>(
     Ok((node, tee))
 }
 
+/// RG-18: a revoked enclave gets nothing and is not believed.
 fn refuse_revoked(node: &Node, revoked: bool) -> Result<(), Refusal> {
     if revoked { Err(Refusal::Revoked { node: node.id.to_string() }) } else { Ok(()) }
 }

@@ -62,7 +62,7 @@ pub(crate) fn on_runtime_registered(ctx: &mut Context<'_>, runtime: &Runtime) ->
     Ok(())
 }
 
-/// An enclave of a runtime is revoked: a rotation is due, so that it has no key of what is written
+/// RG-19: an enclave of a runtime is revoked: a rotation is due, so that it has no key of what is written
 /// from then on. A key manager's own enclave may have the generation that is proposed for the next
 /// epoch already: the one after it is due then.
 pub(crate) fn on_enclave_revoked(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {

@@ -171,6 +171,7 @@ pub(super) fn approve(
         descriptor,
         organisation,
     });
+    // RG-8
     let approved = descriptor != Hash::ZERO && is_approved(&decisions, &approval, &descriptor)?;
     match known {
         None if approved => begin(ctx, decisions).map(Some),
@@ -182,7 +183,7 @@ pub(super) fn approve(
     }
 }
 
-/// The proposal of a runtime that is not registered.
+/// The proposal of a runtime that is not registered (RG-6): its policy decides.
 fn first_proposal(ctx: &Context<'_>, decisions: &Decisions) -> Result<Runtime, Error> {
     let id = &decisions.runtime_id;
     let missing = || RegistryError::NoSuchRuntime { runtime: id.to_string() };
@@ -190,6 +191,7 @@ fn first_proposal(ctx: &Context<'_>, decisions: &Decisions) -> Result<Runtime, E
     state::proposal(ctx, id, &first.descriptor)
 }
 
+/// RG-7: an approval names what is proposed or waits.
 fn require_proposed(
     ctx: &Context<'_>,
     decisions: &Decisions,
@@ -236,6 +238,7 @@ fn reschedule(
             ctx.emit(RuntimeRegistered { runtime_id: known.id });
             Ok(())
         }
+        // RG-9
         None => {
             if let Some(hash) = waiting
                 && !is_approved(decisions, approval, &hash)?
@@ -291,7 +294,7 @@ pub(super) fn forget_revocation(
     settle(ctx, decisions)
 }
 
-/// A descriptor has taken effect: what was proposed and approved was for its sequence.
+/// RG-12: a descriptor has taken effect: what was proposed and approved was for its sequence.
 pub(super) fn on_changed(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {
     let mut decisions = state::decisions(ctx, &runtime.id)?;
     decisions.proposals.clear();
@@ -301,7 +304,7 @@ pub(super) fn on_changed(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(),
     settle(ctx, decisions)
 }
 
-/// Removes what has lapsed in the epoch that begins.
+/// RG-11: removes what has lapsed in the epoch that begins.
 pub(super) fn lapse(ctx: &mut Context<'_>, epoch: Epoch) -> Result<(), Error> {
     for mut decisions in state::all_decisions(ctx)? {
         let before = decisions.clone();
@@ -326,6 +329,7 @@ fn settle(ctx: &mut Context<'_>, mut decisions: Decisions) -> Result<(), Error> 
     let Decisions { proposals, approvals, .. } = &mut decisions;
     let waiting = scheduled(ctx, &id)?;
     let proposed = |hash: &Hash| proposals.iter().any(|one| one.descriptor == *hash);
+    // RG-10
     approvals.retain(|one| proposed(&one.descriptor) || waiting == Some(one.descriptor));
     for old in &before.proposals {
         if !proposed(&old.descriptor) {

@@ -25,7 +25,7 @@ fn enclaves_of(node: &Node) -> impl Iterator<Item = (&RuntimeId, &CapabilityTee)
     node.runtimes.iter().filter_map(|one| Some((&one.runtime_id, one.tee.as_ref()?)))
 }
 
-/// Refuses a registration with an enclave of another node.
+/// RG-14: refuses a registration with an enclave of another node.
 pub(super) fn require_own(ctx: &Context<'_>, node: &Node) -> Result<(), Error> {
     for (runtime, tee) in enclaves_of(node) {
         if state::rak_node(ctx, runtime, &tee.rak)?.is_some_and(|owner| owner != node.id) {
@@ -55,7 +55,7 @@ pub(super) fn replace(
     refresh(ctx, node)
 }
 
-/// Writes what the index has to say of a node now.
+/// RG-13: writes what the index has to say of a node now.
 pub(super) fn refresh(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
     let counts = is_live(ctx, node)? && !is_frozen(ctx, node)?;
     for (runtime_id, tee) in enclaves_of(node) {
@@ -113,7 +113,7 @@ pub(crate) fn is_revoked(
     Ok(state::revoked(ctx, runtime, rak)?.is_some())
 }
 
-/// Revokes an enclave, or notes that an organisation wants it revoked. Gives the runtime if the
+/// RG-15: revokes an enclave, or notes that an organisation wants it revoked. Gives the runtime if the
 /// enclave is revoked now.
 ///
 /// The enclave's own entity does it alone, and so does the owner of a runtime that nobody else

@@ -187,7 +187,7 @@ fn check_runtimes(
     Ok(())
 }
 
-/// An application is run by its organisations.
+/// RG-1: an application is run by its organisations.
 fn check_organisation(node: &Node, runtime: &Runtime) -> Result<(), RegistryError> {
     let listed = runtime
         .approval
@@ -229,7 +229,7 @@ fn own_key(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
 }
 
 /// What a node that still counts was elected for stays as it is.
-/// Applications elect nobody: a node may leave them, and must when its entity is no organisation of
+/// RG-2: applications elect nobody: a node may leave them, and must when its entity is no organisation of
 /// theirs any more.
 fn check_renewal(ctx: &Context<'_>, known: &Node, node: &Node) -> Result<(), Error> {
     let refuse = |what| Err(RegistryError::NodeUpdateNotAllowed { what }.into());

@@ -77,6 +77,7 @@ pub(super) fn check_change(
     runtime: &Runtime,
     limits: &roothash::Params,
 ) -> Result<(), Error> {
+    // RG-4: votes, secrets and state depend on these.
     let fixed_code = known.kind != RuntimeKind::Application;
     for (same, what) in [
         (known.entity_id == runtime.entity_id, "its owner"),
@@ -94,6 +95,7 @@ pub(super) fn check_change(
     check(ctx, runtime, limits)
 }
 
+/// RG-3: so nobody replays an older one.
 fn check_sequence(expected: u64, runtime: &Runtime) -> Result<(), RegistryError> {
     let got = runtime.sequence;
     if got == expected { Ok(()) } else { Err(RegistryError::WrongSequence { expected, got }) }
@@ -173,7 +175,7 @@ fn check(ctx: &Context<'_>, runtime: &Runtime, limits: &roothash::Params) -> Res
     }
 }
 
-/// Fields whose form is fixed and whose behaviour this version does not have.
+/// RG-5: fields whose form is fixed and whose behaviour this version does not have.
 fn check_not_built(runtime: &Runtime) -> Result<(), RegistryError> {
     for (unused, what) in [
         (!runtime.raw_transactions, "raw_transactions"),

@@ -25,6 +25,7 @@ pub(crate) fn verify_tee(
     let capability = node.runtime(&runtime.id).and_then(|offered| offered.tee.as_ref());
     let capability = capability.ok_or_else(missing)?;
     let rules = runtime.tee.as_ref().ok_or_else(missing)?;
+    // RG-16: for ever.
     if is_revoked(ctx, &runtime.id, &capability.rak)? {
         let rak = capability.rak.to_string();
         return Err(RegistryError::EnclaveRevoked { rak }.into());

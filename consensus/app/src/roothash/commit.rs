@@ -152,6 +152,7 @@ fn rak(
     let tee = node.as_ref().and_then(|node| node.runtime(&runtime.id)?.tee.as_ref());
     match tee {
         None => Ok(Err(VoteError::BadRakSignature)),
+        // RG-17
         Some(tee) if registry::is_revoked(ctx, &runtime.id, &tee.rak)? => {
             Ok(Err(VoteError::EnclaveRevoked))
         }

@@ -17,6 +17,7 @@ const PAGES: &[(&str, &str)] = &[
     ("light-client", "LC"),
     ("policy", "PO"),
     ("proofs", "PF"),
+    ("registry", "RG"),
     ("roothash", "RH"),
     ("rounds", "RD"),
     ("staking", "SK"),
