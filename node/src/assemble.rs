@@ -20,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::chain::{ChainAccess, Source};
 use crate::code::CodeStore;
 use crate::config::Role;
+use crate::data::{self, DataHost};
 use crate::enclave::{Kind, Placement, RunningEnclave};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
-use crate::links::{LinkServer, Network, NodeLinks};
+use crate::links::{LinkServer, MemberServices, Network, NodeLinks};
 use crate::roles::compute::{ComputeConfig, ComputeHost, Connect};
 use crate::roles::keymanager::{KeyManagerHost, KeyManagerStart};
 use crate::roles::registration::{Identity, Registrar};
@@ -69,6 +70,10 @@ pub struct NodeConfig {
     pub network: Arc<dyn Network>,
     /// Where frames are recorded.
     pub record: Option<PathBuf>,
+    /// What it serves over links besides the service of workers and key managers, and whom.
+    pub members: MemberServices,
+    /// What it keeps for others by its hash, and for whom; none if it keeps nothing.
+    pub data: Option<DataHost>,
     /// Ends everything.
     pub stop: CancellationToken,
 }
@@ -85,6 +90,7 @@ pub struct Node {
     /// What its services share.
     pub state: Arc<NodeState>,
     network: Arc<dyn Network>,
+    members: MemberServices,
     /// Its roles' tasks.
     _roles: TaskSet,
 }
@@ -97,7 +103,8 @@ impl Node {
         address: Option<SocketAddr>,
     ) -> Result<Option<SocketAddr>, NodeError> {
         let state = &self.state;
-        let server = LinkServer::new(Arc::clone(&state.services), Arc::clone(&state.chain));
+        let (services, chain) = (Arc::clone(&state.services), Arc::clone(&state.chain));
+        let server = LinkServer::new(services, chain, self.members.clone());
         self.network.serve(address, server, state.stop.clone()).await
     }
 }
@@ -132,7 +139,13 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
             addresses: config.addresses.clone(),
         },
     );
+    let recorder = recorder(&config)?;
+    let data = match config.data {
+        None => None,
+        Some(host) => Some(host.open(config.home.as_deref(), &chain, config.genesis.context)?),
+    };
     let state = Arc::new(NodeState {
+        data: data.as_ref().map(|(_, service)| service.clone()),
         name: config.name.clone(),
         node_id,
         roles: config.roles.clone(),
@@ -145,8 +158,10 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         home: config.home.clone(),
         stop: config.stop.clone(),
     });
-    let recorder = recorder(&config)?;
     let mut roles = TaskSet::new();
+    if let Some((store, _)) = data {
+        roles.spawn(data::expire(store, Arc::clone(&chain), config.stop.clone()));
+    }
     if role_bits(&config.roles) != 0 {
         roles.spawn(run_registration(Arc::clone(&state), Arc::clone(&registrar)));
     }
@@ -180,7 +195,7 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         let host = ComputeHost::new(compute, chain, registrar, links, services);
         roles.spawn(run_compute(Arc::clone(&state), host));
     }
-    Ok(Node { state, network: config.network, _roles: roles })
+    Ok(Node { state, network: config.network, members: config.members, _roles: roles })
 }
 
 fn role_bits(roles: &[Role]) -> u32 {

@@ -113,6 +113,34 @@ pub enum EnclavePlacement {
     Inprocess,
 }
 
+/// What a node keeps for others by its hash, at most; see `docs/protocol/data.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Bytes of all contents.
+    pub total_bytes: u64,
+    /// Bytes of one scope.
+    pub scope_bytes: u64,
+    /// Bytes of one holder.
+    pub holder_bytes: u64,
+    /// Longest content.
+    pub content_bytes: u64,
+    /// Blocks for which a ticket may be valid, and a content kept by it.
+    pub ticket_blocks: u64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            total_bytes: 10 << 30,
+            scope_bytes: 1 << 30,
+            holder_bytes: 128 << 20,
+            content_bytes: 16 << 20,
+            ticket_blocks: 120_000,
+        }
+    }
+}
+
 /// A node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +172,9 @@ pub struct Config {
     /// How other nodes reach `link_listen`, as registered on chain.
     #[serde(default)]
     pub link_address: Option<String>,
+    /// What it keeps for others by its hash; without this section it keeps nothing.
+    #[serde(default)]
+    pub data: Option<DataConfig>,
     /// Where it learns the chain from.
     pub engine: EngineConfig,
     /// The ParaTimes that it runs, or the key managers that it is part of. A compute node without
@@ -278,6 +309,17 @@ mod tests {
         let config = load(VALIDATOR).unwrap();
         assert!(config.home.is_absolute());
         assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn contents_are_kept_only_with_a_section_that_says_so() {
+        assert_eq!(load(VALIDATOR).unwrap().data, None);
+        let with = |section: &str| load(&format!("{VALIDATOR}{section}"));
+        assert_eq!(with("[data]").unwrap().data, Some(DataConfig::default()));
+        let config = with("[data]\nscope_bytes = 5").unwrap();
+        assert_eq!(config.data, Some(DataConfig { scope_bytes: 5, ..DataConfig::default() }));
+        assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+        with("[data]\nscope = 5").unwrap_err();
     }
 
     #[test]

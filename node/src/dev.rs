@@ -24,7 +24,7 @@ use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
-use crate::links::{Neighbours, ProcessNetwork};
+use crate::links::{MemberServices, Neighbours, ProcessNetwork};
 use crate::network::{Network, NetworkSpec};
 use crate::roles::compute::as_made;
 use crate::rpc;
@@ -130,6 +130,8 @@ impl DevChain {
                 engine_name: engine.status().engine,
                 network: ProcessNetwork::new(member.node_key.public(), Arc::clone(&neighbours)),
                 record: None,
+                members: MemberServices::default(),
+                data: None,
                 stop: stop.clone(),
             };
             let node = assemble(config, Source::Engine(Arc::clone(&engine)))?;

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod code;
 pub mod config;
+pub mod data;
 pub mod demo;
 pub mod dev;
 pub mod enclave;

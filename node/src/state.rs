@@ -90,6 +90,8 @@ pub struct NodeState {
     pub links: Arc<NodeLinks>,
     /// What it runs for others.
     pub services: Arc<Services>,
+    /// What it keeps for others by its hash.
+    pub data: Option<paralith_data::Service>,
     /// What its operator must look at.
     pub alarms: Alarms,
     /// Where its data is; none for a chain in memory.

@@ -1,14 +1,19 @@
-//! Small files that are replaced whole: sealed secrets, marks, code by hash.
+//! Files that are replaced whole: sealed secrets, marks, code by hash, contents by hash.
 //!
 //! A [`Files`] is one flat set of names. [`Files::replace`] is atomic: after a crash a name has its
 //! old content or its new one. What was replaced or removed survives a loss of power once
-//! [`Files::sync`] has returned; until then either is found.
+//! [`Files::sync`] has returned; until then either is found. A content that is not held in memory
+//! whole is written through [`Files::create`] and read through [`Files::open`].
+
+mod pieces;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::StorageError;
+
+pub use pieces::{FileReader, NewFile};
 
 /// A handle on a set of files; clones share it.
 #[derive(Debug, Clone)]
@@ -18,8 +23,32 @@ pub struct Files {
 
 #[derive(Debug, Clone)]
 enum Location {
-    Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>),
+    Memory(Arc<Mutex<Memory>>),
     Folder(Arc<PathBuf>),
+}
+
+/// Files in memory.
+#[derive(Debug, Default)]
+struct Memory {
+    files: BTreeMap<String, Arc<Vec<u8>>>,
+    /// Contents that have no name yet.
+    unfinished: BTreeMap<String, Vec<u8>>,
+    /// How many more changes succeed; all if there is no number.
+    changes_left: Option<u64>,
+}
+
+impl Memory {
+    /// Counts a change, which fails if no more succeed.
+    fn change(&mut self) -> Result<(), StorageError> {
+        match &mut self.changes_left {
+            None => Ok(()),
+            Some(0) => Err(StorageError::Io { detail: "no more changes succeed".to_string() }),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Files {
@@ -39,7 +68,7 @@ impl Files {
     pub fn read(&self, name: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, StorageError> {
         check(name)?;
         let content = match &self.location {
-            Location::Memory(files) => lock(files).get(name).cloned(),
+            Location::Memory(files) => lock(files).files.get(name).map(|content| content.to_vec()),
             Location::Folder(folder) => {
                 let path = folder.join(name);
                 disk::read(&path, bytes_max).map_err(|e| error(&path, &e))?
@@ -56,7 +85,7 @@ impl Files {
     /// The names of all files, in order.
     pub fn list(&self) -> Result<Vec<String>, StorageError> {
         match &self.location {
-            Location::Memory(files) => Ok(lock(files).keys().cloned().collect()),
+            Location::Memory(files) => Ok(lock(files).files.keys().cloned().collect()),
             Location::Folder(folder) => {
                 let mut names = disk::files(folder).map_err(|e| error(folder, &e))?;
                 names.retain(|name| check(name).is_ok());
@@ -71,7 +100,9 @@ impl Files {
         check(name)?;
         match &self.location {
             Location::Memory(files) => {
-                lock(files).insert(name.to_string(), content.to_vec());
+                let mut files = lock(files);
+                files.change()?;
+                files.files.insert(name.to_string(), Arc::new(content.to_vec()));
                 Ok(())
             }
             Location::Folder(folder) => {
@@ -85,7 +116,9 @@ impl Files {
         check(name)?;
         match &self.location {
             Location::Memory(files) => {
-                lock(files).remove(name);
+                let mut files = lock(files);
+                files.change()?;
+                files.files.remove(name);
                 Ok(())
             }
             Location::Folder(folder) => {
@@ -109,14 +142,14 @@ impl Files {
     /// Whether nothing at all is there yet, but for what a crash in the first `replace` leaves.
     pub(crate) fn is_unused(&self) -> Result<bool, StorageError> {
         match &self.location {
-            Location::Memory(files) => Ok(lock(files).is_empty()),
+            Location::Memory(files) => Ok(lock(files).files.is_empty()),
             Location::Folder(folder) => disk::is_unused(folder).map_err(|e| error(folder, &e)),
         }
     }
 }
 
 /// A panic of another thread leaves it usable: each change is one call of the map.
-fn lock<T>(files: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock(files: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     files.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -146,7 +179,7 @@ const NAME_BYTES_MAX: usize = 200;
 mod disk {
     use std::fs::{DirBuilder, File, OpenOptions};
     use std::io::{ErrorKind, Read as _, Result, Write as _};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     /// Names that begin so are new contents on their way; no file of a [`super::Files`] does.
     const NEW: &str = ".new-";
@@ -188,16 +221,39 @@ mod disk {
     /// with nothing behind it.
     pub(super) fn replace(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
         let new = folder.join(format!("{NEW}{name}"));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
+        let mut file = new_file(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
         drop(file);
         // ST-13: the name changes in one step, after the content is on the disk.
         std::fs::rename(&new, folder.join(name))
+    }
+
+    /// A content that has no name yet. One that is left over is no obstacle: it is replaced.
+    pub(super) fn create_new(folder: &Path, name: &str) -> Result<(PathBuf, File)> {
+        let new = folder.join(format!("{NEW}{name}"));
+        let file = new_file(&new)?;
+        Ok((new, file))
+    }
+
+    fn new_file(new: &Path) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(new)
+    }
+
+    /// The contents that have no name.
+    pub(super) fn unfinished(folder: &Path) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(NEW) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn sync(folder: &Path) -> Result<()> {

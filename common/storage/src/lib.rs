@@ -2,7 +2,7 @@
 //!
 //! * [`Kv`] is the store: columns, atomic batches, ordered reads, over a [`Backend`]: memory, redb
 //!   (feature `redb`, in Rust alone) or RocksDB (feature `rocksdb`). Nothing above can tell which.
-//! * [`Files`] are small files that are replaced whole, beside the store.
+//! * [`Files`] are files that are replaced whole, beside the store.
 //! * [`Tree`] is a map with versions and a root hash for each. Many live in one [`Kv`], each in
 //!   its namespace. A read never walks the tree: values lie flat beside it.
 //! * [`Proof`] shows to somebody who has only a root that a key has a value, or none.
@@ -39,7 +39,7 @@ mod verified;
 
 pub use cache::VerifiedValues;
 pub use error::StorageError;
-pub use files::Files;
+pub use files::{FileReader, Files, NewFile};
 pub use flat::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 pub use hash::EMPTY_ROOT;
 pub use kv::{Backend, Column, Durability, Kv, Op, Pair, WriteBatch};

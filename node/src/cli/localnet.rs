@@ -218,6 +218,7 @@ fn prepare_node(
         listen: local(own(0)?),
         link_listen: works.then(|| own(1).map(local)).transpose()?,
         link_address: works.then(|| own(1).map(|port| local(port).to_string())).transpose()?,
+        data: None,
         engine,
         runtimes: if member.role == Role::Keymanager {
             vec![network.key_manager]

@@ -19,12 +19,13 @@ use super::signals::EndSignals;
 use crate::assemble::{NodeConfig, assemble};
 use crate::chain::{Source, engine_error};
 use crate::config::{Config, EnclavePlacement, EngineConfig, Profile};
+use crate::data::DataHost;
 use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::read_key;
-use crate::links::TlsNetwork;
 use crate::links::endpoint::{ClientTls, Trust};
+use crate::links::{MemberServices, TlsNetwork};
 use crate::remote::RemoteChain;
 use crate::roles::compute::Connect;
 use crate::rpc;
@@ -224,6 +225,9 @@ fn node_config(
         },
         network: TlsNetwork::new(node_key.clone(), config.record.clone()),
         record: config.record.clone(),
+        // The systems that a node runs add their services and rules here.
+        members: MemberServices::default(),
+        data: config.data.map(|limits| DataHost { limits, rules: Vec::new() }),
         stop,
         node_key,
     })

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use hyper_util::rt::TokioIo;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -118,6 +119,18 @@ pub async fn connect(address: &str, trust: &Trust) -> Result<Channel, NodeError>
             Some(reason) => NodeError::Untrusted { node, reason },
             None => NodeError::Unreachable { node, reason: with_sources(&error) },
         }
+    })
+}
+
+/// Connects to origins of contents, by this rule if they are spoken to over TLS.
+pub fn contents(trust: Trust) -> paralith_data::Dial {
+    Arc::new(move |origin: paralith_data::Origin| {
+        let dialer = endpoint(origin.as_str(), &trust);
+        async move {
+            let (_, dialer) = dialer.map_err(std::io::Error::other)?;
+            Ok(Box::new(dialer.connect().await?) as Box<dyn paralith_data::Io>)
+        }
+        .boxed()
     })
 }
 

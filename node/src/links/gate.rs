@@ -62,6 +62,12 @@ pub enum LinkRefusal {
     /// The connection has no proven key.
     #[error("the connection has no proven node key")]
     NoKey,
+    /// The directory of the service does not list the caller.
+    #[error(
+        "the key {0} is none of those that this service is for: join what it belongs to, or wait \
+         until this node has seen that you did"
+    )]
+    NotListed(PublicKey),
 }
 
 impl LinkRefusal {
@@ -72,6 +78,7 @@ impl LinkRefusal {
             Self::NotAMember { .. } => 2,
             Self::TooManyCallers => 3,
             Self::NoKey => 4,
+            Self::NotListed(_) => 5,
         }
     }
 }
@@ -80,9 +87,9 @@ impl From<LinkRefusal> for Status {
     fn from(refusal: LinkRefusal) -> Self {
         let (grpc, retry) = match refusal {
             // The registration may be in a block that this node has not seen.
-            LinkRefusal::NotRegistered(_) | LinkRefusal::NotAMember { .. } => {
-                (Code::PermissionDenied, Retry::Later)
-            }
+            LinkRefusal::NotRegistered(_)
+            | LinkRefusal::NotAMember { .. }
+            | LinkRefusal::NotListed(_) => (Code::PermissionDenied, Retry::Later),
             LinkRefusal::TooManyCallers => (Code::ResourceExhausted, Retry::Later),
             LinkRefusal::NoKey => (Code::Unauthenticated, Retry::Never),
         };
@@ -99,9 +106,9 @@ impl Lanes {
         Self(places.map(|count| Arc::new(Semaphore::new(count))))
     }
 
-    fn of(&self, rule: &Rule) -> Arc<Semaphore> {
+    fn of(&self, is_bulk: bool) -> Arc<Semaphore> {
         let [calls, bulk] = &self.0;
-        Arc::clone(if rule.bulk { bulk } else { calls })
+        Arc::clone(if is_bulk { bulk } else { calls })
     }
 
     /// Whether no call is under way or waits.
@@ -113,17 +120,26 @@ impl Lanes {
 
 /// The places of one kind of caller, by key or address.
 #[derive(Debug)]
-struct Counted<K> {
+pub(super) struct Counted<K> {
     places: Places,
     lanes: Mutex<BTreeMap<K, Lanes>>,
 }
 
 impl<K: Ord> Counted<K> {
-    fn new(places: Places) -> Self {
+    pub(super) fn new(places: Places) -> Self {
         Self { places, lanes: Mutex::default() }
     }
 
+    /// The places of this caller for calls of a service that has one kind of call.
+    pub(super) fn calls(&self, key: K) -> Result<Arc<Semaphore>, LinkRefusal> {
+        self.find(key, false)
+    }
+
     fn lane(&self, key: K, rule: &Rule) -> Result<Arc<Semaphore>, LinkRefusal> {
+        self.find(key, rule.bulk)
+    }
+
+    fn find(&self, key: K, bulk: bool) -> Result<Arc<Semaphore>, LinkRefusal> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() >= MAX_COUNTED && !lanes.contains_key(&key) {
             lanes.retain(|_, lanes| !lanes.is_idle(self.places));
@@ -131,7 +147,7 @@ impl<K: Ord> Counted<K> {
                 return Err(LinkRefusal::TooManyCallers);
             }
         }
-        Ok(lanes.entry(key).or_insert_with(|| Lanes::new(self.places)).of(rule))
+        Ok(lanes.entry(key).or_insert_with(|| Lanes::new(self.places)).of(bulk))
     }
 }
 
@@ -156,7 +172,7 @@ impl Queue {
         let lanes = if registered {
             vec![self.nodes.lane(from.peer, rule)?]
         } else {
-            vec![self.addresses.lane(from.ip, rule)?, self.strangers.of(rule)]
+            vec![self.addresses.lane(from.ip, rule)?, self.strangers.of(rule.bulk)]
         };
         let mut permits = Vec::with_capacity(lanes.len());
         for lane in lanes {
@@ -215,6 +231,9 @@ impl Gate {
     ) -> Result<(bool, Vec<OwnedSemaphorePermit>), Status> {
         let from = from.ok_or(LinkRefusal::NoKey)?;
         let registered = self.peers.is(&from.peer, Caller::is_registered).await?;
+        if !registered && !self.peers.serves_strangers() {
+            return Err(LinkRefusal::NotListed(from.peer).into());
+        }
         if !self.peers.is(&from.peer, |caller| rule.who.admits(caller)).await? {
             return Err(LinkRefusal::NotRegistered(from.peer).into());
         }

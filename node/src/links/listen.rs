@@ -9,15 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use paralith_crypto::SigningKey;
+use paralith_types::PublicKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
+use super::directory::Role;
 use super::gate::Gate;
-use super::peers::{Caller, Peers};
+use super::members::{LinkService, MemberGate};
+use super::open::{Directories, Open};
+use super::rules::WORKER_SERVICE;
 use super::stream::Connection;
 use super::{LinkServer, Recording, tls};
 use crate::error::NodeError;
@@ -139,46 +144,73 @@ pub(crate) fn accept_users(
 pub(crate) type UserStream =
     Recording<Either<tokio_rustls::server::TlsStream<TcpStream>, TcpStream>>;
 
-/// The places of links. Registered nodes have their own; keys that are not registered share theirs,
-/// so many for one address.
+/// The places of links. Registered nodes have their own, and so have the keys of each other directory;
+/// strangers share theirs, so many for one address.
 struct LinkPlaces {
     nodes: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
     addresses: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
-    peers: Arc<Peers>,
+    members: BTreeMap<&'static str, MemberPlaces>,
+    directories: Directories,
+}
+
+/// The places of one service's keys.
+struct MemberPlaces {
+    all: Arc<Semaphore>,
+    of_one: usize,
+    keys: Mutex<BTreeMap<PublicKey, Arc<Semaphore>>>,
+}
+
+/// The places of one of many. Only those with a link, or with one that is being admitted, are kept.
+fn places_of<K: Ord>(
+    all: &Mutex<BTreeMap<K, Arc<Semaphore>>>,
+    key: K,
+    count: usize,
+) -> Arc<Semaphore> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|_, places| Arc::strong_count(places) > 1);
+    Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Semaphore::new(count))))
 }
 
 impl LinkPlaces {
-    fn new(peers: Arc<Peers>) -> Arc<Self> {
+    fn new(directories: Directories, services: &[LinkService]) -> Arc<Self> {
+        let members = services.iter().map(|service| {
+            let all = Arc::new(Semaphore::new(service.limits.links));
+            let of_one = service.limits.links_of_one;
+            (service.name, MemberPlaces { all, of_one, keys: Mutex::default() })
+        });
         Arc::new(Self {
             nodes: Arc::new(Semaphore::new(MAX_NODE_LINKS)),
             strangers: Arc::new(Semaphore::new(MAX_STRANGER_LINKS)),
             addresses: Mutex::default(),
-            peers,
+            members: members.collect(),
+            directories,
         })
     }
 
+    /// The places of a link; none if there are none, or if no directory knows its key.
     async fn of(&self, link: &Connection) -> Option<Vec<OwnedSemaphorePermit>> {
         // A node without proven state knows no one: callers try again.
-        let registered = self.peers.is(&link.peer, Caller::is_registered).await.ok()?;
+        let roles = self.directories.roles(link.peer).await.ok()?;
+        let listed = |(_, role): &&(&'static str, Role)| matches!(role, Role::Listed(_));
         // WI-6: places for connections, apart in the same way.
-        let wanted = if registered {
-            vec![Arc::clone(&self.nodes)]
-        } else {
-            vec![self.address(link.ip), Arc::clone(&self.strangers)]
+        let wanted = match roles.iter().find(listed) {
+            Some((WORKER_SERVICE, _)) => vec![Arc::clone(&self.nodes)],
+            Some((service, _)) => {
+                let places = self.members.get(service)?;
+                let own = places_of(&places.keys, link.peer, places.of_one);
+                vec![own, Arc::clone(&places.all)]
+            }
+            None if !roles.is_empty() => {
+                let own = places_of(&self.addresses, link.ip, MAX_ADDRESS_LINKS);
+                vec![own, Arc::clone(&self.strangers)]
+            }
+            // WI-15: no directory knows it.
+            None => return None,
         };
         wanted.into_iter().map(|places| places.try_acquire_owned().ok()).collect()
     }
-
-    fn address(&self, ip: IpAddr) -> Arc<Semaphore> {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only addresses with a link, or with one that is being admitted, are kept.
-        addresses.retain(|_, places| Arc::strong_count(places) > 1);
-        let places = || Arc::new(Semaphore::new(MAX_ADDRESS_LINKS));
-        Arc::clone(addresses.entry(ip).or_insert_with(places))
-    }
 }
-
 /// Serves other nodes until the node stops. Returns once it listens.
 pub(super) async fn serve(
     listen: SocketAddr,
@@ -189,21 +221,34 @@ pub(super) async fn serve(
 ) -> Result<SocketAddr, NodeError> {
     let (listener, address) = bind(listen, "the links' service").await?;
     let acceptor = TlsAcceptor::from(tls::server_config(key).map_err(|e| NodeError::internal(&e))?);
-    let places = LinkPlaces::new(Arc::clone(&server.peers));
+    let directories = server.directories();
+    let places = LinkPlaces::new(directories.clone(), &server.members);
+    let open = Arc::new(Open::default());
+    paralith_rt::spawn(Arc::clone(&open).watch(directories, stop.clone()));
     let incoming = accept(listener, stop.clone(), move |tcp, address| {
         let (acceptor, places, record) = (acceptor.clone(), Arc::clone(&places), record.clone());
+        let open = Arc::clone(&open);
         async move {
             let tls = acceptor.accept(tcp).await.ok()?;
             let spki = tls.get_ref().1.peer_certificates()?.first()?.clone();
             let peer = tls::node_of(spki.as_ref())?;
             let connection = Connection { peer, ip: address.ip() };
+            // Nothing of a stream is read before its key has been admitted.
+            let link = open.add(peer);
             let places = places.of(&connection).await?;
             let stream = Recording::new(tls, record.as_deref()).ok()?;
-            Some(stream.with_connection(connection).with_places(places))
+            Some(stream.with_connection(connection).with_places(places).until_closed(link))
         }
     });
+    let gates: Vec<MemberGate> =
+        server.members.iter().map(|service| MemberGate::new(service.clone())).collect();
+    let mut routes = Routes::new(Gate::new(server));
+    for gate in gates {
+        let router = std::mem::take(routes.axum_router_mut());
+        routes = Routes::from(router.route_service(&gate.route(), gate));
+    }
     let serving = http_server()
-        .add_service(Gate::new(server))
+        .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
     paralith_rt::spawn(async move {
         if let Err(error) = serving.await {

@@ -1,15 +1,19 @@
 //! Links among compute nodes and key managers.
 //!
-//! A link is gRPC over TLS with raw public keys: the peer must hold the node key that the registry
-//! names, at one of the addresses that it names. Nodes of one process (a development chain) call
+//! A link is gRPC over TLS with raw public keys: the peer must hold the node key that a [`Directory`]
+//! names, at one of the addresses that it names. That of workers and key managers is the registry;
+//! services for other keys bring their own. Nodes of one process (a development chain) call
 //! each other's service directly; it is the same service. What lies below is a [`Network`]; which
 //! method serves whom is in docs/protocol/wire.md.
 
 mod dial;
+mod directory;
 pub mod endpoint;
 mod gate;
 mod listen;
+mod members;
 mod network;
+mod open;
 mod peers;
 mod rules;
 mod server;
@@ -21,7 +25,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use paralith_consensus_api::registry;
 use paralith_proto::Wire as _;
 use paralith_proto::pb::host::v1::Answer;
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
@@ -31,12 +34,16 @@ use paralith_runtime_worker::{Admitted, LinkError, LinkFuture, Links};
 use paralith_types::{CodeId, Epoch, Error, Hash, PublicKey, Retry, Round, RuntimeId};
 use tonic::{Code, Response, Status};
 
+pub use directory::{Directory, Member, Members, Role};
 pub(crate) use listen::{accept_users, bind, http_server};
+pub use members::{LinkService, MemberLimits, MemberService};
 pub use network::{Neighbours, Network, ProcessNetwork, TlsNetwork, Wire};
-pub use server::LinkServer;
+pub use rules::WORKER_SERVICE;
+pub use server::{LinkServer, MemberServices};
 pub use stream::Recording;
 
 use crate::chain::ChainAccess;
+use peers::Peers;
 
 /// How long a peer may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -47,7 +54,7 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// A node's calls to other nodes.
 pub struct NodeLinks {
     network: Arc<dyn Network>,
-    chain: Arc<ChainAccess>,
+    directory: Arc<dyn Directory>,
     clients: Mutex<BTreeMap<PublicKey, WorkerServiceClient<Wire>>>,
 }
 
@@ -72,7 +79,8 @@ macro_rules! call {
 impl NodeLinks {
     /// Over a network; keys and addresses come from the registry.
     pub fn new(network: Arc<dyn Network>, chain: Arc<ChainAccess>) -> Arc<Self> {
-        Arc::new(Self { network, chain, clients: Mutex::default() })
+        let directory = Peers::new(chain, true);
+        Arc::new(Self { network, directory, clients: Mutex::default() })
     }
 
     async fn client(&self, peer: &PublicKey) -> Result<WorkerServiceClient<Wire>, Status> {
@@ -80,15 +88,15 @@ impl NodeLinks {
         if let Some(client) = known {
             return Ok(client);
         }
-        let node: registry::Node = self
-            .chain
-            .get(&registry::keys::node(peer))
+        let addresses = self
+            .directory
+            .addresses(*peer)
             .await
             .map_err(|e| Status::unavailable(e.to_string()))?
             .ok_or_else(|| Status::unavailable("the peer is not registered"))?;
         let wire = self
             .network
-            .dial(*peer, node.addresses)
+            .dial(*peer, addresses)
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let client = WorkerServiceClient::new(wire)

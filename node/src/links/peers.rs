@@ -1,11 +1,18 @@
-//! Who a caller is: the key of its handshake, looked up in the registry.
+//! Who a caller is: the key of its handshake, looked up in the registry. It is the [`Directory`] of the
+//! links of workers and key managers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{BoxStream, StreamExt as _};
 use paralith_consensus_api::registry;
+use paralith_runtime_worker::Chain as _;
 use paralith_types::{PublicKey, RuntimeId};
+use tokio_stream::wrappers::BroadcastStream;
 
+use super::directory::{Directory, Role};
+use super::rules::WORKER_SERVICE;
 use crate::chain::ChainAccess;
 use crate::error::NodeError;
 
@@ -57,13 +64,27 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Peers {
     chain: Arc<ChainAccess>,
+    /// Whether keys that are not registered may call what is for anyone.
+    strangers: bool,
     /// Each with the height at which it was read.
     known: Mutex<BTreeMap<PublicKey, (u64, Caller)>>,
 }
 
 impl Peers {
-    pub(crate) fn new(chain: Arc<ChainAccess>) -> Arc<Self> {
-        Arc::new(Self { chain, known: Mutex::default() })
+    pub(crate) fn new(chain: Arc<ChainAccess>, strangers: bool) -> Arc<Self> {
+        Arc::new(Self { chain, strangers, known: Mutex::default() })
+    }
+
+    /// Whether keys that are not registered may call what is for anyone.
+    pub(crate) fn serves_strangers(&self) -> bool {
+        self.strangers
+    }
+
+    /// What the newest proven state says of a key.
+    async fn caller(&self, key: &PublicKey) -> Result<Caller, NodeError> {
+        let node: Option<registry::Node> = self.chain.get(&registry::keys::node(key)).await?;
+        // WI-2: registered, or a stranger.
+        Ok(Caller::of(node.as_ref(), self.chain.epoch().await?))
     }
 
     /// Whether the registry says of a key what `suffices`. What it said lately counts if it did
@@ -82,9 +103,7 @@ impl Peers {
                 return Ok(fits);
             }
         }
-        let node: Option<registry::Node> = self.chain.get(&registry::keys::node(key)).await?;
-        // WI-2: registered, or a stranger.
-        let caller = Caller::of(node.as_ref(), self.chain.epoch().await?);
+        let caller = self.caller(key).await?;
         let fits = suffices(&caller);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN {
@@ -95,5 +114,44 @@ impl Peers {
         }
         known.insert(*key, (height, caller));
         Ok(fits)
+    }
+}
+
+impl Directory for Peers {
+    fn allows(
+        &self,
+        key: PublicKey,
+        service: &'static str,
+    ) -> BoxFuture<'_, Result<Option<Role>, NodeError>> {
+        async move {
+            if service != WORKER_SERVICE {
+                return Ok(None);
+            }
+            if self.is(&key, Caller::is_registered).await? {
+                let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                let roles = known.get(&key).map(|(_, caller)| caller.roles);
+                return Ok(Some(Role::Listed(roles.unwrap_or_default())));
+            }
+            Ok(self.strangers.then_some(Role::Stranger))
+        }
+        .boxed()
+    }
+
+    fn addresses(&self, key: PublicKey) -> BoxFuture<'_, Result<Option<Vec<String>>, NodeError>> {
+        async move {
+            // An expired entry still says where the node is: it may be renewing itself.
+            let node: Option<registry::Node> = self.chain.get(&registry::keys::node(&key)).await?;
+            Ok(node.map(|node| node.addresses))
+        }
+        .boxed()
+    }
+
+    fn changes(&self) -> BoxStream<'static, ()> {
+        if self.strangers {
+            // Every key may keep its link: a registration that ends makes its key a stranger's.
+            return futures::stream::pending().boxed();
+        }
+        // Blocks that were missed changed something, too.
+        BroadcastStream::new(self.chain.subscribe()).map(|_| ()).boxed()
     }
 }

@@ -21,6 +21,9 @@ pub(super) const LARGE: usize = MAX_MESSAGE_BYTES;
 // One limit for modules: the vm's. It must fit where modules travel.
 const _: () = assert!(MAX_CODE_BYTES + ENVELOPE_BYTES <= MEDIUM);
 
+/// The service of workers and key managers.
+pub const WORKER_SERVICE: &str = "paralith.worker.v1.WorkerService";
+
 /// Whom a method serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
@@ -56,7 +59,7 @@ pub(super) struct Rule {
 
 /// The rule for the method with this path; none if there is no such method.
 pub(super) fn rule(path: &str) -> Option<Rule> {
-    let method = path.strip_prefix("/paralith.worker.v1.WorkerService/")?;
+    let method = path.strip_prefix('/')?.strip_prefix(WORKER_SERVICE)?.strip_prefix('/')?;
     // WI-4: who may call, how much a request may hold, and whether it is bulk.
     let (who, request_bytes, bulk) = match method {
         "SubmitTransactions" => (Who::Anyone, MEDIUM, false),

@@ -13,9 +13,12 @@ use paralith_runtime_worker::{Admitted, WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Epoch, Hash, PublicKey, RuntimeId};
 use tonic::{Code, Request, Response, Status};
 
+use super::directory::Directory;
 use super::gate::LinkRefusal;
+use super::members::LinkService;
+use super::open::Directories;
 use super::peers::Peers;
-use super::rules::MEDIUM;
+use super::rules::{MEDIUM, WORKER_SERVICE};
 use super::stream::{Connection, Peer};
 use crate::chain::ChainAccess;
 use crate::rpc::{bad_argument, refusal};
@@ -23,17 +26,44 @@ use crate::state::Services;
 
 type Answered<T> = Result<Response<T>, Status>;
 
+/// What a node serves over links besides the service of workers and key managers, and whom.
+#[derive(Debug, Clone)]
+pub struct MemberServices {
+    /// Services for the keys of other directories than the registry.
+    pub services: Vec<LinkService>,
+    /// Whether keys that are not registered may call what is for anyone: gateways, and nodes that
+    /// are to be registered. If not, a key that no directory knows is closed after its handshake.
+    pub strangers: bool,
+}
+
+impl Default for MemberServices {
+    fn default() -> Self {
+        Self { services: Vec::new(), strangers: true }
+    }
+}
+
 /// The service for other nodes.
 #[derive(Debug, Clone)]
 pub struct LinkServer {
     services: Arc<Services>,
     pub(super) peers: Arc<Peers>,
+    pub(super) members: Arc<[LinkService]>,
 }
 
 impl LinkServer {
-    /// Over what this node runs; the chain's registry says who calls.
-    pub fn new(services: Arc<Services>, chain: Arc<ChainAccess>) -> Self {
-        Self { services, peers: Peers::new(chain) }
+    /// Over what this node runs; the chain's registry says who calls, and for the services of
+    /// members their own directories.
+    pub fn new(services: Arc<Services>, chain: Arc<ChainAccess>, members: MemberServices) -> Self {
+        let MemberServices { services: members, strangers } = members;
+        Self { services, peers: Peers::new(chain, strangers), members: members.into() }
+    }
+
+    /// All directories, each with its service.
+    pub(super) fn directories(&self) -> Directories {
+        let registry: Arc<dyn Directory> = Arc::<Peers>::clone(&self.peers);
+        let members =
+            self.members.iter().map(|service| (service.name, Arc::clone(&service.directory)));
+        Directories::new([(WORKER_SERVICE, registry)].into_iter().chain(members).collect())
     }
 
     /// Refuses a caller that does not run the ParaTime by the registry. Nodes of this process are

@@ -11,7 +11,10 @@ use std::task::{Context, Poll};
 use paralith_types::PublicKey;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
+
+use super::open::OpenLink;
 
 /// A caller of this process, which names itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Recording<S> {
     connection: Option<Connection>,
     /// Given back when the stream ends.
     places: Vec<OwnedSemaphorePermit>,
+    /// Ends the stream, and is given back with it.
+    open: Option<(Pin<Box<WaitForCancellationFutureOwned>>, OpenLink)>,
 }
 
 impl<S> Recording<S> {
@@ -48,12 +53,12 @@ impl<S> Recording<S> {
                 Some(File::create(folder.join(format!("link-{}-{number}", std::process::id())))?)
             }
         };
-        Ok(Self { inner, file, connection: None, places: Vec::new() })
+        Ok(Self { inner, file, connection: None, places: Vec::new(), open: None })
     }
 
     /// Not recorded.
     pub(super) fn unrecorded(inner: S) -> Self {
-        Self { inner, file: None, connection: None, places: Vec::new() }
+        Self { inner, file: None, connection: None, places: Vec::new(), open: None }
     }
 
     /// Names the other end.
@@ -70,6 +75,22 @@ impl<S> Recording<S> {
         self
     }
 
+    /// Fails as soon as the link has to be closed.
+    #[must_use]
+    pub(super) fn until_closed(mut self, link: OpenLink) -> Self {
+        self.open = Some((Box::pin(link.closing().cancelled_owned()), link));
+        self
+    }
+
+    /// An error if the link has to be closed; else the task is woken when it has to.
+    fn check_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some((closing, _)) = &mut self.open else { return Ok(()) };
+        match closing.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
     fn record(&mut self, bytes: &[u8]) {
         if let Some(file) = &mut self.file {
             // A recorder that fails must not change what the node does.
@@ -84,6 +105,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Recording<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check_open(cx)?;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = &polled {
@@ -100,6 +122,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Recording<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check_open(cx)?;
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {
             self.record(buf.get(..*written).unwrap_or_default());

@@ -4,6 +4,7 @@
 //! identity of the error, whatever its text.
 
 mod consensus;
+mod data;
 mod keymanager;
 mod members;
 mod node;
@@ -136,5 +137,8 @@ async fn routes(state: &Arc<NodeState>) -> Result<Routes, NodeError> {
             .max_decoding_message_size(MAX_REQUEST_BYTES),
     );
     routes = routes.add_service(NodeServiceServer::new(node::Node::new(Arc::clone(state))));
-    Ok(routes)
+    Ok(match &state.data {
+        Some(service) => data::with_contents(routes, service.clone()),
+        None => routes,
+    })
 }

@@ -8,7 +8,7 @@ use paralith::chain::Source;
 use paralith::config::Role;
 use paralith::enclave::Placement;
 use paralith::genesis_info::GenesisInfo;
-use paralith::links::TlsNetwork;
+use paralith::links::{MemberServices, TlsNetwork};
 use paralith::network::{KEY_MANAGER, code_of, runtime_id};
 use paralith::{dev, guests};
 use paralith_consensus_abci::Application;
@@ -138,7 +138,17 @@ impl Chain {
 
     /// A node of this chain with the validator's keys.
     pub(crate) fn node(&self, roles: Vec<Role>, placement: Placement) -> Node {
-        let config = NodeConfig {
+        self.node_with(roles, placement, |_| {})
+    }
+
+    /// The same with a change of what it is put together from.
+    pub(crate) fn node_with(
+        &self,
+        roles: Vec<Role>,
+        placement: Placement,
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> Node {
+        let mut config = NodeConfig {
             name: "it".to_string(),
             genesis: self.genesis.clone(),
             node_key: self.validator.clone(),
@@ -155,9 +165,12 @@ impl Chain {
             engine_name: "solo",
             network: TlsNetwork::new(self.validator.clone(), None),
             record: None,
+            members: MemberServices::default(),
+            data: None,
             connect: paralith::roles::compute::as_made(),
             stop: self.stop.clone(),
         };
+        change(&mut config);
         assemble(config, self.source()).unwrap()
     }
 

@@ -19,13 +19,14 @@ use paralith_proto::pb::node::v1::node_service_client::NodeServiceClient;
 use crate::chain::{Chain, Rules};
 
 /// SHA-256 of the SubjectPublicKeyInfo in cert.pem, as `openssl` computes it.
-const PIN: &str = "sha256:d20f485f833568856496efcc511b9f8401040bad48cb2555a44d703fd27b4c02";
+pub(crate) const PIN: &str =
+    "sha256:d20f485f833568856496efcc511b9f8401040bad48cb2555a44d703fd27b4c02";
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls").join(name)
 }
 
-fn own() -> ServerTls {
+pub(crate) fn own() -> ServerTls {
     ServerTls { cert: file("cert.pem"), key: file("key.pem") }
 }
 

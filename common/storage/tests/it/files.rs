@@ -75,3 +75,50 @@ fn only_the_owner_reads_files() {
     assert_eq!(mode(&path) & 0o777, 0o700);
     assert_eq!(mode(&path.join("identity")) & 0o777, 0o600);
 }
+
+#[test]
+fn a_content_in_pieces_has_no_name_until_it_is_whole() {
+    let (both, _folder) = both();
+    for files in both {
+        files.replace("content", b"old").unwrap();
+        let mut new = files.create("content-1").unwrap();
+        let mut abandoned = files.create("content-2").unwrap();
+        for piece in [&b"new "[..], b"con", b"tent"] {
+            new.write(piece).unwrap();
+        }
+        abandoned.write(b"half").unwrap();
+        assert_eq!(files.list().unwrap(), ["content"]);
+        let mut old = files.open("content").unwrap().unwrap();
+        new.publish("content").unwrap();
+        // A reader keeps what it opened, also when the file is gone.
+        assert_eq!(files.length("content").unwrap(), Some(11));
+        let mut read = files.open("content").unwrap().unwrap();
+        files.remove("content").unwrap();
+        assert_eq!(old.next(10).unwrap(), b"old");
+        assert_eq!(read.length().unwrap(), 11);
+        assert_eq!(read.next(4).unwrap(), b"new ");
+        assert_eq!(read.next(100).unwrap(), b"content");
+        assert_eq!(read.next(100).unwrap(), b"");
+        assert!(files.open("content").unwrap().is_none());
+        drop(abandoned);
+        assert_eq!(files.remove_unfinished().unwrap(), 1);
+        assert_eq!(files.remove_unfinished().unwrap(), 0);
+        files.create("content-3").unwrap().discard().unwrap();
+        assert_eq!(files.remove_unfinished().unwrap(), 0);
+    }
+}
+
+#[test]
+fn changes_in_memory_fail_from_a_given_one_on() {
+    let files = Files::memory();
+    files.fail_after(Some(3));
+    let mut new = files.create("a").unwrap();
+    new.write(b"x").unwrap();
+    // The sync is the third change, the name would be the fourth.
+    new.publish("a").unwrap_err();
+    files.replace("b", b"y").unwrap_err();
+    files.fail_after(None);
+    assert_eq!(files.list().unwrap(), Vec::<String>::new());
+    assert_eq!(files.remove_unfinished().unwrap(), 1);
+    files.replace("b", b"y").unwrap();
+}

@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["paralith-consensus-light"],
     &["paralith-consensus-app", "paralith-tee-enclave"],
     &["paralith-tee-channel", "paralith-rt"],
-    &["paralith-consensus-abci", "paralith-consensus-client"],
+    &["paralith-consensus-abci", "paralith-consensus-client", "paralith-data"],
     &["paralith-runtime-vm"],
     &[
         "paralith-runtime-enclave",
@@ -77,7 +77,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tonic*", &["paralith", "paralith-proto", "paralith-consensus-client", "e2e"]),
-    ("hyper", &["paralith-consensus-engine"]),
+    ("hyper", &["paralith-consensus-engine", "paralith-data"]),
     ("rustls", &["paralith"]),
     ("tokio-rustls", &["paralith"]),
     ("clap", &["paralith", "paralith-adversary"]),
