@@ -24,6 +24,9 @@ use futures::FutureExt as _;
 use paralith_consensus_api::registry;
 use paralith_proto::Wire as _;
 use paralith_proto::pb::host::v1::Answer;
+use paralith_proto::pb::paratime::v1::{
+    GetHeadersRequest, GetHeadersResponse, ProveStateRequest, ProveStateResponse,
+};
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_proto::status::error_of;
@@ -180,6 +183,24 @@ impl NodeLinks {
             tx_hash: tx_hash.as_bytes().to_vec(),
         };
         call!(self, peer, find_round, request).map(|reply: pb::FindRoundReply| Round(reply.round))
+    }
+
+    /// Has a compute node prove entries of a state. The user verifies them.
+    pub async fn prove_state(
+        &self,
+        peer: &PublicKey,
+        request: ProveStateRequest,
+    ) -> Result<ProveStateResponse, LinkError> {
+        call!(self, peer, prove_state, request)
+    }
+
+    /// Headers of rounds that a compute node has.
+    pub async fn headers(
+        &self,
+        peer: &PublicKey,
+        request: GetHeadersRequest,
+    ) -> Result<GetHeadersResponse, LinkError> {
+        call!(self, peer, get_headers, request)
     }
 
     /// Has a compute node reveal what a final round asked for.

@@ -41,6 +41,8 @@ pub(crate) struct Finality {
     pub(crate) enclave: EnclaveCalls,
     /// Nodes that may have final rounds, beside the committee.
     pub(crate) peers: Vec<PublicKey>,
+    /// For how many blocks versions of the tree are kept; none: all are.
+    pub(crate) state_kept_blocks: Option<u64>,
 }
 
 /// Applies every round up to the last block of a state read at `height`.
@@ -65,9 +67,12 @@ pub(crate) async fn catch_up(
             }
             // A block without results, or so old that the chain has dropped its header; if that one
             // had results, the next root will not fit.
-            _ => finality.ledger.store.skip_to(round)?,
+            other => finality.ledger.store.skip_to(round, other.as_ref())?,
         }
         applied = round;
+        if round == last.round.0 {
+            finality.ledger.prune(last, finality.state_kept_blocks)?;
+        }
     }
     Ok(())
 }
@@ -78,7 +83,7 @@ async fn apply(finality: &Finality, header: Header) -> Result<(), WorkerError> {
     let latest = finality.ledger.latest_version()?;
     if latest.is_some_and(|version| version >= round) {
         // A crash came between the tree and the mark; both are one batch, so this is another's tree.
-        return Ok(finality.ledger.store.skip_to(round)?);
+        return Ok(finality.ledger.store.skip_to(round, Some(&header))?);
     }
     let own = finality.ledger.store.outcome(round, &header.state_root, &header.io_root)?;
     let found = match own {
@@ -92,7 +97,7 @@ async fn apply(finality: &Finality, header: Header) -> Result<(), WorkerError> {
         Ok(found) => found,
         Err(_) => fetch(finality, &header).await?,
     };
-    let extra = finality.ledger.store.applied(round, &data)?;
+    let extra = finality.ledger.store.applied(&header, &data)?;
     finality.ledger.tree.commit(prepared, extra, Durability::Synced)?;
     tracing::debug!(round, transactions = data.leaves.len(), "has applied");
     let mut pool = finality.mempool.lock();

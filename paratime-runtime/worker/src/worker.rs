@@ -97,6 +97,7 @@ impl Worker {
             links: Arc::clone(&links),
             enclave: enclave.clone(),
             peers: config.peers,
+            state_kept_blocks: config.state_kept_blocks,
         };
         let effects = Effects {
             member: Arc::clone(&member),
@@ -297,7 +298,7 @@ impl Loop {
             forced: view.forced || self.wake_height.is_some_and(|height| height <= view.height),
             ready,
         });
-        self.member.publish(Arc::clone(&snapshot));
+        self.member.publish(Arc::clone(&snapshot), &view.runtime);
         if let Some(committee) = &view.committee
             && committee.workers != self.workers
         {

@@ -6,4 +6,5 @@ mod floods;
 mod host;
 mod net;
 mod openings;
+mod proofs;
 mod rounds;
