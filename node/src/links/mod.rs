@@ -28,7 +28,7 @@ use paralith_proto::pb::paratime::v1::{
     GetHeadersRequest, GetHeadersResponse, ProveStateRequest, ProveStateResponse,
 };
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
-use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
+use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, StatePage, VoteMessage};
 use paralith_proto::status::error_of;
 use paralith_runtime_worker::{Admitted, LinkError, LinkFuture, Links};
 use paralith_types::{CodeId, Epoch, Error, Hash, PublicKey, Retry, Round, RuntimeId};
@@ -275,6 +275,21 @@ impl Links for NodeLinks {
         async move {
             let runtime_id = runtime.as_bytes().to_vec();
             call!(self, &peer, fetch_round, pb::FetchRoundRequest { runtime_id, round: round.0 })
+        }
+        .boxed()
+    }
+
+    fn fetch_state(
+        &self,
+        peer: PublicKey,
+        runtime: RuntimeId,
+        round: Round,
+        after: Option<Vec<u8>>,
+    ) -> LinkFuture<'_, StatePage> {
+        async move {
+            let runtime_id = runtime.as_bytes().to_vec();
+            let request = pb::FetchStateRequest { runtime_id, round: round.0, after };
+            call!(self, &peer, fetch_state, request)
         }
         .boxed()
     }

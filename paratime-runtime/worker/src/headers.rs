@@ -5,7 +5,7 @@ use paralith_consensus_api::roothash::Header;
 use paralith_proto::Canonical;
 use paralith_storage::{Column, Durability, StorageError, WriteBatch};
 
-use crate::store::{Store, damaged};
+use crate::store::{Store, damaged, number_from};
 
 impl Store {
     /// Adds a header to what is written.
@@ -38,6 +38,27 @@ impl Store {
         }
         if batch.is_empty() { Ok(()) } else { self.kv().write(batch, Durability::Lazy) }
     }
+
+    /// Keeps a version of the tree from being pruned, under a name; see [`Store::pins`].
+    pub(crate) fn pin(&self, name: &str, round: u64) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        batch.put(Column::Meta, self.key(PIN, &[name.as_bytes()]), round.to_be_bytes());
+        self.kv().write(batch, Durability::Synced)
+    }
+
+    /// Takes a pin back.
+    pub(crate) fn unpin(&self, name: &str) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::new();
+        batch.delete(Column::Meta, self.key(PIN, &[name.as_bytes()]));
+        self.kv().write(batch, Durability::Synced)
+    }
+
+    /// The rounds that are pinned.
+    pub(crate) fn pins(&self) -> Result<Vec<u64>, StorageError> {
+        let (from, to) = (self.key(PIN, &[]), self.key(PIN + 1, &[]));
+        let found = self.kv().range(Column::Meta, &from, Some(&to), usize::MAX)?;
+        found.iter().map(|(_, round)| number_from(round)).collect()
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<Header, StorageError> {
@@ -45,6 +66,7 @@ fn decode(bytes: &[u8]) -> Result<Header, StorageError> {
 }
 
 const HEADER: u8 = b'h';
+const PIN: u8 = b'p';
 
 const HEADER_MAX_BYTES: usize = 4096;
 /// A round adds one header, so the old ones go faster than new ones come.

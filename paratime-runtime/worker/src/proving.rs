@@ -4,6 +4,9 @@
 //! Nothing here must be believed: values and pages verify under a header's state root, and headers
 //! verify by the chain of their hashes.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
 use paralith_consensus_api::registry::Runtime;
 use paralith_consensus_api::roothash::Header;
 use paralith_proto::Wire;
@@ -110,26 +113,42 @@ impl Ledger {
         Ok(StatePage { entries, last: false })
     }
 
+    /// Keeps the state after a round, which must be here, from being pruned.
+    pub(crate) fn pin(&self, name: &str, round: u64) -> Result<(), WorkerError> {
+        let _turn = self.pruning.lock().unwrap_or_else(PoisonError::into_inner);
+        let header = self.header(round)?;
+        self.version_after(&header)?;
+        Ok(self.store.pin(name, round)?)
+    }
+
     /// Drops old headers, and versions of the tree that are older than `kept` blocks (none: no
-    /// version); a few at a time. The newest round's header is given.
+    /// version) and not pinned; a few at a time. The newest round's header is given.
     pub(crate) fn prune(&self, newest: &Header, kept: Option<u64>) -> Result<(), WorkerError> {
         // RD-30: ages are counted from the newest round's height.
         let height = newest.consensus_height.0;
         self.store.forget_headers(height.saturating_sub(HEADERS_KEPT_BLOCKS))?;
         let Some(bound) = kept.map(|kept| height.saturating_sub(kept)) else { return Ok(()) };
+        let _turn = self.pruning.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = BTreeSet::new();
+        for round in self.store.pins()? {
+            pinned.extend(self.tree.at_most(round)?.map(|(version, _)| version));
+        }
         let mut keep_from = None;
-        let versions = self.tree.versions(PRUNED_AT_ONCE)?;
-        for next in versions.into_iter().skip(1) {
+        let versions = self.tree.versions(PRUNED_AT_ONCE.saturating_add(pinned.len()))?;
+        for (version, next) in versions.iter().zip(versions.iter().skip(1)) {
+            if pinned.contains(version) {
+                continue;
+            }
             // A version is the state until the round before the next one, which may be one of many
             // without results.
-            let Some(last) = self.store.header(next.saturating_sub(1))? else { break };
-            if last.consensus_height.0 >= bound {
+            let last = self.store.header(next.saturating_sub(1))?;
+            if last.is_none_or(|last| last.consensus_height.0 >= bound) {
                 break;
             }
-            keep_from = Some(next);
+            keep_from = Some(*next);
         }
         if let Some(keep_from) = keep_from {
-            self.tree.prune(keep_from)?;
+            self.tree.prune_except(keep_from, &pinned)?;
         }
         Ok(())
     }

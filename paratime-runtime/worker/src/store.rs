@@ -6,7 +6,7 @@
 //!   whatever of them becomes final can be applied after a crash.
 //! * **Batches** by proposal, for members that ask: at most two a rank, see [`crate::round::Intake`].
 //! * **Final rounds**: header, write log, leaves, outputs; and which round each transaction is in.
-//! * **Headers** of all rounds, see `headers.rs`.
+//! * **Headers** of all rounds, and **pins** of states: see `headers.rs`.
 
 use paralith_consensus_api::roothash::Header;
 use paralith_proto::Message;
@@ -205,12 +205,17 @@ impl Store {
     /// A round without results has nothing to apply. Its header is missing if the chain has dropped
     /// it.
     pub(crate) fn skip_to(&self, round: u64, header: Option<&Header>) -> Result<(), StorageError> {
+        let Some(header) = header else { return self.put_number(APPLIED, round) };
+        self.kv.write(self.checkpoint(header), Durability::Lazy)
+    }
+
+    /// What is to be written in one batch with the tree when the state after a round was taken from
+    /// peers, without the rounds before.
+    pub(crate) fn checkpoint(&self, header: &Header) -> WriteBatch {
         let mut batch = WriteBatch::new();
-        if let Some(header) = header {
-            self.put_header(&mut batch, header);
-        }
-        batch.put(Column::Meta, self.key(APPLIED, &[]), round.to_be_bytes());
-        self.kv.write(batch, Durability::Lazy)
+        self.put_header(&mut batch, header);
+        batch.put(Column::Meta, self.key(APPLIED, &[]), header.round.0.to_be_bytes());
+        batch
     }
 
     /// The newest round up to which all outputs are opened.
@@ -305,7 +310,7 @@ impl Store {
     }
 }
 
-fn number_from(bytes: &[u8]) -> Result<u64, StorageError> {
+pub(crate) fn number_from(bytes: &[u8]) -> Result<u64, StorageError> {
     let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| damaged("a number of unknown form"))?;
     Ok(u64::from_be_bytes(bytes))
 }

@@ -21,6 +21,7 @@ use crate::effects::{self, Effects, Tasks};
 use crate::enclave::{self, Enclave, EnclaveCalls};
 use crate::error::WorkerError;
 use crate::finality::{self, Finality};
+use crate::follower::Follower;
 use crate::forwarding::{self, Forward};
 use crate::handle::{Access, WorkerHandle};
 use crate::ledger::Ledger;
@@ -93,11 +94,15 @@ impl Worker {
             ledger: Arc::clone(&ledger),
             mempool: Arc::clone(&mempool),
             reports: Arc::clone(&reports),
-            chain: Arc::clone(&chain),
-            links: Arc::clone(&links),
+            follower: Follower {
+                runtime_id: config.runtime_id,
+                ledger: Arc::clone(&ledger),
+                chain: Arc::clone(&chain),
+                links: Arc::clone(&links),
+                state_kept_blocks: config.state_kept_blocks,
+            },
             enclave: enclave.clone(),
             peers: config.peers,
-            state_kept_blocks: config.state_kept_blocks,
         };
         let effects = Effects {
             member: Arc::clone(&member),

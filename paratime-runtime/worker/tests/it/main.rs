@@ -3,6 +3,7 @@
 
 mod faults;
 mod floods;
+mod follower;
 mod host;
 mod net;
 mod openings;
