@@ -52,6 +52,8 @@ pub struct NodeConfig {
     pub addresses: Vec<String>,
     /// What it runs; see [`crate::config::Config::runtimes`].
     pub runtimes: Vec<RuntimeId>,
+    /// For how many blocks the state after each round of a ParaTime is kept; none: for ever.
+    pub state_kept_blocks: Option<u64>,
     /// Modules that it has from the beginning.
     pub modules: Vec<&'static [u8]>,
     /// Where enclaves run.
@@ -185,6 +187,7 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
             genesis: config.genesis.clone(),
             node_key: key(),
             only: config.runtimes.clone(),
+            state_kept_blocks: config.state_kept_blocks,
             placement: config.placement.clone(),
             platform: config.platform.map(SoftwarePlatform::new),
             connect: Arc::clone(&config.connect),

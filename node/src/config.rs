@@ -141,6 +141,41 @@ impl Default for DataConfig {
     }
 }
 
+/// What of a ParaTime's past is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The state after each round of the last `state_kept_blocks`.
+    #[default]
+    Recent,
+    /// The state after each round: an archive. It grows without end.
+    All,
+}
+
+/// How a compute node keeps its ParaTimes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ParaTimeConfig {
+    /// For how many consensus blocks the state after each round can be read and proven. Headers of
+    /// rounds are kept for 1,200,000 blocks.
+    pub state_kept_blocks: u64,
+    /// Whether older states go.
+    pub keep: Keep,
+}
+
+impl Default for ParaTimeConfig {
+    fn default() -> Self {
+        Self { state_kept_blocks: 10_000, keep: Keep::Recent }
+    }
+}
+
+impl ParaTimeConfig {
+    /// For how many blocks states are kept; none: for ever.
+    pub fn kept_blocks(&self) -> Option<u64> {
+        (self.keep == Keep::Recent).then_some(self.state_kept_blocks)
+    }
+}
+
 /// A node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +216,9 @@ pub struct Config {
     /// any runs every ParaTime that is registered.
     #[serde(default)]
     pub runtimes: Vec<RuntimeId>,
+    /// What of them is kept, on a compute node.
+    #[serde(default)]
+    pub paratime: ParaTimeConfig,
     /// Where enclaves run.
     #[serde(default)]
     pub enclave: EnclavePlacement,
@@ -362,6 +400,17 @@ mod tests {
             assert!(error.to_string().contains(mention), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
+    }
+
+    #[test]
+    fn states_are_kept_for_some_time_unless_the_node_is_an_archive() {
+        let kept = |section: &str| {
+            load(&format!("{VALIDATOR}\n{section}")).map(|config| config.paratime.kept_blocks())
+        };
+        assert_eq!(kept("").unwrap(), Some(10_000));
+        assert_eq!(kept("[paratime]\nstate_kept_blocks = 500").unwrap(), Some(500));
+        assert_eq!(kept("[paratime]\nkeep = \"all\"").unwrap(), None);
+        assert!(kept("[paratime]\nkept = \"all\"").is_err());
     }
 
     #[test]

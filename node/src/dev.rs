@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::assemble::{Node, NodeConfig, assemble};
 use crate::chain::Source;
 use crate::cli::{DevArgs, EngineKind};
-use crate::config::Role;
+use crate::config::{ParaTimeConfig, Role};
 use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
@@ -120,6 +120,7 @@ impl DevChain {
                     Role::Keymanager => vec![network.key_manager],
                     _ => Vec::new(),
                 },
+                state_kept_blocks: ParaTimeConfig::default().kept_blocks(),
                 modules: network.modules.clone(),
                 placement: Placement::InProcess,
                 platform: Some(network.platform.clone()),

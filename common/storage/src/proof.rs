@@ -54,6 +54,11 @@ impl Proof {
     /// No proof's bytes are longer.
     pub const MAX_BYTES: usize = 1 + 64 + 2 + DEPTH_MAX / 8 + DEPTH_MAX * 32;
 
+    /// Shows of every key that the empty tree has no value of it.
+    pub fn of_empty() -> Self {
+        Self { end: End::Nothing, siblings: Vec::new() }
+    }
+
     pub(crate) fn new(key: &Hash, leaf: Slot, siblings: Vec<Hash>) -> Self {
         let end = match leaf {
             Slot::Leaf { key: found, .. } if found == *key => End::OwnLeaf,

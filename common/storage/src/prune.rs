@@ -1,5 +1,7 @@
 //! Forgetting: old versions on purpose, the latest one when it has to be made again.
 
+use std::collections::BTreeSet;
+
 use crate::flat;
 use crate::journal::Journal;
 use crate::page::NodeId;
@@ -12,26 +14,84 @@ impl Tree {
     ///
     /// A crash in between leaves garbage, not damage; the next call removes it.
     pub fn prune(&self, keep_from: u64) -> Result<u64, StorageError> {
+        self.prune_except(keep_from, &BTreeSet::new())
+    }
+
+    /// As [`Tree::prune`], but keeps the versions in `keep` too.
+    ///
+    /// Replaced values of versions between those stay on the disk until the older ones go; replaced
+    /// pages, which are most of it, do not.
+    pub fn prune_except(&self, keep_from: u64, keep: &BTreeSet<u64>) -> Result<u64, StorageError> {
         let Some((latest, _)) = self.last_version(u64::MAX)? else { return Ok(0) };
-        let versions = self.key(VERSION, &[]);
-        let end = self.key(VERSION, &keep_from.min(latest).to_be_bytes());
+        let end = keep_from.min(latest);
+        let (count, dropped) = self.drop_records(end, keep)?;
+        let Some(oldest) = self.oldest()? else { return Ok(count) };
+        while self.prune_journal(oldest)? {}
+        // Among those that stay, the others' pages go.
+        if let Some((first, last)) = dropped
+            && last > oldest
+        {
+            self.compact(first.max(oldest), end, keep)?;
+        }
+        Ok(count)
+    }
+
+    /// Removes the records of versions before `end`. Gives how many there were, the first and the last.
+    fn drop_records(
+        &self,
+        end: u64,
+        keep: &BTreeSet<u64>,
+    ) -> Result<(u64, Option<(u64, u64)>), StorageError> {
+        let mut from = self.key(VERSION, &[]);
+        let end = self.key(VERSION, &end.to_be_bytes());
         // ST-8: records go first, so that no reader takes half a version for a whole one.
-        let mut dropped = 0u64;
+        let (mut count, mut dropped) = (0u64, None);
         loop {
-            let old = self.kv().range(Column::Nodes, &versions, Some(&end), BATCH)?;
-            if old.is_empty() {
-                break;
-            }
+            let old = self.kv().range(Column::Nodes, &from, Some(&end), BATCH)?;
+            let Some((last, _)) = old.last() else { return Ok((count, dropped)) };
+            from = [last.as_slice(), &[0]].concat();
             let mut batch = WriteBatch::new();
             for (key, _) in old {
-                batch.delete(Column::Nodes, key);
-                dropped = dropped.saturating_add(1);
+                let version = version_of(&key)?;
+                if !keep.contains(&version) {
+                    batch.delete(Column::Nodes, key);
+                    count = count.saturating_add(1);
+                    let (first, _) = dropped.unwrap_or((version, version));
+                    dropped = Some((first, version));
+                }
             }
             self.kv().write(batch, Durability::Lazy)?;
         }
-        let Some(oldest) = self.oldest()? else { return Ok(dropped) };
-        while self.prune_journal(oldest)? {}
-        Ok(dropped)
+    }
+
+    /// Removes the pages that only versions between `first` and `end` used. They were replaced by a
+    /// version after `first` and not after the first one that is kept from `end` on.
+    fn compact(&self, first: u64, end: u64, keep: &BTreeSet<u64>) -> Result<(), StorageError> {
+        let from = self.key(VERSION, &end.to_be_bytes());
+        let kept = self.kv().range(Column::Nodes, &from, None, 1)?;
+        let Some((kept, _)) = kept.first() else { return Ok(()) };
+        let kept = version_of(kept)?;
+        let mut next = first.saturating_add(1);
+        while next <= kept {
+            let from = self.key(JOURNAL, &next.to_be_bytes());
+            let to = self.key(JOURNAL, &kept.saturating_add(1).to_be_bytes());
+            let found = self.kv().range(Column::Nodes, &from, Some(&to), 1)?;
+            let Some((key, bytes)) = found.into_iter().next() else { return Ok(()) };
+            let version = version_of(&key)?;
+            let mut journal = Journal::from_bytes(&bytes)?;
+            let mut batch = WriteBatch::new();
+            journal.replaced.retain(|id| {
+                let is_read = keep.range(id.version..version).next().is_some();
+                if !is_read {
+                    batch.delete(Column::Nodes, self.page_key(*id));
+                }
+                is_read
+            });
+            batch.put(Column::Nodes, key, journal.to_bytes()?);
+            self.kv().write(batch, Durability::Lazy)?;
+            next = version.saturating_add(1);
+        }
+        Ok(())
     }
 
     /// Removes what the first journal up to `oldest` (the oldest kept version) made obsolete.

@@ -91,6 +91,17 @@ impl Tree {
         found.first().map(|(key, _)| version_of(key)).transpose()
     }
 
+    /// The newest kept version up to `bound`, and its root.
+    pub fn at_most(&self, bound: u64) -> Result<Option<(u64, Hash)>, StorageError> {
+        Ok(self.last_version(bound)?.map(|(version, root)| (version, root.hash())))
+    }
+
+    /// Up to `limit` kept versions, the oldest first.
+    pub fn versions(&self, limit: usize) -> Result<Vec<u64>, StorageError> {
+        let found = self.kv.prefix(Column::Nodes, &self.key(VERSION, &[]), None, limit)?;
+        found.iter().map(|(key, _)| version_of(key)).collect()
+    }
+
     /// The root of a version, if it is kept.
     pub fn root(&self, version: u64) -> Result<Option<Hash>, StorageError> {
         Ok(self.root_slot(version)?.map(|slot| slot.hash()))

@@ -2,7 +2,8 @@
 //! results by the round's final header, the runtimes' keys by the key manager's signature.
 //!
 //! * [`ChainClient`]: the consensus layer. Typed reads of proven state, and transactions.
-//! * [`ParaTimeClient`]: one ParaTime. Encrypted calls, final receipts, queries.
+//! * [`ParaTimeClient`]: one ParaTime. Encrypted calls, final receipts, queries, proofs of its
+//!   state.
 //! * [`GenesisInfo`]: the genesis document and the identities that follow from it.
 //!
 //! The crate has no store, no Wasm engine and not the application, so that a wallet compiles in
@@ -13,6 +14,7 @@ mod chain;
 mod error;
 mod genesis;
 mod paratime;
+mod prove;
 mod shared;
 mod submit;
 
@@ -20,5 +22,6 @@ pub use chain::{ChainClient, ClientOptions, Proven, RESPONSE_MAX_BYTES};
 pub use error::{ClientError, refused};
 pub use genesis::GenesisInfo;
 pub use paratime::{Answer, Confirmed, Gas, ParaTimeClient, Sent};
+pub use prove::ProvenState;
 pub use shared::{Proposals, RegisteredEnclave};
 pub use submit::{Included, TxOptions};

@@ -8,7 +8,7 @@ use paralith_runtime_api::output::{IoLeaf, OpenedOutput, Output, SealedReply};
 use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::{self, Body, Call, Transaction, VERSION};
 use paralith_types::{Address, Amount, Epoch, Hash, Height, Round, X25519PublicKey};
-use pb::paratime::v1 as ppb;
+pub(crate) use pb::paratime::v1 as ppb;
 use ppb::para_time_service_client::ParaTimeServiceClient;
 use tonic::transport::Channel;
 
@@ -25,7 +25,7 @@ const BLOCKS_AHEAD: u32 = 3;
 
 /// How often a stale answer is asked for again, a block later each time: the committee member that
 /// answered may lag a moment behind the node.
-const STALE_TRIES: u32 = 3;
+pub(crate) const STALE_TRIES: u32 = 3;
 
 /// What a call may use and pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ struct EpochKey {
 pub struct ParaTimeClient {
     /// Its descriptor, proven.
     pub runtime: registry::Runtime,
-    service: ParaTimeServiceClient<Channel>,
+    pub(crate) service: ParaTimeServiceClient<Channel>,
 }
 
 impl ParaTimeClient {
@@ -346,7 +346,7 @@ impl ParaTimeClient {
     }
 
     /// Proves that a header is final, and gives the height of the state that proves it.
-    async fn prove_header(
+    pub(crate) async fn prove_header(
         &self,
         chain: &mut ChainClient,
         header: &roothash::Header,
@@ -438,7 +438,7 @@ impl ParaTimeClient {
     }
 
     /// Where the ParaTime stands in the newest proven state, and the height of that.
-    async fn state(
+    pub(crate) async fn state(
         &self,
         chain: &mut ChainClient,
     ) -> Result<(Height, roothash::RuntimeState), ClientError> {

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use super::LocalnetArgs;
 use super::screen::{Row, Screen};
 use super::signals::EndSignals;
-use crate::config::{Config, EnclavePlacement, EngineConfig, Profile, Role};
+use crate::config::{Config, EnclavePlacement, EngineConfig, ParaTimeConfig, Profile, Role};
 use crate::dev::{COMET_BLOCK_INTERVAL_MS, network_spec, now};
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
@@ -225,6 +225,7 @@ fn prepare_node(
         } else {
             Vec::new()
         },
+        paratime: ParaTimeConfig::default(),
         enclave: EnclavePlacement::Process,
         software_platform_key: works.then(|| PathBuf::from("../platform.key")),
         compression: !args.record,

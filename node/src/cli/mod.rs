@@ -352,6 +352,11 @@ pub enum QueryCommand {
     /// A value of consensus state with its proof, verified here.
     #[command(after_help = "Example:\n  paralith query proof beacon/epoch")]
     Proof(ProofArgs),
+    /// Entries of a ParaTime's state, proven here. Of a confidential one, only public entries.
+    #[command(
+        after_help = "Example:\n  paralith query state counter count\n  paralith query state tokens minter --round 12 --json"
+    )]
+    State(StateArgs),
 }
 
 /// An account.
@@ -427,6 +432,22 @@ pub struct ProofArgs {
     /// The height; without it, the newest.
     #[arg(long)]
     pub height: Option<u64>,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// Entries of a ParaTime's state.
+#[derive(Debug, Clone, Args)]
+pub struct StateArgs {
+    /// The ParaTime's name or id.
+    pub runtime: String,
+    /// Keys as the runtime's code names them: as text, or hexadecimal after `0x`.
+    #[arg(required = true, num_args = 1..=64)]
+    pub keys: Vec<String>,
+    /// The round after which the state was so; without it, the newest.
+    #[arg(long)]
+    pub round: Option<u64>,
     /// Which node.
     #[command(flatten)]
     pub node: NodeArgs,

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::tx::address_of;
 use super::{QueryCommand, output};
+use crate::client::ParaTimeClient;
 use crate::error::NodeError;
 use crate::keystore::Keystore;
 
@@ -57,6 +58,7 @@ pub async fn run(command: QueryCommand) -> Result<(), NodeError> {
         }
         QueryCommand::Round(args) => round(args).await,
         QueryCommand::Proof(args) => proof(args).await,
+        QueryCommand::State(args) => state(args).await,
     }
 }
 
@@ -146,16 +148,39 @@ async fn round(args: super::RoundArgs) -> Result<(), NodeError> {
 }
 
 async fn proof(args: super::ProofArgs) -> Result<(), NodeError> {
-    let key = match args.key.strip_prefix("0x") {
-        Some(digits) => hex::decode(digits).map_err(|e| NodeError::usage(&args.key, e))?,
-        None => args.key.clone().into_bytes(),
-    };
+    let key = key_from(&args.key)?;
     let mut chain = args.node.connect().await?;
     let proven = chain.proven(args.height.map(Height), &key).await?;
     let shown = json!({
         "height": proven.height, "key": hex::encode(&key),
         "value": proven.value.as_ref().map(hex::encode),
         "proof": hex::encode(&proven.proof), "verified": true,
+    });
+    output::print(&shown, args.node.json)
+}
+
+/// A key that is given as text, or in hexadecimal after `0x`.
+fn key_from(text: &str) -> Result<Vec<u8>, NodeError> {
+    match text.strip_prefix("0x") {
+        Some(digits) => hex::decode(digits).map_err(|e| NodeError::usage(text, e)),
+        None => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+async fn state(args: super::StateArgs) -> Result<(), NodeError> {
+    let keys = args.keys.iter().map(|key| key_from(key)).collect::<Result<Vec<_>, _>>()?;
+    let mut chain = args.node.connect().await?;
+    let mut paratime = ParaTimeClient::new(&mut chain, &args.runtime).await?;
+    let proven = paratime.prove(&mut chain, args.round.map(Round), &keys).await?;
+    let entry = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
+        let text = value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
+        let text = text.filter(|text| !text.chars().any(char::is_control));
+        json!({ "key": hex::encode(key), "value": value.as_ref().map(hex::encode), "text": text })
+    };
+    let entries: Vec<_> = keys.iter().zip(&proven.values).map(entry).collect();
+    let shown = json!({
+        "round": proven.header.round, "state_root": proven.header.state_root,
+        "entries": entries, "proven_by_height": proven.proven_at, "verified": true,
     });
     output::print(&shown, args.node.json)
 }

@@ -209,6 +209,7 @@ fn node_config(
         roles: config.roles.clone(),
         addresses: config.link_address.iter().cloned().collect(),
         runtimes: config.runtimes.clone(),
+        state_kept_blocks: config.paratime.kept_blocks(),
         modules: Vec::new(),
         placement: match config.enclave {
             EnclavePlacement::Inprocess => Placement::InProcess,

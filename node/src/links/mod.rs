@@ -27,8 +27,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use paralith_proto::Wire as _;
 use paralith_proto::pb::host::v1::Answer;
+use paralith_proto::pb::paratime::v1::{
+    GetHeadersRequest, GetHeadersResponse, ProveStateRequest, ProveStateResponse,
+};
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
-use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
+use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, StatePage, VoteMessage};
 use paralith_proto::status::error_of;
 use paralith_runtime_worker::{Admitted, LinkError, LinkFuture, Links};
 use paralith_types::{CodeId, Epoch, Error, Hash, PublicKey, Retry, Round, RuntimeId};
@@ -190,6 +193,24 @@ impl NodeLinks {
         call!(self, peer, find_round, request).map(|reply: pb::FindRoundReply| Round(reply.round))
     }
 
+    /// Has a compute node prove entries of a state. The user verifies them.
+    pub async fn prove_state(
+        &self,
+        peer: &PublicKey,
+        request: ProveStateRequest,
+    ) -> Result<ProveStateResponse, LinkError> {
+        call!(self, peer, prove_state, request)
+    }
+
+    /// Headers of rounds that a compute node has.
+    pub async fn headers(
+        &self,
+        peer: &PublicKey,
+        request: GetHeadersRequest,
+    ) -> Result<GetHeadersResponse, LinkError> {
+        call!(self, peer, get_headers, request)
+    }
+
     /// Has a compute node reveal what a final round asked for.
     pub async fn reveal(
         &self,
@@ -262,6 +283,21 @@ impl Links for NodeLinks {
         async move {
             let runtime_id = runtime.as_bytes().to_vec();
             call!(self, &peer, fetch_round, pb::FetchRoundRequest { runtime_id, round: round.0 })
+        }
+        .boxed()
+    }
+
+    fn fetch_state(
+        &self,
+        peer: PublicKey,
+        runtime: RuntimeId,
+        round: Round,
+        after: Option<Vec<u8>>,
+    ) -> LinkFuture<'_, StatePage> {
+        async move {
+            let runtime_id = runtime.as_bytes().to_vec();
+            let request = pb::FetchStateRequest { runtime_id, round: round.0, after };
+            call!(self, &peer, fetch_state, request)
         }
         .boxed()
     }

@@ -68,6 +68,7 @@ pub(super) fn rule(path: &str) -> Option<Rule> {
         "FetchProposal" => (Who::Compute, SMALL, true),
         "FetchRound" => (Who::Anyone, SMALL, true),
         "FindRound" => (Who::Anyone, SMALL, false),
+        "ProveState" | "GetHeaders" | "FetchState" => (Who::Anyone, SMALL, true),
         "FetchCode" => (Who::Anyone, SMALL, true),
         "StoreCode" => (Who::Anyone, MEDIUM, true),
         "RunQuery" => (Who::Anyone, MEDIUM, false),
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn every_method_of_the_service_has_a_rule() {
         let methods = methods();
-        assert!(methods.len() >= 13, "{methods:?}");
+        assert!(methods.len() >= 16, "{methods:?}");
         for method in methods {
             let path = format!("/paralith.worker.v1.WorkerService/{method}");
             assert!(rule(&path).is_some(), "{method}");

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use paralith_proto::pb::host::v1::Answer;
+use paralith_proto::pb::paratime::v1 as ppb;
 use paralith_proto::pb::worker::v1::worker_service_server::WorkerService;
 use paralith_proto::pb::worker::v1::{self as pb, Proposal, RoundData, VoteMessage};
 use paralith_proto::{Canonical, Wire};
@@ -188,6 +189,35 @@ impl WorkerService for LinkServer {
         let found = worker.round_of(&hash).map_err(|e| worker_status(&e))?;
         let round = found.ok_or_else(|| worker_status(&WorkerError::NotFound))?;
         Ok(Response::new(pb::FindRoundReply { round }))
+    }
+
+    async fn prove_state(
+        &self,
+        request: Request<ppb::ProveStateRequest>,
+    ) -> Answered<ppb::ProveStateResponse> {
+        let request = request.into_inner();
+        let worker = self.worker(&request.runtime_id)?;
+        Ok(Response::new(worker.prove_state(&request).map_err(|e| worker_status(&e))?))
+    }
+
+    async fn get_headers(
+        &self,
+        request: Request<ppb::GetHeadersRequest>,
+    ) -> Answered<ppb::GetHeadersResponse> {
+        let request = request.into_inner();
+        let worker = self.worker(&request.runtime_id)?;
+        let headers = worker.headers(request.from, request.to);
+        Ok(Response::new(headers.map_err(|e| worker_status(&e))?))
+    }
+
+    async fn fetch_state(
+        &self,
+        request: Request<pb::FetchStateRequest>,
+    ) -> Answered<pb::StatePage> {
+        let request = request.into_inner();
+        let worker = self.worker(&request.runtime_id)?;
+        let page = worker.fetch_state(request.round, request.after.as_deref());
+        Ok(Response::new(page.map_err(|e| worker_status(&e))?))
     }
 
     async fn fetch_code(

@@ -46,6 +46,8 @@ pub struct ComputeConfig {
     pub node_key: SigningKey,
     /// Only these; all if empty.
     pub only: Vec<RuntimeId>,
+    /// For how many blocks the state after each round is kept; none: for ever.
+    pub state_kept_blocks: Option<u64>,
     /// Where enclaves run.
     pub placement: Placement,
     /// The software platform that vouches for them. Test chains only.
@@ -187,6 +189,7 @@ impl ComputeHost {
             kv: self.config.kv.clone(),
             pool: PoolLimits::default(),
             peers: Vec::new(),
+            state_kept_blocks: self.config.state_kept_blocks,
         };
         let connections = Connections {
             chain: Arc::clone(&self.chain) as Arc<dyn paralith_runtime_worker::Chain>,

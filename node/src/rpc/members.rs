@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::paratime::v1::{Receipt, Round as PublicRound};
+use paralith_proto::pb::paratime::v1::{
+    GetHeadersRequest, GetHeadersResponse, ProveStateRequest, ProveStateResponse, Receipt,
+    Round as PublicRound,
+};
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_proto::{Canonical as _, Wire as _};
 use paralith_runtime_api::query::Query;
@@ -94,6 +97,36 @@ impl Members for NodeMembers {
             Some(worker) => async move { worker.fetch_round(round.0).map_err(refused) }.boxed(),
             None => self.0.links.fetch_round(member, runtime, round),
         }
+    }
+
+    fn prove_state(
+        &self,
+        member: PublicKey,
+        runtime: RuntimeId,
+        request: ProveStateRequest,
+    ) -> Asked<'_, ProveStateResponse> {
+        async move {
+            match self.own(&member, &runtime) {
+                Some(worker) => worker.prove_state(&request).map_err(refused),
+                None => self.0.links.prove_state(&member, request).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn headers(
+        &self,
+        member: PublicKey,
+        runtime: RuntimeId,
+        request: GetHeadersRequest,
+    ) -> Asked<'_, GetHeadersResponse> {
+        async move {
+            match self.own(&member, &runtime) {
+                Some(worker) => worker.headers(request.from, request.to).map_err(refused),
+                None => self.0.links.headers(&member, request).await,
+            }
+        }
+        .boxed()
     }
 
     fn find_round(&self, member: PublicKey, runtime: RuntimeId, tx: Hash) -> Asked<'_, Round> {

@@ -196,6 +196,25 @@ impl ppb::para_time_service_server::ParaTimeService for ParaTime {
         Ok(Response::new(found.public()))
     }
 
+    async fn prove_state(
+        &self,
+        request: Request<ppb::ProveStateRequest>,
+    ) -> Result<Response<ppb::ProveStateResponse>, Status> {
+        let request = request.into_inner();
+        let id = runtime_id(&request.runtime_id)?;
+        let proven = self.gateway.prove_state(&id, &request).await;
+        proven.map(Response::new).map_err(|e| status(&e))
+    }
+
+    async fn get_headers(
+        &self,
+        request: Request<ppb::GetHeadersRequest>,
+    ) -> Result<Response<ppb::GetHeadersResponse>, Status> {
+        let request = request.into_inner();
+        let id = runtime_id(&request.runtime_id)?;
+        self.gateway.headers(&id, &request).await.map(Response::new).map_err(|e| status(&e))
+    }
+
     async fn upload_code(
         &self,
         request: Request<ppb::UploadCodeRequest>,

@@ -157,6 +157,7 @@ impl Chain {
             roles,
             addresses: Vec::new(),
             runtimes: Vec::new(),
+            state_kept_blocks: None,
             modules: self.modules.clone(),
             placement,
             platform: Some(key(PLATFORM)),

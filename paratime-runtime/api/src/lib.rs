@@ -8,6 +8,7 @@ pub mod boundary;
 pub mod envelope;
 pub mod output;
 pub mod query;
+pub mod state;
 pub mod tx;
 
 mod error;

@@ -5,6 +5,7 @@
 //!             no member can yet: again with every block, within a budget
 //!             not final after some blocks: submitted again, to another member first
 //! query    -> the members in turn, until one answers that has the newest state known here
+//! proof    -> the same; what does not verify is passed over
 //! receipt  -> this node's worker, or the members; a round counts only with its final header
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod error;
 mod members;
+mod prove;
 mod query;
 mod relay;
 mod retry;

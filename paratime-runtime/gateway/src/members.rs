@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::paratime::v1::{Receipt, Round as PublicRound};
+use paralith_proto::pb::paratime::v1::{
+    GetHeadersRequest, GetHeadersResponse, ProveStateRequest, ProveStateResponse, Receipt,
+    Round as PublicRound,
+};
 use paralith_proto::pb::worker::v1::RoundData;
 use paralith_runtime_api::query::Query;
 use paralith_runtime_worker::{Admitted, Confirmation, LinkError, Submission};
@@ -49,6 +52,22 @@ pub trait Members: Send + Sync {
         runtime: RuntimeId,
         round: Round,
     ) -> Asked<'_, RoundData>;
+
+    /// Entries of the state after a final round, as a member proves them.
+    fn prove_state(
+        &self,
+        member: PublicKey,
+        runtime: RuntimeId,
+        request: ProveStateRequest,
+    ) -> Asked<'_, ProveStateResponse>;
+
+    /// Headers of rounds as a member has them.
+    fn headers(
+        &self,
+        member: PublicKey,
+        runtime: RuntimeId,
+        request: GetHeadersRequest,
+    ) -> Asked<'_, GetHeadersResponse>;
 
     /// The final round of which a member says that it has a transaction.
     fn find_round(&self, member: PublicKey, runtime: RuntimeId, tx: Hash) -> Asked<'_, Round>;

@@ -21,4 +21,6 @@ pub struct WorkerConfig {
     pub pool: PoolLimits,
     /// Nodes that may have final rounds, beside the committee.
     pub peers: Vec<PublicKey>,
+    /// For how many consensus blocks the state after each round is kept; none: for ever.
+    pub state_kept_blocks: Option<u64>,
 }

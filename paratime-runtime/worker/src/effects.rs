@@ -17,8 +17,7 @@ use tokio::sync::mpsc;
 use crate::chain::Chain;
 use crate::enclave::{self, EnclaveCalls};
 use crate::error::WorkerError;
-use crate::finality;
-use crate::finality::changes_of;
+use crate::follower::{changes_of, leaves_of};
 use crate::ledger::Ledger;
 use crate::links::{LinkError, Links};
 use crate::member::Member;
@@ -198,7 +197,7 @@ fn keep(
         outputs: Vec::new(),
         sealed: executed.outputs,
     };
-    finality::leaves_of(&outcome)?;
+    leaves_of(&outcome)?;
     for line in &executed.logs {
         tracing::info!(runtime = %effects.member.runtime_id, round, "the runtime says: {line}");
     }

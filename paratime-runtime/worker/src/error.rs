@@ -45,6 +45,17 @@ pub enum WorkerError {
     /// The enclave refused or is gone.
     #[error("enclave: {0}")]
     Enclave(#[from] EnclaveError),
+    /// Only enclaves can read the entry. The asker's fault.
+    #[error(
+        "this ParaTime is confidential: only entries whose keys begin with 0xfe are public and can be proven"
+    )]
+    NotPublic,
+    /// The answer would be too large. The asker's fault.
+    #[error("ask for less: an answer has at most {most}")]
+    AskedTooMuch {
+        /// What one answer holds.
+        most: &'static str,
+    },
     /// The worker has stopped. Ours.
     #[error("the worker has stopped")]
     Stopped,
@@ -70,6 +81,8 @@ impl WorkerError {
             Self::Enclave(_) => 11,
             Self::Stopped => 12,
             Self::Pool(PoolError::SenderFull { .. }) => 13,
+            Self::NotPublic => 14,
+            Self::AskedTooMuch { .. } => 15,
         }
     }
 
@@ -81,7 +94,9 @@ impl WorkerError {
                 Retry::Later
             }
             Self::Pool(PoolError::Duplicate | PoolError::NonceTaken { .. })
-            | Self::Invalid { .. } => Retry::Never,
+            | Self::Invalid { .. }
+            | Self::NotPublic
+            | Self::AskedTooMuch { .. } => Retry::Never,
             // These are about this node, not about the request.
             Self::Link(_)
             | Self::NotFound

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use paralith_proto::pb::host::v1::Answer;
-use paralith_proto::pb::paratime::v1::{self as pb, Receipt};
-use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_proto::pb::paratime::v1::{self as pb, ProveStateResponse as Proven, Receipt};
+use paralith_proto::pb::worker::v1::{Proposal, RoundData, StatePage, VoteMessage};
 use paralith_types::{Hash, PublicKey};
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -17,6 +17,7 @@ use crate::ledger::Ledger;
 use crate::links::Admitted;
 use crate::member::Member;
 use crate::mempool::Mempool;
+use crate::proving::places_asked_for;
 use crate::reports::{Confirmation, Reports, Status};
 use crate::round::{ChainSnapshot, Input, Intake};
 use crate::wire::{open_proposal, open_vote, size_of};
@@ -117,7 +118,28 @@ impl WorkerHandle {
         self.0.enclave.call(move |enclave| enclave::reveal(enclave, round, handle)).await
     }
 
+    /// Entries of the state after a final round, with proofs.
+    pub fn prove_state(&self, request: &pb::ProveStateRequest) -> Result<Proven, WorkerError> {
+        let runtime = self.0.member.runtime().ok_or(WorkerError::NotReady)?;
+        let places = places_asked_for(&runtime, request)?;
+        // An old state would pass for the newest.
+        if request.newest && !self.0.reports.has_newest_state() {
+            return Err(WorkerError::NotReady);
+        }
+        self.0.ledger.prove((!request.newest).then_some(request.round), &places)
+    }
+
+    /// Headers of rounds, from one to another, as many as one answer holds.
+    pub fn headers(&self, from: u64, to: u64) -> Result<pb::GetHeadersResponse, WorkerError> {
+        self.0.ledger.headers(from, to)
+    }
+
     // --- peers ---
+
+    /// A part of the state after a final round: entries that come after a key.
+    pub fn fetch_state(&self, round: u64, after: Option<&[u8]>) -> Result<StatePage, WorkerError> {
+        self.0.ledger.page(round, after)
+    }
 
     /// A scheduler's proposal came. Its header is accepted before its batch is written.
     pub async fn on_proposal(&self, message: Proposal) -> Result<(), WorkerError> {

@@ -14,6 +14,8 @@ pub(crate) struct Ledger {
     pub(crate) tree: Tree,
     /// The version of the tree that the last execution led to.
     prepared: Mutex<Option<Prepared>>,
+    /// Held while versions are pruned or pinned: what is pinned was there, and stays.
+    pub(crate) pruning: Mutex<()>,
 }
 
 impl Ledger {
@@ -22,6 +24,7 @@ impl Ledger {
             store: Store::new(kv.clone(), runtime_id),
             tree: Tree::new(kv, runtime_id.as_bytes()),
             prepared: Mutex::new(None),
+            pruning: Mutex::default(),
         }
     }
 

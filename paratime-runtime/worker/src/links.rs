@@ -1,7 +1,7 @@
 //! The links to other nodes. Nothing that comes over them is believed without signature or proof.
 
 use futures::future::BoxFuture;
-use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_proto::pb::worker::v1::{Proposal, RoundData, StatePage, VoteMessage};
 use paralith_types::{CodeId, Error, Hash, PublicKey, Retry, Round, RuntimeId};
 
 /// Why a peer gave no answer. Never a reason to stop: another peer may.
@@ -74,6 +74,15 @@ pub trait Links: Send + Sync {
         runtime: RuntimeId,
         round: Round,
     ) -> LinkFuture<'_, RoundData>;
+
+    /// A part of the state after a final round: entries whose keys come after one.
+    fn fetch_state(
+        &self,
+        peer: PublicKey,
+        runtime: RuntimeId,
+        round: Round,
+        after: Option<Vec<u8>>,
+    ) -> LinkFuture<'_, StatePage>;
 
     /// A module by its hash.
     fn fetch_code(&self, peer: PublicKey, code: CodeId) -> LinkFuture<'_, Vec<u8>>;

@@ -1,7 +1,8 @@
 //! Which member of a ParaTime this node is, and the others.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use paralith_consensus_api::registry::Runtime;
 use paralith_crypto::ed25519::SigningKey;
 use paralith_types::{ChainContext, PublicKey, RuntimeId};
 use tokio::sync::watch;
@@ -19,6 +20,8 @@ pub(crate) struct Member {
     pub(crate) runtime_id: RuntimeId,
     pub(crate) chain_context: ChainContext,
     snapshot: watch::Sender<Option<Arc<ChainSnapshot>>>,
+    /// The descriptor of the same height.
+    runtime: Mutex<Option<Runtime>>,
 }
 
 impl Member {
@@ -29,16 +32,23 @@ impl Member {
             runtime_id: config.runtime_id,
             chain_context: config.chain_context,
             snapshot: watch::Sender::new(None),
+            runtime: Mutex::default(),
         }
     }
 
-    pub(crate) fn publish(&self, snapshot: Arc<ChainSnapshot>) {
+    pub(crate) fn publish(&self, snapshot: Arc<ChainSnapshot>, runtime: &Runtime) {
+        *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime.clone());
         self.snapshot.send_replace(Some(snapshot));
     }
 
     /// The chain's newest state; none before the runtime has any.
     pub(crate) fn current(&self) -> Option<Arc<ChainSnapshot>> {
         self.snapshot.borrow().clone()
+    }
+
+    /// The ParaTime's descriptor; none before the runtime has any state.
+    pub(crate) fn runtime(&self) -> Option<Runtime> {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The committee without this node, each once.

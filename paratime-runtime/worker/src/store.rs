@@ -6,7 +6,9 @@
 //!   whatever of them becomes final can be applied after a crash.
 //! * **Batches** by proposal, for members that ask: at most two a rank, see [`crate::round::Intake`].
 //! * **Final rounds**: header, write log, leaves, outputs; and which round each transaction is in.
+//! * **Headers** of all rounds, and **pins** of states: see `headers.rs`.
 
+use paralith_consensus_api::roothash::Header;
 use paralith_proto::Message;
 use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
 use paralith_storage::{Column, Durability, Kv, StorageError, WriteBatch};
@@ -42,7 +44,11 @@ impl Store {
         Self { kv, prefix: [b"worker/", runtime.as_bytes(), b"/"].concat() }
     }
 
-    fn key(&self, kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    pub(crate) fn key(&self, kind: u8, parts: &[&[u8]]) -> Vec<u8> {
         [self.prefix.as_slice(), &[kind], &parts.concat()].concat()
     }
 
@@ -161,8 +167,14 @@ impl Store {
     }
 
     /// What is to be written in one batch with the tree when a round is applied.
-    pub(crate) fn applied(&self, round: u64, data: &RoundData) -> Result<WriteBatch, StorageError> {
+    pub(crate) fn applied(
+        &self,
+        header: &Header,
+        data: &RoundData,
+    ) -> Result<WriteBatch, StorageError> {
         let mut batch = WriteBatch::new();
+        let round = header.round.0;
+        self.put_header(&mut batch, header);
         let number = round.to_be_bytes();
         batch.put(Column::Blocks, self.key(ROUND, &[&number]), data.encode_to_vec());
         for hash in data.leaves.iter().filter_map(tx_hash) {
@@ -190,9 +202,20 @@ impl Store {
         self.number(APPLIED)
     }
 
-    /// A round without results has nothing to apply.
-    pub(crate) fn skip_to(&self, round: u64) -> Result<(), StorageError> {
-        self.put_number(APPLIED, round)
+    /// A round without results has nothing to apply. Its header is missing if the chain has dropped
+    /// it.
+    pub(crate) fn skip_to(&self, round: u64, header: Option<&Header>) -> Result<(), StorageError> {
+        let Some(header) = header else { return self.put_number(APPLIED, round) };
+        self.kv.write(self.checkpoint(header), Durability::Lazy)
+    }
+
+    /// What is to be written in one batch with the tree when the state after a round was taken from
+    /// peers, without the rounds before.
+    pub(crate) fn checkpoint(&self, header: &Header) -> WriteBatch {
+        let mut batch = WriteBatch::new();
+        self.put_header(&mut batch, header);
+        batch.put(Column::Meta, self.key(APPLIED, &[]), header.round.0.to_be_bytes());
+        batch
     }
 
     /// The newest round up to which all outputs are opened.
@@ -287,12 +310,12 @@ impl Store {
     }
 }
 
-fn number_from(bytes: &[u8]) -> Result<u64, StorageError> {
+pub(crate) fn number_from(bytes: &[u8]) -> Result<u64, StorageError> {
     let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| damaged("a number of unknown form"))?;
     Ok(u64::from_be_bytes(bytes))
 }
 
-fn damaged(what: &str) -> StorageError {
+pub(crate) fn damaged(what: &str) -> StorageError {
     StorageError::Corrupt { what: format!("a worker's record: {what}") }
 }
 

@@ -26,15 +26,12 @@ pub(crate) struct View {
 
 /// Reads everything at the newest proven height; none if the runtime has no state there yet.
 pub(crate) async fn read(chain: &dyn Chain, id: &RuntimeId) -> Result<Option<View>, ChainError> {
-    let (height, state) = chain.get_raw(None, roothash::keys::runtime_state(id)).await?;
-    let Some(state) = state else { return Ok(None) };
-    let state: RuntimeState = decode(&state)?;
-
+    let Some((height, state)) = runtime_state(chain, id).await? else { return Ok(None) };
     // At once: from a full node each of them is a round trip.
     let (runtime, epoch, committee, queue, results) = futures::future::try_join5(
         get::<Runtime>(chain, height, registry::keys::runtime(id)),
         get::<EpochState>(chain, height, beacon::keys::epoch()),
-        get::<Committee>(chain, height, scheduler::keys::committee(id)),
+        committee(chain, height, id),
         get::<IncomingQueue>(chain, height, roothash::keys::incoming_queue(id)),
         get::<ResultQueue>(chain, height, roothash::keys::result_queue(id)),
     )
@@ -61,6 +58,24 @@ pub(crate) async fn read(chain: &dyn Chain, id: &RuntimeId) -> Result<Option<Vie
     };
     let forced = never_initialised || queued || undelivered;
     Ok(Some(View { height, epoch, state, committee, runtime, forced }))
+}
+
+/// Where a runtime stands at the newest proven height; none if it has no state there yet.
+pub(crate) async fn runtime_state(
+    chain: &dyn Chain,
+    id: &RuntimeId,
+) -> Result<Option<(u64, RuntimeState)>, ChainError> {
+    let (height, state) = chain.get_raw(None, roothash::keys::runtime_state(id)).await?;
+    Ok(state.as_deref().map(decode).transpose()?.map(|state| (height, state)))
+}
+
+/// The committee of a height.
+pub(crate) async fn committee(
+    chain: &dyn Chain,
+    height: u64,
+    id: &RuntimeId,
+) -> Result<Option<Committee>, ChainError> {
+    get(chain, height, scheduler::keys::committee(id)).await
 }
 
 /// What rounds were offered, by state of earlier heights.

@@ -21,6 +21,7 @@ use crate::effects::{self, Effects, Tasks};
 use crate::enclave::{self, Enclave, EnclaveCalls};
 use crate::error::WorkerError;
 use crate::finality::{self, Finality};
+use crate::follower::Follower;
 use crate::forwarding::{self, Forward};
 use crate::handle::{Access, WorkerHandle};
 use crate::ledger::Ledger;
@@ -93,8 +94,13 @@ impl Worker {
             ledger: Arc::clone(&ledger),
             mempool: Arc::clone(&mempool),
             reports: Arc::clone(&reports),
-            chain: Arc::clone(&chain),
-            links: Arc::clone(&links),
+            follower: Follower {
+                runtime_id: config.runtime_id,
+                ledger: Arc::clone(&ledger),
+                chain: Arc::clone(&chain),
+                links: Arc::clone(&links),
+                state_kept_blocks: config.state_kept_blocks,
+            },
             enclave: enclave.clone(),
             peers: config.peers,
         };
@@ -297,7 +303,7 @@ impl Loop {
             forced: view.forced || self.wake_height.is_some_and(|height| height <= view.height),
             ready,
         });
-        self.member.publish(Arc::clone(&snapshot));
+        self.member.publish(Arc::clone(&snapshot), &view.runtime);
         if let Some(committee) = &view.committee
             && committee.workers != self.workers
         {

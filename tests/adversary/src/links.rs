@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use paralith_consensus_api::roothash::{SignedProposal, Vote};
-use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_proto::pb::worker::v1::{Proposal, RoundData, StatePage, VoteMessage};
 use paralith_proto::{Wire, required};
 use paralith_runtime_worker::{Admitted, LinkFuture, Links as Honest};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
@@ -108,6 +108,16 @@ impl Honest for Links {
         round: Round,
     ) -> LinkFuture<'_, RoundData> {
         self.inner.fetch_round(peer, runtime, round)
+    }
+
+    fn fetch_state(
+        &self,
+        peer: PublicKey,
+        runtime: RuntimeId,
+        round: Round,
+        after: Option<Vec<u8>>,
+    ) -> LinkFuture<'_, StatePage> {
+        self.inner.fetch_state(peer, runtime, round, after)
     }
 
     fn fetch_code(&self, peer: PublicKey, code: CodeId) -> LinkFuture<'_, Vec<u8>> {

@@ -88,3 +88,12 @@ fn a_proof_is_short() {
     }
     assert!(Proof::from_bytes(&vec![1; Proof::MAX_BYTES + 1]).is_err());
 }
+
+#[test]
+fn the_empty_tree_has_a_proof_that_holds_for_no_other() {
+    let proof = Proof::of_empty();
+    assert_eq!(Proof::from_bytes(&proof.to_bytes()), Ok(proof.clone()));
+    assert_eq!(proof.verify(&EMPTY_ROOT, b"k", None), Ok(()));
+    assert!(proof.verify(&EMPTY_ROOT, b"k", Some(b"")).is_err());
+    assert!(proof.verify(&Hash([1; 32]), b"k", None).is_err());
+}

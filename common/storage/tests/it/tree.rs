@@ -125,6 +125,48 @@ proptest! {
     }
 
     #[test]
+    fn versions_that_are_kept_by_name_stay_readable_and_leave_no_garbage_when_they_go(
+        history in model::history(),
+        more in model::history(),
+        kept in prop::collection::btree_set(1u64..20, 0..4),
+        bounds in (0u64..20, 0u64..40),
+    ) {
+        let kv = Kv::memory();
+        let tree = Tree::new(kv.clone(), b"a");
+        let mut states = replay(&tree, &history);
+        tree.prune_except(bounds.0, &kept).unwrap();
+        let mut latest = *states.keys().next_back().unwrap();
+        let stays = |version: u64, bound: u64, latest: u64| {
+            version >= bound.min(latest) || kept.contains(&version)
+        };
+        states.retain(|version, _| stays(*version, bounds.0, latest));
+        for (step, changes) in &more {
+            let state = apply(&states[&latest], changes);
+            latest += step;
+            write(&tree, latest, changes);
+            states.insert(latest, state);
+        }
+        tree.prune_except(bounds.1, &kept).unwrap();
+        let tree = Tree::new(kv.clone(), b"a");
+        for (version, state) in &states {
+            if stays(*version, bounds.1, latest) {
+                check(&tree, *version, state);
+            } else {
+                prop_assert_eq!(tree.root(*version).unwrap(), None);
+            }
+        }
+        tree.prune(u64::MAX).unwrap();
+        let state = &states[&latest];
+        check(&Tree::new(kv.clone(), b"a"), latest, state);
+        let entries = |column| kv.range(column, b"", None, usize::MAX).unwrap().len();
+        prop_assert_eq!((entries(Column::Latest), entries(Column::History)), (state.len(), 0));
+        let fresh = Kv::memory();
+        write(&Tree::new(fresh.clone(), b"a"), latest, &puts(state.clone()));
+        let nodes = |kv: &Kv| kv.range(Column::Nodes, b"", None, usize::MAX).unwrap().len();
+        prop_assert_eq!(nodes(&kv) + 1, nodes(&fresh));
+    }
+
+    #[test]
     fn a_rollback_leaves_the_store_as_it_was(
         history in model::history(),
         last in model::changes(),
@@ -262,4 +304,27 @@ fn a_scan_passes_long_histories() {
         assert_eq!(tree.scan(version, b"", None, 10).unwrap(), want);
     }
     assert_eq!(tree.scan(401, b"", Some(b"a"), 2).unwrap().len(), 2);
+}
+
+#[test]
+fn pruning_around_a_kept_version_frees_the_pages_between() {
+    let kv = Kv::memory();
+    let tree = Tree::new(kv.clone(), b"a");
+    for version in 1..=100u64 {
+        let hot = version.to_be_bytes().to_vec();
+        write(&tree, version, &(0..20).map(|n| (vec![n], Some(hot.clone()))).collect());
+    }
+    tree.prune_except(100, &[3].into()).unwrap();
+    assert_eq!(tree.get(3, &[7]).unwrap(), Some(3u64.to_be_bytes().to_vec()));
+    assert!(tree.prove(3, &[7]).is_ok());
+    assert_eq!(tree.versions(10).unwrap(), [3, 100]);
+    let nodes = kv.range(Column::Nodes, b"", None, usize::MAX).unwrap();
+    let nodes: usize = nodes.iter().map(|(_, value)| value.len()).sum();
+    let fresh = Kv::memory();
+    let one: Changes = (0..20).map(|n| (vec![n], Some(vec![1; 8]))).collect();
+    write(&Tree::new(fresh.clone(), b"a"), 1, &one);
+    let of_one = fresh.range(Column::Nodes, b"", None, usize::MAX).unwrap();
+    let of_one: usize = of_one.iter().map(|(_, value)| value.len()).sum();
+    // Two versions' pages, and a hundred journals of twenty keys.
+    assert!(nodes < 2 * of_one + 100 * 256, "{nodes} bytes, one version has {of_one}");
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use futures::{Stream, StreamExt as _};
 use paralith_consensus_api::beacon::{self, EpochState};
 use paralith_consensus_api::keymanager::{self, RuntimePublicKey, SignedRuntimePublicKey, Status};
-use paralith_consensus_api::registry::{self, Runtime};
-use paralith_consensus_api::roothash::{self, HeaderType};
+use paralith_consensus_api::registry::{self, Code, Runtime};
+use paralith_consensus_api::roothash::{self, Header, HeaderType};
 use paralith_crypto::HpkeSecret;
 use paralith_harness::rounds::{epoch_state, header, runtime_state};
 use paralith_harness::{ENTITY, WrittenChain, key, runtimes, set};
@@ -15,8 +15,9 @@ use paralith_proto::{Canonical, Wire, pb};
 use paralith_runtime_api::envelope::{Info, open_call, seal_reply};
 use paralith_runtime_api::output::{Output, SealedReply};
 use paralith_runtime_api::query::Query;
+use paralith_runtime_api::state::provable_place;
 use paralith_runtime_api::tx::Body;
-use paralith_storage::Changes;
+use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
 use paralith_types::{Epoch, Hash, Round, RuntimeId};
 use pb::consensus::v1 as cpb;
 use pb::keymanager::v1 as kpb;
@@ -25,6 +26,10 @@ use pb::registry::v1 as rpb;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status as Refusal};
 
+/// Consensus keeps the headers of so many rounds.
+pub(crate) const KEPT: u64 = 4;
+/// A public entry, which each round sets to its own number.
+pub(crate) const PUBLIC_KEY: &[u8] = b"\xferound";
 pub(crate) const RUNTIME: RuntimeId = RuntimeId([5; 32]);
 const KEY_MANAGER: RuntimeId = RuntimeId([9; 32]);
 /// Signs the runtimes' keys.
@@ -51,6 +56,28 @@ pub(crate) enum Lie {
     InventedRound,
     /// A false value of state.
     FalseValue,
+    /// Of a ParaTime's state: another value than the one that is proven.
+    WrongEntry,
+    /// An entry that is there is said not to be.
+    AbsentEntry,
+    /// An entry that is not there has a value.
+    InventedEntry,
+    /// The proofs of another round than the one of the header.
+    OtherRoundsProof,
+    /// The header and the proofs of another round than was asked for.
+    OtherRound,
+    /// A header that never was, with proofs that fit it.
+    WrongHeader,
+    /// No entry at all.
+    FewerEntries,
+    /// A header is left out of the chain.
+    GapInHeaders,
+    /// The chain of headers ends early.
+    ShortHeaders,
+    /// The chain has a header that never was.
+    WrongLink,
+    /// A chain of its own that fits the wrong header.
+    OwnChain,
 }
 
 #[derive(Clone)]
@@ -59,6 +86,11 @@ pub(crate) struct Gateway {
     pub(crate) lie: Arc<Mutex<Lie>>,
     /// Roots of the final rounds, by their number from 1.
     roots: Arc<Mutex<Vec<Hash>>>,
+    headers: Arc<Mutex<Vec<Header>>>,
+    /// The ParaTime's state after each round.
+    tree: Tree,
+    /// How many pages of headers it gave.
+    pub(crate) pages: Arc<Mutex<u32>>,
     /// The nonce that it says is next, and how many submissions it saw.
     pub(crate) submissions: Arc<Mutex<u32>>,
 }
@@ -70,7 +102,8 @@ fn secret(epoch: Epoch) -> HpkeSecret {
 pub(crate) fn descriptor() -> Runtime {
     let owner = key(ENTITY).public();
     let base = runtimes::confidential(RUNTIME, owner, KEY_MANAGER, Hash([1; 32]));
-    Runtime { name: "secret".into(), ..base }
+    let code = base.code.clone().map(|code| Code { abi_version: 2, ..code });
+    Runtime { name: "secret".into(), code, ..base }
 }
 
 impl Gateway {
@@ -80,6 +113,9 @@ impl Gateway {
             chain: Arc::new(WrittenChain::new("client", |_| {})),
             lie: Arc::new(Mutex::new(Lie::None)),
             roots: Arc::default(),
+            headers: Arc::default(),
+            tree: Tree::new(Kv::memory(), RUNTIME.as_bytes()),
+            pages: Arc::default(),
             submissions: Arc::default(),
         };
         let mut changes = Changes::new();
@@ -98,6 +134,9 @@ impl Gateway {
             rotation_required: Epoch(0),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
+        let roothash_params = gateway.chain.document.genesis.params.roothash.clone();
+        let params = roothash::Params { max_past_roots: KEPT, ..roothash_params };
+        set(&mut changes, roothash::keys::params(), &params);
         gateway.chain.commit(&changes);
         gateway.begin_epoch(7);
         gateway.finish_round();
@@ -112,18 +151,90 @@ impl Gateway {
         self.chain.commit(&changes);
     }
 
-    /// A final round with a new state root.
+    /// A final round with a new state root. Consensus keeps the headers of [`KEPT`] rounds.
     pub(crate) fn finish_round(&self) {
         let mut roots = self.roots.lock().unwrap();
         let round = roots.len() as u64 + 1;
-        let root = Hash([round as u8; 32]);
+        let written = [(PUBLIC_KEY, vec![round as u8]), (b"\xfefirst".as_slice(), vec![1])];
+        let place = |key: &[u8]| provable_place(&descriptor(), key).unwrap();
+        let written = written.map(|(key, value)| (place(key), Some(value)));
+        let base = self.tree.latest().unwrap().map(|(version, _)| version);
+        let prepared = self.tree.prepare(base, round, &written.into()).unwrap();
+        let root = prepared.root();
+        self.tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
         roots.push(root);
-        let last_block = header(RUNTIME, round, HeaderType::Normal, root);
+        let mut headers = self.headers.lock().unwrap();
+        let mut last_block = header(RUNTIME, round, HeaderType::Normal, root);
+        last_block.previous_hash = headers.last().map_or(Hash::ZERO, Header::hash);
+        headers.push(last_block.clone());
         let mut changes = Changes::new();
         set(&mut changes, roothash::keys::header(&RUNTIME, Round(round)), &last_block);
+        if round > KEPT {
+            changes.insert(roothash::keys::header(&RUNTIME, Round(round - KEPT)), None);
+        }
         let state = runtime_state(last_block, self.chain.height() + 1);
         set(&mut changes, roothash::keys::runtime_state(&RUNTIME), &state);
         self.chain.commit(&changes);
+    }
+
+    /// What the gateway says of the state after a round.
+    fn prove(&self, asked: &ppb::ProveStateRequest) -> ppb::ProveStateResponse {
+        let headers = self.headers.lock().unwrap();
+        let lie = self.lie();
+        let mut round = if asked.newest { headers.len() as u64 } else { asked.round };
+        if lie == Lie::OtherRound {
+            round -= 1;
+        }
+        let mut header = headers[round as usize - 1].clone();
+        let version = if lie == Lie::OtherRoundsProof { round - 1 } else { round };
+        let prove = |key: &Vec<u8>| {
+            let place = provable_place(&descriptor(), key).unwrap();
+            let (value, proof) = self.tree.prove(version, &place).unwrap();
+            let value = match lie {
+                Lie::WrongEntry => value.map(|_| vec![99]),
+                Lie::AbsentEntry => None,
+                Lie::InventedEntry => value.or(Some(vec![99])),
+                _ => value,
+            };
+            ppb::ProvenEntry { value, proof: proof.to_bytes() }
+        };
+        let mut entries: Vec<_> = asked.keys.iter().map(prove).collect();
+        match lie {
+            Lie::WrongHeader | Lie::OwnChain => header.timestamp += 1,
+            Lie::FewerEntries => entries.clear(),
+            _ => {}
+        }
+        ppb::ProveStateResponse { header: Some(header.to_pb()), entries }
+    }
+
+    /// What the gateway says of headers, three at a time.
+    fn chain_of_headers(&self, from: u64, to: u64) -> Vec<Header> {
+        *self.pages.lock().unwrap() += 1;
+        let headers = self.headers.lock().unwrap();
+        let lie = self.lie();
+        let from = from as usize;
+        let to = (to as usize).min(headers.len()).min(from + 2);
+        let mut page = headers[from - 1..to].to_vec();
+        match lie {
+            Lie::GapInHeaders => drop(page.remove(0)),
+            Lie::ShortHeaders if from > 2 => page.clear(),
+            Lie::WrongLink => page[0].state_root = Hash([0xee; 32]),
+            Lie::OwnChain => {
+                // It remembers nothing, so it makes its chain anew from the first false header.
+                let mut last = headers[0].clone();
+                last.timestamp += 1;
+                for number in 1..to {
+                    let mut next = headers[number].clone();
+                    next.previous_hash = last.hash();
+                    if number + 1 >= from {
+                        page[number + 1 - from] = next.clone();
+                    }
+                    last = next;
+                }
+            }
+            _ => {}
+        }
+        page
     }
 
     pub(crate) fn consensus_params(&self) -> paralith_consensus_api::consensus::Params {
@@ -420,6 +531,22 @@ impl ppb::para_time_service_server::ParaTimeService for Gateway {
         _: Request<ppb::GetRoundRequest>,
     ) -> Result<Response<ppb::Round>, Refusal> {
         not_here()
+    }
+
+    async fn prove_state(
+        &self,
+        request: Request<ppb::ProveStateRequest>,
+    ) -> Result<Response<ppb::ProveStateResponse>, Refusal> {
+        Ok(Response::new(self.prove(&request.into_inner())))
+    }
+
+    async fn get_headers(
+        &self,
+        request: Request<ppb::GetHeadersRequest>,
+    ) -> Result<Response<ppb::GetHeadersResponse>, Refusal> {
+        let ppb::GetHeadersRequest { from, to, .. } = request.into_inner();
+        let headers = self.chain_of_headers(from, to).to_pb();
+        Ok(Response::new(ppb::GetHeadersResponse { headers }))
     }
 
     async fn upload_code(

@@ -13,7 +13,7 @@ use paralith_types::{
     Amount, ChainContext, Epoch, Hash, Height, PublicKey, Round, X25519PublicKey,
 };
 
-use crate::gateway::{Gateway, Lie, RUNTIME, descriptor};
+use crate::gateway::{Gateway, KEPT, Lie, PUBLIC_KEY, RUNTIME, descriptor};
 
 async fn connect(gateway: &Gateway) -> ChainClient {
     let channel = gateway.serve().await;
@@ -236,4 +236,84 @@ async fn a_gateway_cannot_make_a_client_sign_for_ever_or_pay_any_fee() {
     let error = chain.submit(&key(1), body, TxOptions::default()).await.unwrap_err();
     assert!(matches!(error, ClientError::Refused(_)), "{error}");
     assert!(*gateway.submissions.lock().unwrap() < 100);
+}
+
+fn keys() -> Vec<Vec<u8>> {
+    [PUBLIC_KEY, b"\xfenothing"].map(<[u8]>::to_vec).into()
+}
+
+/// A gateway after ten rounds, of whose headers consensus has the last ones.
+async fn ten_rounds() -> (Gateway, ChainClient, ParaTimeClient) {
+    let gateway = Gateway::new();
+    for _ in 1..10 {
+        gateway.finish_round();
+    }
+    let mut chain = connect(&gateway).await;
+    let paratime = ParaTimeClient::new(&mut chain, "secret").await.unwrap();
+    (gateway, chain, paratime)
+}
+
+#[tokio::test]
+async fn entries_and_absences_are_proven_after_the_newest_and_after_every_earlier_round() {
+    let (gateway, mut chain, mut paratime) = ten_rounds().await;
+    let newest = paratime.prove(&mut chain, None, &keys()).await.unwrap();
+    assert_eq!(newest.header.round, Round(10));
+    assert_eq!(newest.values, [Some(vec![10]), None]);
+    for round in 1..=10 {
+        *gateway.pages.lock().unwrap() = 0;
+        let proven = paratime.prove(&mut chain, Some(Round(round)), &keys()).await.unwrap();
+        assert_eq!(proven.header.round, Round(round));
+        assert_eq!(proven.values, [Some(vec![round as u8]), None]);
+        // The chain of headers is followed where consensus has not the header itself, to the oldest
+        // that it has.
+        let links = (10 - KEPT + 1).saturating_sub(round);
+        assert_eq!(u64::from(*gateway.pages.lock().unwrap()), links.div_ceil(3), "{round}");
+    }
+}
+
+#[tokio::test]
+async fn a_false_proof_of_an_entry_is_refused() {
+    let (gateway, mut chain, mut paratime) = ten_rounds().await;
+    for lie in [
+        Lie::WrongEntry,
+        Lie::AbsentEntry,
+        Lie::InventedEntry,
+        Lie::OtherRoundsProof,
+        Lie::OtherRound,
+        Lie::WrongHeader,
+        Lie::FewerEntries,
+    ] {
+        // A recent round, an old one, the newest.
+        for round in [Some(9), Some(3), None] {
+            gateway.tell(lie);
+            let proven = paratime.prove(&mut chain, round.map(Round), &keys()).await;
+            let error = proven.unwrap_err();
+            assert!(
+                matches!(error, ClientError::Unverifiable { .. }),
+                "{lie:?} {round:?}: {error}"
+            );
+            gateway.tell(Lie::None);
+            paratime.prove(&mut chain, round.map(Round), &keys()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_chain_of_headers_that_breaks_or_leads_elsewhere_proves_nothing() {
+    let (gateway, mut chain, mut paratime) = ten_rounds().await;
+    for lie in [Lie::GapInHeaders, Lie::ShortHeaders, Lie::WrongLink, Lie::OwnChain] {
+        gateway.tell(lie);
+        let error = paratime.prove(&mut chain, Some(Round(1)), &keys()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unverifiable { .. }), "{lie:?}: {error}");
+    }
+    gateway.tell(Lie::OwnChain);
+    let error = paratime.prove(&mut chain, Some(Round(1)), &keys()).await.unwrap_err();
+    assert!(error.to_string().contains("another header"), "its own chain is whole: {error}");
+}
+
+#[tokio::test]
+async fn of_a_confidential_paratime_a_client_asks_for_public_entries_only() {
+    let (_gateway, mut chain, mut paratime) = ten_rounds().await;
+    let error = paratime.prove(&mut chain, None, &[b"balance".to_vec()]).await.unwrap_err();
+    assert!(matches!(error, ClientError::Usage { .. }), "{error}");
 }

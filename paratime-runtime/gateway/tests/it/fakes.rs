@@ -99,6 +99,8 @@ pub(crate) struct Script {
     pub(crate) queries: BTreeMap<PublicKey, VecDeque<Result<Answer, LinkError>>>,
     pub(crate) rounds: BTreeMap<(PublicKey, u64), RoundData>,
     pub(crate) found: BTreeMap<PublicKey, u64>,
+    pub(crate) proofs: BTreeMap<PublicKey, VecDeque<Result<ppb::ProveStateResponse, LinkError>>>,
+    pub(crate) headers: BTreeMap<PublicKey, Vec<Header>>,
     /// Who was asked to take a transaction, in order.
     pub(crate) asked: Vec<PublicKey>,
     pub(crate) queried: Vec<PublicKey>,
@@ -158,6 +160,34 @@ impl Members for FakeMembers {
         async move {
             let found = self.0.lock().unwrap().rounds.get(&(member, round.0)).cloned();
             found.ok_or(LinkError::NotFound)
+        }
+        .boxed()
+    }
+
+    fn prove_state(
+        &self,
+        member: PublicKey,
+        _: RuntimeId,
+        _: ppb::ProveStateRequest,
+    ) -> Asked<'_, ppb::ProveStateResponse> {
+        async move {
+            let mut script = self.0.lock().unwrap();
+            script.queried.push(member);
+            next(script.proofs.get_mut(&member))
+        }
+        .boxed()
+    }
+
+    fn headers(
+        &self,
+        member: PublicKey,
+        _: RuntimeId,
+        _: ppb::GetHeadersRequest,
+    ) -> Asked<'_, ppb::GetHeadersResponse> {
+        async move {
+            let found = self.0.lock().unwrap().headers.get(&member).cloned();
+            let headers = found.ok_or(LinkError::NotFound)?.to_pb();
+            Ok(ppb::GetHeadersResponse { headers })
         }
         .boxed()
     }

@@ -3,7 +3,9 @@
 
 mod faults;
 mod floods;
+mod follower;
 mod host;
 mod net;
 mod openings;
+mod proofs;
 mod rounds;

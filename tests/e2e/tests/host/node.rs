@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use paralith::config::{Config, EnclavePlacement, EngineConfig, Role};
+use paralith::config::{Config, EnclavePlacement, EngineConfig, ParaTimeConfig, Role};
 use paralith::keystore::write_private;
 use paralith::network::{Member, NetworkSpec};
 use paralith_genesis::GenesisTime;
@@ -64,11 +64,13 @@ pub(crate) fn prepare(home: &Path, base: u16) {
             tls: None,
         },
         runtimes: Vec::new(),
+        paratime: ParaTimeConfig::default(),
         enclave: EnclavePlacement::Process,
         software_platform_key: None,
         compression: true,
         record: None,
         tls: None,
+        data: None,
     };
     let text = config.to_toml().unwrap();
     write_private(&home.join(OURS).join("node.toml"), text.as_bytes()).unwrap();

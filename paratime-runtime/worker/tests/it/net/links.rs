@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
-use paralith_proto::pb::worker::v1::{Proposal, RoundData, VoteMessage};
+use paralith_proto::pb::worker::v1::{Proposal, RoundData, StatePage, VoteMessage};
 use paralith_runtime_worker::{Admitted, LinkError, LinkFuture, Links, WorkerError, WorkerHandle};
 use paralith_types::{CodeId, Hash, PublicKey, Round, RuntimeId};
 
@@ -100,6 +100,17 @@ impl Links for Ends {
         round: Round,
     ) -> LinkFuture<'_, RoundData> {
         async move { self.peer(&peer)?.fetch_round(round.0).map_err(refused) }.boxed()
+    }
+
+    fn fetch_state(
+        &self,
+        peer: PublicKey,
+        _runtime: RuntimeId,
+        round: Round,
+        after: Option<Vec<u8>>,
+    ) -> LinkFuture<'_, StatePage> {
+        async move { self.peer(&peer)?.fetch_state(round.0, after.as_deref()).map_err(refused) }
+            .boxed()
     }
 
     fn fetch_code(&self, _peer: PublicKey, _code: CodeId) -> LinkFuture<'_, Vec<u8>> {

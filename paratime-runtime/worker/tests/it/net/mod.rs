@@ -37,6 +37,7 @@ pub(crate) struct Cluster {
     pub(crate) net: Arc<Net>,
     pub(crate) nodes: BTreeMap<usize, Node>,
     ticker: Option<JoinHandle<()>>,
+    state_kept_blocks: Option<u64>,
 }
 
 pub(crate) fn key(index: usize) -> SigningKey {
@@ -55,6 +56,7 @@ pub(crate) struct Setup {
     pub(crate) stragglers: u32,
     pub(crate) faults: Vec<(usize, Misbehaviour)>,
     pub(crate) propose_timeout_ms: u32,
+    pub(crate) state_kept_blocks: Option<u64>,
 }
 
 impl Setup {
@@ -89,7 +91,8 @@ impl Cluster {
     /// Nobody runs, and the chain stands still.
     pub(crate) fn stopped(setup: &Setup) -> Self {
         let chain = Arc::new(TestChain::new(setup));
-        Self { chain, net: Arc::default(), nodes: BTreeMap::new(), ticker: None }
+        let state_kept_blocks = setup.state_kept_blocks;
+        Self { chain, net: Arc::default(), nodes: BTreeMap::new(), ticker: None, state_kept_blocks }
     }
 
     /// Lets the chain make blocks.
@@ -124,6 +127,7 @@ impl Cluster {
             kv: kv.clone(),
             pool: PoolLimits::default(),
             peers: Vec::new(),
+            state_kept_blocks: self.state_kept_blocks,
         };
         let honest = Connections {
             chain: NodeChain::of(&self.chain, index),
