@@ -140,8 +140,11 @@ impl Ledger {
                 continue;
             }
             // A version is the state until the round before the next one, which may be one of many
-            // without results.
-            let last = self.store.header(next.saturating_sub(1))?;
+            // without results. Where that one's header is missing, the next one's is younger.
+            let last = match self.store.header(next.saturating_sub(1))? {
+                Some(last) => Some(last),
+                None => self.store.header(*next)?,
+            };
             if last.is_none_or(|last| last.consensus_height.0 >= bound) {
                 break;
             }

@@ -33,6 +33,24 @@ fn a_module_is_deployed_called_and_asked_by_commands() {
         assert_eq!((&called["result"], &called["encrypted"]), (&json!(7), &json!(false)));
         let asked = cli(&dev.node, &["runtime", "query", "mine", "get"]);
         assert_eq!(asked.json, [json!(7)], "{}", asked.error);
+        // Entries of its state are proven, also after a round that is named, and that one is not there.
+        let proven = cli(&dev.node, &["query", "state", "mine", "count", "0x6f74686572"]);
+        assert!(proven.success, "{}", proven.error);
+        let proven = &proven.json[0];
+        let entries = json!([
+            { "key": hex::encode("count"), "value": "0000000000000007", "text": null },
+            { "key": hex::encode("other"), "value": null, "text": null },
+        ]);
+        assert_eq!((&proven["entries"], &proven["verified"]), (&entries, &json!(true)));
+        let round = proven["round"].to_string();
+        let again = cli(&dev.node, &["query", "state", "mine", "count", "--round", &round]);
+        assert_eq!(again.json[0]["state_root"], proven["state_root"], "{}", again.error);
+        let confidential = cli(&dev.node, &["query", "state", "tokens", "minter"]);
+        assert!(
+            !confidential.success && confidential.error.contains("0xfe"),
+            "{}",
+            confidential.error
+        );
         // The other ParaTime with the same code has a state of its own.
         assert_eq!(cli(&dev.node, &["runtime", "query", "counter", "get"]).json, [json!(0)]);
         // A refusal is reported with module and code, and the command fails.
