@@ -8,7 +8,7 @@ use paralith_private_contract_core::disclosure::{
 use paralith_private_contract_core::messages::{ContractId, FinalBatch};
 use paralith_private_contract_core::prf;
 use paralith_private_contract_core::vote::{Results, TxResult};
-use paralith_storage::{Changes, Kv, Proof, Tree, WriteBatch};
+use paralith_storage::{Changes, Durability, Kv, Proof, Tree, WriteBatch};
 use paralith_types::Hash;
 
 #[test]
@@ -64,7 +64,7 @@ fn disclosed(amount: u64, group_secret: Hash) -> (Hash, DisclosedEntry, Proof) {
         [salted(b"alice", 7), salted(b"bob", amount), salted(b"carol", 7)].into_iter().collect();
     let prepared = tree.prepare(None, 1, &changes).unwrap();
     let root = prepared.root();
-    tree.commit(prepared, &mut WriteBatch::new()).unwrap();
+    tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
     let (held, proof) = tree.prove(1, b"alice").unwrap();
     (root, DisclosedEntry::new(b"alice", &held.unwrap()).unwrap(), proof)
 }

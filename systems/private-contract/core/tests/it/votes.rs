@@ -90,7 +90,7 @@ fn the_guard_refuses_a_second_verdict_and_repeats_the_first() {
 fn the_commitment_of_a_leaf_is_that_of_paratimes() {
     let blinding = Hash([7; 32]);
     let result = TxResult { seq: 4, class: Class::Failed, blinding, output: b"out".to_vec() };
-    let committed = paralith_runtime_api::commitment(&blinding, b"out");
+    let committed = paralith_runtime_api::output::commitment(&blinding, b"out");
     let domain = paralith_private_contract_core::domains::RESULT;
     let parts: [&[u8]; 3] = [&4_u64.to_be_bytes(), &3_u64.to_be_bytes(), &committed.0];
     assert_eq!(result.leaf(), paralith_crypto::hash(domain, &parts));
