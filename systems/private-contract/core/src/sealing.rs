@@ -4,7 +4,8 @@ use paralith_crypto::kem::{KEM_X_WING, KEM_X25519, KemSecret, hpke_open, hpke_se
 use paralith_crypto::seal::CannotOpen;
 use paralith_crypto::sha3::sha3_256;
 use paralith_crypto::wrap::{
-    CannotWrap, ContentKey, Recipient, first_false_wrap, open_content, seal_content, unwrap, wrap,
+    CannotWrap, ContentKey, Recipient, WrapParts, first_false_wrap, key_commitment, open_content,
+    seal_content, unwrap, wrap, wrap_parts,
 };
 use paralith_policy::Members;
 use paralith_private_contract_messages::{
@@ -240,6 +241,33 @@ pub fn open_wraps(
         None => OpenedWraps::Right { sk, uri },
         Some(index) => OpenedWraps::Others { sk, uri, index },
     }
+}
+
+/// What a member's wrap of this transaction must be, for the judge of a complaint.
+#[derive(Debug, Clone)]
+pub struct RightWrap {
+    /// HPKE's info.
+    pub info: Vec<u8>,
+    /// Plaintext and keying material.
+    pub parts: WrapParts,
+}
+
+/// The wrap that an honest sender makes for a member, from the content key and the URI that a complaint
+/// reveals. `None`: they are not those of the transaction's commitment.
+#[must_use]
+pub fn right_wrap(
+    of: &CallOf,
+    tx: &TransactionRecord,
+    sk: &ContentKey,
+    uri: &str,
+    index: u32,
+) -> Option<RightWrap> {
+    if key_commitment(&SEALING, sk, uri) != tx.key_commitment {
+        return None;
+    }
+    let info = of.wrap_info(tx.keys_version, index, &tx.content_hash, &tx.key_commitment);
+    let parts = wrap_parts(&SEALING, sk, uri, &info);
+    Some(RightWrap { info, parts })
 }
 
 /// The call in a content: its length, hash, seal and encoding are right. Else the transaction is malformed,

@@ -67,7 +67,7 @@ fn a_false_wrap_is_found_by_every_member_and_named_by_those_that_can_show_it() {
         }
     }
     // Swapped wraps have the right lengths, and are false.
-    let mut swapped = sealed.wraps.clone();
+    let mut swapped = sealed.wraps;
     swapped.swap(0, 1);
     assert!(wraps_fit(&keys, &swapped));
     assert_eq!(open(&keys, &record, &swapped, 0), OpenedWraps::Own);
@@ -81,7 +81,7 @@ fn two_content_keys_for_one_ciphertext_are_found() {
     let (sealed, record) = seal(&keys, 5, "");
     let info = OF.wrap_info(2, 0, &record.content_hash, &record.key_commitment);
     let plain = [&[0x0a, 32][..], &[6; 32]].concat();
-    let mut wraps = sealed.wraps.clone();
+    let mut wraps = sealed.wraps;
     wraps[0] = hpke_seal(keys.keys[0].kem_id, &keys.keys[0].key, &info, &plain, &[9; 32]).unwrap();
     assert!(wraps_fit(&keys, &wraps));
     assert_eq!(open(&keys, &record, &wraps, 0), OpenedWraps::Own);
@@ -130,7 +130,7 @@ fn wraps_of_another_number_or_length_do_not_fit() {
     assert!(wraps_fit(&keys, &sealed.wraps));
     assert!(!wraps_fit(&keys, &sealed.wraps[..2]));
     assert!(!wraps_fit(&keys, &[sealed.wraps.clone(), sealed.wraps.clone()].concat()));
-    let mut uneven = sealed.wraps.clone();
+    let mut uneven = sealed.wraps;
     uneven[1].push(0);
     assert!(!wraps_fit(&keys, &uneven));
     assert!(!wraps_fit(&keys, &vec![vec![0; 81]; 3]), "shorter than a content key");
@@ -155,10 +155,10 @@ fn content_of_another_length_place_or_form_does_not_open() {
     let (sealed, record) = seal(&keys, 5, "");
     let sk = ContentKey::new([5; 32]);
     assert!(open_call(&OF, &record, &sk, &sealed.content).is_ok());
-    let longer = TransactionRecord { content_bytes: record.content_bytes + 1, ..record.clone() };
-    assert!(open_call(&OF, &longer, &sk, &sealed.content).is_err());
     assert!(open_call(&CallOf { sender_seq: 8, ..OF }, &record, &sk, &sealed.content).is_err());
     assert!(open_call(&OF, &record, &ContentKey::new([6; 32]), &sealed.content).is_err());
+    let longer = TransactionRecord { content_bytes: record.content_bytes + 1, ..record };
+    assert!(open_call(&OF, &longer, &sk, &sealed.content).is_err());
     // Sealed rightly, and not a content: an unknown field.
     let plain = [Content { call: b"x".to_vec() }.encode(), vec![0x18, 1]].concat();
     let bad =

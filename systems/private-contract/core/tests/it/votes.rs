@@ -36,6 +36,7 @@ fn every_part_of_a_vote_changes_its_hash() {
     ];
     // Every field of the batch, and each TX1, is in the inputs.
     let b = batch();
+    let kind = paralith_private_contract_core::messages::BatchKind::Migrate;
     for changed in [
         Batch { number: 8, ..b.clone() },
         Batch { version: 2, ..b.clone() },
@@ -46,8 +47,8 @@ fn every_part_of_a_vote_changes_its_hash() {
         Batch { old_root: Hash([9; 32]), ..b.clone() },
         Batch { balance: Amount(301), ..b.clone() },
         Batch { first_deposit: 1, ..b.clone() },
-        Batch { last_deposit: 1, ..b.clone() },
-        Batch { kind: paralith_private_contract_core::messages::BatchKind::Migrate, ..b.clone() },
+        Batch { last_deposit: 1, ..batch() },
+        Batch { kind, ..batch() },
     ] {
         all.push(hash(&PLACE, 1, 9, &inputs_hash(&changed, &[Hash([1; 32])]), &v));
     }
