@@ -4,9 +4,10 @@ use paralith_crypto::kem::{KEM_X_WING, KEM_X25519, KemSecret, hpke_open, hpke_se
 use paralith_crypto::seal::CannotOpen;
 use paralith_crypto::sha3::sha3_256;
 use paralith_crypto::wrap::{
-    CannotWrap, ContentKey, Recipient, WrapParts, first_false_wrap, key_commitment, open_content,
-    seal_content, unwrap, wrap, wrap_parts,
+    CannotWrap, Recipient, first_false_wrap, key_commitment, open_content, seal_content, unwrap,
+    wrap, wrap_parts,
 };
+pub use paralith_crypto::wrap::{ContentKey, WrapParts};
 use paralith_policy::Members;
 use paralith_private_contract_messages::{
     Canonical, Content, ContentHash, ContentInfo, KemKey, KeySet, MAX_CONTENT_BYTES,
