@@ -145,7 +145,7 @@ pub fn seal_call(
     Ok(SealedCall { content, content_hash, key_commitment, wraps })
 }
 
-/// Whether a transaction has one wrap for each member of the key set, each of a length that its KEM gives.
+/// PC-2: whether a transaction has one wrap for each member of the key set, each of a length that its KEM gives.
 ///
 /// All wraps of one transaction have one plaintext, so their lengths follow from the KEMs. The mediator
 /// refuses others before anybody opens them.

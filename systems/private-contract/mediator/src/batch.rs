@@ -114,7 +114,7 @@ fn expire_dropped<H: Hooks>(
     schedule(ctx, id, first, end.saturating_sub(1))
 }
 
-/// Opens a batch with the first of so many pending transactions.
+/// PC-7: opens a batch with the first of so many pending transactions.
 fn open(
     ctx: &mut Context,
     id: &ContractId,

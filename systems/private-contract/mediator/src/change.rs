@@ -18,7 +18,7 @@ use crate::state::{
     signers,
 };
 
-/// `change`: a set that satisfies the present policy replaces the definition whole.
+/// `change` (PC-14): a set that satisfies the present policy replaces the definition whole.
 pub(crate) fn change(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let Change { contract_id: id, definition, migrate, signers: set, signature } =
         args(call, MAX_CALL_BYTES)?;

@@ -289,7 +289,7 @@ pub(crate) fn probe(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     Ok(Vec::new())
 }
 
-/// `close`: by the members with an empty queue, or by anybody if the contract is dormant.
+/// `close` (PC-16): by the members with an empty queue, or by anybody if the contract is dormant.
 pub(crate) fn close(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let Close { contract_id: id, signers: set, signature } = args(call, 256)?;
     let mut record = running(ctx, &id)?;

@@ -14,7 +14,7 @@ use crate::money::share;
 use crate::state::{Definitions, args, contract, get, key_set, place, put, signers};
 use crate::vote::make_void;
 
-/// `complain`: a wrap is not the one that the content key gives. No member can frame an honest sender, whose
+/// `complain` (PC-12): a wrap is not the one that the content key gives. No member can frame an honest sender, whose
 /// wraps are exactly those.
 pub(crate) fn complain(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let Complain { contract_id: id, seq, sk, uri, index } = args(call, MAX_URI_BYTES + 256)?;
@@ -68,7 +68,7 @@ fn others(definition: &Definitions, but: Option<u32>) -> Result<Vec<Address>> {
     others.map(|index| Definitions::of(&definition.record.addresses, index)).collect()
 }
 
-/// `accuse`: two verdicts of one batch. Punishes every signer of both, also of votes that met off the chain,
+/// `accuse` (PC-13): two verdicts of one batch. Punishes every signer of both, also of votes that met off the chain,
 /// as long as its bond is held.
 pub(crate) fn accuse(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let Accuse { contract_id: id, version, batch, inputs_hash, first, second } =

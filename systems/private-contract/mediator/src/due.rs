@@ -22,7 +22,7 @@ pub(crate) const DEADLINES: Timers<Deadline> = Timers::new("deadlines");
 /// Everything else. Another queue, so that no chore delays a deadline.
 pub(crate) const CHORES: Timers<Chore> = Timers::new("chores");
 
-/// The limit of the specification, which bounds what `end_block` does. Deadlines come first.
+/// PC-15: the limit of the specification, which bounds what `end_block` does. Deadlines come first.
 const TIMERS_A_ROUND: usize = 32;
 /// What all chores of a round handle: transactions, deposits, members.
 const UNITS_A_ROUND: u64 = 512;

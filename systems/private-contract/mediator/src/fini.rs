@@ -152,7 +152,7 @@ pub(crate) struct Decision<'a> {
     pub(crate) dissenters: &'a Members,
 }
 
-/// Ends a batch with YES, in one step: root and statuses, deposits and payments, actions, fees, events.
+/// PC-10: ends a batch with YES, in one step: root and statuses, deposits and payments, actions, fees, events.
 pub(crate) fn finish<H: Hooks>(
     ctx: &mut Context,
     id: &ContractId,

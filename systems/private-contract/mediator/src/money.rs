@@ -1,6 +1,6 @@
 //! Money in the mediator's custody: bonds, deposits, payments, rewards and contracts' balances.
 //!
-//! It lies in one account that has no key. What it holds is the sum of what the records say: contracts'
+//! PC-11: it lies in one account that has no key. What it holds is the sum of what the records say: contracts'
 //! balances, deposits that no batch took, payments, rewards and deposits of transactions, bonds. Each of
 //! these ends by a timer or by a call of its owner.
 

@@ -21,7 +21,7 @@ use crate::{Hooks, settings};
 /// The limit of the state, less what a record holds besides.
 const _: () = assert!(MAX_WRAPS_BYTES + 4096 < MAX_VALUE_BYTES);
 
-/// `submit`. A refused one uses up no `sender_seq`.
+/// `submit` (PC-6). A refused one uses up no `sender_seq`.
 pub(crate) fn submit<H: Hooks>(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let submit: Submit = args(call, MAX_CALL_BYTES)?;
     let id = submit.contract_id;

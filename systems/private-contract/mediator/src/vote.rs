@@ -130,7 +130,7 @@ pub(crate) fn inputs(ctx: &Context, id: &ContractId, open: &OpenBatch) -> Result
     Ok(inputs_hash(&open.batch, &parts))
 }
 
-/// Whether a verdict can be one of this batch, with these actions.
+/// PC-9: whether a verdict can be one of this batch, with these actions.
 fn check_verdict(ctx: &Context, id: &ContractId, open: &OpenBatch, vote: &Vote) -> Result<Classes> {
     let Vote { verdict, actions, .. } = vote;
     let refuse = |reason| Err(MediatorError::Verdict(reason).into());
@@ -161,7 +161,7 @@ const fn is_pay(action: &paralith_private_contract_core::messages::Action) -> bo
     matches!(action, paralith_private_contract_core::messages::Action::Pay(_))
 }
 
-/// Counts the signers of a verdict. One that signed another verdict of the batch before is void in both, and
+/// PC-8: counts the signers of a verdict. One that signed another verdict of the batch before is void in both, and
 /// is slashed.
 fn count(
     ctx: &mut Context,
