@@ -236,7 +236,7 @@ fn key_sets_follow_the_members_at_most_every_hundred_blocks() {
 #[test]
 fn a_vote_key_changes_with_a_definition_only() {
     let mut world = World::new();
-    let before = world.record().vote_keys.clone();
+    let before = world.record().vote_keys;
     let mut other = set_keys("m0");
     let secret = crate::fixture::bls("new m0");
     other.vote_key = paralith_private_contract_core::messages::VoteKey(secret.public());

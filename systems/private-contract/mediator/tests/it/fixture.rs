@@ -18,7 +18,7 @@ use paralith_private_contract_core::signed::signed_bytes;
 use paralith_private_contract_core::vote::{actions_hash, inputs_hash, vote_hash};
 use paralith_private_contract_core::{Class, Classes, Height, Place, ids};
 use paralith_sdk::testing::{Chain, Privacy, address, public_key, sign};
-use paralith_sdk::{Address, Amount, ChainContext, Hash, Result, RuntimeId};
+use paralith_sdk::{Address, Amount, ChainContext, Hash, Result, Runtime, RuntimeId};
 
 pub(crate) const RICH: u128 = 1_000_000;
 pub(crate) const FEE: u128 = 100;
@@ -126,8 +126,12 @@ impl World {
     }
 
     pub(crate) fn proposed(definition: Definition, members: &[&'static str]) -> Self {
+        Self::of_runtime::<Module>(definition, members)
+    }
+
+    pub(crate) fn of_runtime<R: Runtime>(definition: Definition, members: &[&'static str]) -> Self {
         let settings = br#"{"base_fee":"1","collector":null}"#;
-        let mut chain = Chain::start::<Module>(Privacy::Public, settings).unwrap();
+        let mut chain = Chain::start::<R>(Privacy::Public, settings).unwrap();
         for name in NAMES {
             chain.deposit(address(name), Amount(RICH));
         }
@@ -144,10 +148,16 @@ impl World {
         for name in ["m0", "m1", "m2", "m3"] {
             world.call(name, "set_keys", &set_keys(name)).unwrap();
         }
-        let create = Create { definition, genesis_root: root(1) };
-        let id = world.call("owner", "create", &create).unwrap();
-        world.id = ContractId(id.try_into().unwrap());
+        world.create(definition);
         world
+    }
+
+    /// Creates one more contract, and turns to it.
+    pub(crate) fn create(&mut self, definition: Definition) {
+        let create = Create { definition, genesis_root: root(1) };
+        let id = self.call("owner", "create", &create).unwrap();
+        self.id = ContractId(id.try_into().unwrap());
+        self.seqs.clear();
     }
 
     pub(crate) fn call<M: Canonical>(

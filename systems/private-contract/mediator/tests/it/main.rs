@@ -11,6 +11,8 @@ mod changes;
 mod codes;
 mod disputes;
 mod fixture;
+mod hooks;
 mod life;
+mod many;
 mod model;
 mod votes;
