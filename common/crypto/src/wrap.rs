@@ -245,6 +245,33 @@ pub fn first_false_wrap<F: Fn(&Hash) -> Vec<u8>>(
     Some(u32::try_from(first).unwrap_or(u32::MAX))
 }
 
+/// What one wrap is made of, for callers that seal by another implementation of HPKE, such as a guest by
+/// its host: `hpke_seal` with this plaintext, this keying material and the same `info` gives the wrap.
+#[derive(Clone)]
+pub struct WrapParts {
+    /// The plaintext.
+    pub plaintext: Zeroizing<Vec<u8>>,
+    /// The input keying material of the encapsulation.
+    pub ikm: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for WrapParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrapParts(..)")
+    }
+}
+
+/// The parts of one recipient's wrap.
+#[must_use]
+pub fn wrap_parts(domains: &WrapDomains, sk: &ContentKey, uri: &str, info: &[u8]) -> WrapParts {
+    WrapParts { plaintext: plaintext(sk, uri), ikm: randomness(domains, sk, info) }
+}
+
+/// WR-1: the randomness depends on all that the plaintext and the recipient depend on.
+fn randomness(domains: &WrapDomains, sk: &ContentKey, info: &[u8]) -> Zeroizing<[u8; 32]> {
+    kdf::derive(&sk.0, b"", domains.wrap, &[info])
+}
+
 fn one(
     domains: &WrapDomains,
     sk: &ContentKey,
@@ -253,9 +280,7 @@ fn one(
     info: &[u8],
     plaintext: &[u8],
 ) -> Option<Vec<u8>> {
-    // WR-1: the randomness depends on all that the plaintext and the recipient depend on.
-    let ikm = kdf::derive(&sk.0, b"", domains.wrap, &[info]);
-    hpke_seal(kem, key, info, plaintext, &ikm)
+    hpke_seal(kem, key, info, plaintext, &randomness(domains, sk, info))
 }
 
 /// What a wrap contains: the canonical message `Wrap { bytes sk = 1; string uri = 2; }`.

@@ -261,6 +261,41 @@ impl Context {
     pub fn ed25519_verify(&self, key: &PublicKey, signature: &Signature, message: &[u8]) -> bool {
         self.host.ed25519_verify(&key.0, &signature.0, message)
     }
+
+    /// Whether the proof shows that the owner of this BLS key has its secret. The message names the key
+    /// or its owner. Takes the feature `abi-2`, like the following.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn bls_possession(&self, key: &[u8; 96], message: &[u8], proof: &[u8; 48]) -> bool {
+        self.host.bls_possession(key, message, proof)
+    }
+
+    /// Whether all of these BLS keys signed the message, by one aggregate signature: false for no keys.
+    /// Traps for more than [`MAX_BLS_KEYS`](paralith_runtime_abi::MAX_BLS_KEYS).
+    ///
+    /// Take the keys from your own state, where [`Context::bls_possession`] was asked for each of them,
+    /// never from the caller: an owner who may choose its key can else sign for all.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn bls_verify(&self, keys: &[[u8; 96]], message: &[u8], signature: &[u8; 48]) -> bool {
+        self.host.bls_verify(keys.as_flattened(), message, signature)
+    }
+
+    /// Seals by HPKE in base mode with the given randomness: the encapsulated key, then the ciphertext.
+    /// Nothing if the key is not usable. Kems: [`KEM_X25519`](paralith_runtime_abi::KEM_X25519) and
+    /// [`KEM_X_WING`](paralith_runtime_abi::KEM_X_WING).
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn hpke_seal(
+        &self,
+        kem: u32,
+        key: &[u8],
+        info: &[u8],
+        plaintext: &[u8],
+        ikm: &[u8; 32],
+    ) -> Option<Vec<u8>> {
+        self.host.hpke_seal(kem, key, info, plaintext, ikm)
+    }
 }
 
 impl fmt::Debug for Context {

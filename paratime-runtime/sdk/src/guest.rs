@@ -95,6 +95,42 @@ impl Host for Imports {
         unsafe { wake_at(height as i64) }
     }
 
+    #[cfg(feature = "abi-2")]
+    fn bls_possession(&self, key: &[u8; 96], message: &[u8], proof: &[u8; 48]) -> bool {
+        let (key, proof) = (key.as_ptr(), proof.as_ptr());
+        // SAFETY: the host reads 96, `message.len()` and 48 bytes during the call.
+        unsafe { bls_possession(key, message.as_ptr(), message.len(), proof) == 1 }
+    }
+
+    #[cfg(feature = "abi-2")]
+    fn bls_verify(&self, keys: &[u8], message: &[u8], signature: &[u8; 48]) -> bool {
+        let ((keys, len), signature) = ((keys.as_ptr(), keys.len()), signature.as_ptr());
+        // SAFETY: the host reads `len`, `message.len()` and 48 bytes during the call.
+        unsafe { bls_verify(keys, len, message.as_ptr(), message.len(), signature) == 1 }
+    }
+
+    #[cfg(feature = "abi-2")]
+    fn hpke_seal(
+        &self,
+        kem: u32,
+        key: &[u8],
+        info: &[u8],
+        plaintext: &[u8],
+        ikm: &[u8; 32],
+    ) -> Option<Vec<u8>> {
+        let (plain, plain_len) = (plaintext.as_ptr(), plaintext.len());
+        let (key, key_len, ikm) = (key.as_ptr(), key.len(), ikm.as_ptr());
+        let (info, info_len) = (info.as_ptr(), info.len());
+        // SAFETY: the host reads `key_len`, `info_len`, `plain_len` and 32 bytes during the call.
+        let packed =
+            unsafe { hpke_seal(kem as i32, key, key_len, info, info_len, plain, plain_len, ikm) };
+        if packed == ABSENT {
+            return None;
+        }
+        let (ptr, len) = unpack(packed);
+        Some(take(ptr, len))
+    }
+
     fn log(&self, text: &[u8]) {
         // SAFETY: the host reads `text` during the call and keeps no pointer to it.
         unsafe { log(text.as_ptr(), text.len()) }
@@ -135,4 +171,22 @@ unsafe extern "C" {
 #[link(wasm_import_module = "paralith_v2")]
 unsafe extern "C" {
     fn wake_at(height: i64);
+    fn bls_possession(key: *const u8, message: *const u8, len: usize, proof: *const u8) -> i32;
+    fn bls_verify(
+        keys: *const u8,
+        keys_len: usize,
+        message: *const u8,
+        len: usize,
+        signature: *const u8,
+    ) -> i32;
+    fn hpke_seal(
+        kem: i32,
+        key: *const u8,
+        key_len: usize,
+        info: *const u8,
+        info_len: usize,
+        plain: *const u8,
+        plain_len: usize,
+        ikm: *const u8,
+    ) -> i64;
 }

@@ -17,6 +17,22 @@ pub(crate) trait Host {
     /// Asks for a round that pins this consensus height or a later one. Version 2.
     #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
     fn wake_at(&mut self, height: u64);
+    /// Whether the proof shows possession of a BLS key's secret. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn bls_possession(&self, key: &[u8; 96], message: &[u8], proof: &[u8; 48]) -> bool;
+    /// Whether all of these keys, 96 bytes each, signed the message. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn bls_verify(&self, keys: &[u8], message: &[u8], signature: &[u8; 48]) -> bool;
+    /// HPKE with given randomness, or nothing if the key is not usable. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn hpke_seal(
+        &self,
+        kem: u32,
+        key: &[u8],
+        info: &[u8],
+        plaintext: &[u8],
+        ikm: &[u8; 32],
+    ) -> Option<Vec<u8>>;
     fn log(&self, text: &[u8]);
     fn sha256(&self, data: &[u8]) -> [u8; 32];
     fn ed25519_verify(&self, key: &[u8; 32], signature: &[u8; 64], message: &[u8]) -> bool;

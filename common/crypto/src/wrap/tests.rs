@@ -243,3 +243,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_parts_of_a_wrap_give_the_wrap() {
+    let secrets = secrets(1);
+    let keys = keys(&secrets);
+    let sk = ContentKey::new([5; 32]);
+    let to = recipients(&secrets, &keys, "place");
+    let wraps = wrap(&DOMAINS, &sk, "uri", &to).unwrap();
+    let commitment = key_commitment(&DOMAINS, &sk, "uri");
+    for (to, wrap) in to.iter().zip(wraps) {
+        let info = (to.info)(&commitment);
+        let WrapParts { plaintext, ikm } = wrap_parts(&DOMAINS, &sk, "uri", &info);
+        assert_eq!(hpke_seal(to.kem, to.key, &info, &plaintext, &ikm), Some(wrap));
+    }
+}

@@ -145,6 +145,32 @@ impl Host for Imports {
         world.effects.asked = Some(asked.map_or(height, |asked| asked.min(height)));
     }
 
+    fn bls_possession(&self, key: &[u8; 96], message: &[u8], proof: &[u8; 48]) -> bool {
+        paralith_bls::verify_possession(key, message, proof)
+    }
+
+    fn bls_verify(&self, keys: &[u8], message: &[u8], signature: &[u8; 48]) -> bool {
+        let (keys, rest) = keys.as_chunks::<96>();
+        if !rest.is_empty() || keys.len() > abi::MAX_BLS_KEYS {
+            trap(format!("`bls_verify` with {} keys", keys.len()));
+        }
+        paralith_bls::verify(keys, message, signature)
+    }
+
+    fn hpke_seal(
+        &self,
+        kem: u32,
+        key: &[u8],
+        info: &[u8],
+        plaintext: &[u8],
+        ikm: &[u8; 32],
+    ) -> Option<Vec<u8>> {
+        if info.len().max(plaintext.len()) > abi::MAX_HPKE_BYTES {
+            trap(format!("`hpke_seal` of more than {} bytes", abi::MAX_HPKE_BYTES));
+        }
+        paralith_crypto::kem::hpke_seal(kem, key, info, plaintext, ikm)
+    }
+
     fn log(&self, text: &[u8]) {
         let mut world = self.world.borrow_mut();
         if !world.confidential {

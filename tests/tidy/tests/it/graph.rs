@@ -20,8 +20,8 @@ const LAYERS: &[&[&str]] = &[
         "paralith-runtime-api",
         "paralith-runtime-round",
     ],
-    &["paralith-genesis"],
-    &["paralith-consensus-light"],
+    &["paralith-genesis", "paralith-private-contract-messages"],
+    &["paralith-consensus-light", "paralith-private-contract-core"],
     &["paralith-consensus-app", "paralith-tee-enclave"],
     &["paralith-tee-channel", "paralith-rt"],
     &["paralith-consensus-abci", "paralith-consensus-client", "paralith-data"],
@@ -57,6 +57,8 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-runtime-api",
     "paralith-runtime-round",
     "paralith-genesis",
+    "paralith-private-contract-messages",
+    "paralith-private-contract-core",
 ];
 
 /// Who may name a heavy dependency. A name ending in `*` stands for all that begin so.
@@ -285,7 +287,26 @@ fn guests_see_only_the_contract_and_the_types() {
     for (manifest, allowed) in [
         (
             "paratime-runtime/sdk/Cargo.toml",
-            &["paralith-policy", "paralith-runtime-abi", "paralith-types"][..],
+            // BLS and HPKE serve the chain for tests, which is not built for WebAssembly.
+            &[
+                "paralith-bls",
+                "paralith-crypto",
+                "paralith-policy",
+                "paralith-runtime-abi",
+                "paralith-types",
+            ][..],
+        ),
+        (
+            "systems/private-contract/mediator/Cargo.toml",
+            &[
+                "paralith-bls",
+                "paralith-crypto",
+                "paralith-policy",
+                "paralith-private-contract-core",
+                "paralith-private-contract-messages",
+                "paralith-sdk",
+                "paralith-types",
+            ][..],
         ),
         ("paratime-runtime/examples/Cargo.toml", &["paralith-sdk"][..]),
     ] {
