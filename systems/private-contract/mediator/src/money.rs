@@ -37,10 +37,14 @@ pub(crate) fn take(
     taken.map_err(|error| MediatorError::of_accounts(error, what))
 }
 
-/// Gives out of custody.
+/// Gives out of custody. What a contract pays to the custody itself, which nobody could ever get out, goes
+/// into the pot of fees.
 pub(crate) fn give(ctx: &mut Context, to: &Address, amount: Amount) -> Result<()> {
     if amount == Amount::ZERO {
         return Ok(());
+    }
+    if *to == custody() {
+        return to_pot(ctx, amount);
     }
     // Custody covers what the records say.
     ACCOUNTS.pay(ctx, &custody(), to, amount).map_err(|_| corrupt())

@@ -223,6 +223,20 @@ fn payments_out_happen_in_the_step_of_fini_and_never_exceed_the_balance() {
 }
 
 #[test]
+fn what_is_paid_to_the_custody_itself_is_not_lost_in_it() {
+    use paralith_private_contract_core::messages::Pay;
+    let mut world = World::new();
+    world.submit("alice", 20).unwrap();
+    world.next();
+    let to = mediator::custody();
+    let actions = Actions { actions: vec![Action::Pay(Pay { to, amount: Amount(20) })] };
+    let verdict = world.verdict(root(2), Class::Executed, &actions);
+    world.vote_with(&[0, 1], &verdict, &actions).unwrap();
+    assert_eq!(world.contract().balance, Amount::ZERO);
+    world.next();
+}
+
+#[test]
 fn a_probe_is_an_empty_batch_that_takes_deposits() {
     let mut world = World::new();
     world.fund("bob", 30).unwrap();
