@@ -277,11 +277,11 @@ fn runtimes(genesis: &Genesis) -> Result {
 fn check_runtime(path: &str, runtime: &registry::Runtime) -> Result {
     let (executor, staking) = (&runtime.executor, &runtime.staking);
     let compute = runtime.kind == RuntimeKind::Compute;
-    for (fine, field, problem, remedy) in [
+    let rules = [
         (
-            runtime.code.is_some() == compute,
+            runtime.kind == RuntimeKind::Application || runtime.code.is_some() == compute,
             "code",
-            "is there in compute runtimes and nowhere else",
+            "is there in compute runtimes and not in key managers",
             "add or remove it",
         ),
         (
@@ -323,12 +323,63 @@ fn check_runtime(path: &str, runtime: &registry::Runtime) -> Result {
             "a share is more than 100 percent",
             "lower it",
         ),
-    ] {
-        if !fine {
-            return Err(GenesisError::field(format!("{path}.{field}"), problem, remedy));
+    ];
+    all_hold(path, &rules)?;
+    check_terms(path, runtime)
+}
+
+/// Who changes it, what was agreed upon, and what no runtime has yet.
+fn check_terms(path: &str, runtime: &registry::Runtime) -> Result {
+    let rules = [
+        (runtime.sequence == 1, "sequence", "is not that of a first descriptor", "set it to 1"),
+        (
+            match runtime.kind {
+                RuntimeKind::Compute => true,
+                RuntimeKind::KeyManager => runtime.approval.is_none(),
+                RuntimeKind::Application => runtime.approval.is_some(),
+            },
+            "approval",
+            "is there in applications always and in key managers never",
+            "add or remove it",
+        ),
+        (
+            runtime.terms.len() <= registry::MAX_TERMS_BYTES,
+            "terms",
+            "are longer than 64 KiB",
+            "shorten them",
+        ),
+        (
+            !runtime.raw_transactions,
+            "raw_transactions",
+            "is not supported by this version",
+            "set it to false",
+        ),
+        (
+            runtime.batching.empty_round_blocks == 0,
+            "batching.empty_round_blocks",
+            "is not supported by this version",
+            "set it to 0",
+        ),
+        (
+            runtime.second_key_manager.is_none(),
+            "second_key_manager",
+            "is not supported by this version",
+            "leave it out",
+        ),
+    ];
+    all_hold(path, &rules)
+}
+
+/// Whether it holds; if not, which field is wrong, how, and the remedy.
+type Rule = (bool, &'static str, &'static str, &'static str);
+
+fn all_hold(path: &str, rules: &[Rule]) -> Result {
+    match rules.iter().find(|(fine, ..)| !fine) {
+        Some((_, field, problem, remedy)) => {
+            Err(GenesisError::field(format!("{path}.{field}"), *problem, remedy))
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn policies(genesis: &Genesis) -> Result {

@@ -87,6 +87,7 @@ pub fn network_spec(seed: u64) -> NetworkSpec {
             flush_timeout_ms: 50,
             propose_timeout_ms: 2000,
             max_batch_gas: 10_000_000_000,
+            empty_round_blocks: 0,
         },
         confidential: true,
     }

@@ -133,6 +133,7 @@ pub fn wide_rules() -> (Executor, Batching) {
         flush_timeout_ms: 500,
         propose_timeout_ms: 10_000,
         max_batch_gas: 10_000_000_000,
+        empty_round_blocks: 0,
     };
     (executor, batching)
 }
@@ -178,6 +179,11 @@ impl NetworkSpec {
             init_argument,
             min_gas_price: Amount::ZERO,
             max_tx_gas: self.max_tx_gas(),
+            sequence: 1,
+            approval: None,
+            terms: Vec::new(),
+            raw_transactions: false,
+            second_key_manager: None,
             executor: self.executor_of(confidential),
             batching: self.batching.clone(),
             staking: staking_rules(),
@@ -289,6 +295,11 @@ impl NetworkSpec {
             init_argument: Vec::new(),
             min_gas_price: Amount::ZERO,
             max_tx_gas: self.max_tx_gas(),
+            sequence: 1,
+            approval: None,
+            terms: Vec::new(),
+            raw_transactions: false,
+            second_key_manager: None,
             executor: self.executor.clone(),
             batching: self.batching.clone(),
             staking: staking_rules(),

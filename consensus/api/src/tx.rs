@@ -156,6 +156,7 @@ macro_rules! methods {
 
 methods! {
     AddEscrow(staking::AddEscrow) = "staking.AddEscrow",
+    ApproveRuntime(registry::ApproveRuntime) = "registry.ApproveRuntime",
     Evidence(roothash::Evidence) = "roothash.Evidence",
     ExecutorCommit(roothash::ExecutorCommit) = "roothash.ExecutorCommit",
     ProveFreshness(registry::ProveFreshness) = "registry.ProveFreshness",
@@ -165,6 +166,7 @@ methods! {
     RegisterEntity(registry::RegisterEntity) = "registry.RegisterEntity",
     RegisterNode(registry::RegisterNode) = "registry.RegisterNode",
     RegisterRuntime(registry::RegisterRuntime) = "registry.RegisterRuntime",
+    RevokeEnclave(registry::RevokeEnclave) = "registry.RevokeEnclave",
     SubmitMessage(roothash::SubmitMessage) = "roothash.SubmitMessage",
     Transfer(staking::Transfer) = "staking.Transfer",
     UpdatePolicy(keymanager::UpdatePolicy) = "keymanager.UpdatePolicy",

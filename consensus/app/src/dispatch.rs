@@ -4,7 +4,7 @@
 //! cover has no effect at all. Every other one pays its fee and uses its nonce, and then either all of
 //! it happens or nothing.
 
-use paralith_consensus_api::registry::RegisterRuntime;
+use paralith_consensus_api::registry::{ApproveRuntime, RegisterRuntime, RevokeEnclave, Runtime};
 use paralith_consensus_api::tx::Body;
 use paralith_consensus_api::{Error, Fault, consensus};
 
@@ -74,6 +74,7 @@ pub(crate) fn deliver(
 pub(crate) fn dispatch(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> {
     match body {
         Body::AddEscrow(body) => staking::execute::add_escrow(ctx, body),
+        Body::ApproveRuntime(body) => approve_runtime(ctx, body),
         Body::Evidence(body) => roothash::execute::evidence(ctx, body),
         Body::ExecutorCommit(body) => roothash::execute::executor_commit(ctx, body),
         Body::ProveFreshness(body) => registry::execute::prove_freshness(ctx, body),
@@ -83,6 +84,7 @@ pub(crate) fn dispatch(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> 
         Body::RegisterEntity(body) => registry::execute::register_entity(ctx, body),
         Body::RegisterNode(body) => registry::execute::register_node(ctx, body),
         Body::RegisterRuntime(body) => register_runtime(ctx, body),
+        Body::RevokeEnclave(body) => revoke_enclave(ctx, body),
         Body::SubmitMessage(body) => roothash::execute::submit_message(ctx, body),
         Body::Transfer(body) => staking::execute::transfer(ctx, body),
         Body::UpdatePolicy(body) => keymanager::execute::update_policy(ctx, body),
@@ -92,8 +94,28 @@ pub(crate) fn dispatch(ctx: &mut Context<'_>, body: &Body) -> Result<(), Error> 
 /// A runtime that is new begins its chain or its status.
 fn register_runtime(ctx: &mut Context<'_>, body: &RegisterRuntime) -> Result<(), Error> {
     if registry::execute::register_runtime(ctx, body)? {
-        roothash::on_runtime_registered(ctx, &body.runtime)?;
-        keymanager::on_runtime_registered(ctx, &body.runtime)?;
+        on_registered(ctx, &body.runtime)?;
     }
     Ok(())
+}
+
+/// So does one that has its approvals.
+fn approve_runtime(ctx: &mut Context<'_>, body: &ApproveRuntime) -> Result<(), Error> {
+    match registry::execute::approve_runtime(ctx, body)? {
+        Some(runtime) => on_registered(ctx, &runtime),
+        None => Ok(()),
+    }
+}
+
+fn on_registered(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {
+    roothash::on_runtime_registered(ctx, runtime)?;
+    keymanager::on_runtime_registered(ctx, runtime)
+}
+
+/// The keys that a revoked enclave has are not those of what is written from the next epoch on.
+fn revoke_enclave(ctx: &mut Context<'_>, body: &RevokeEnclave) -> Result<(), Error> {
+    match registry::execute::revoke_enclave(ctx, body)? {
+        Some(runtime) => keymanager::on_enclave_revoked(ctx, &runtime),
+        None => Ok(()),
+    }
 }

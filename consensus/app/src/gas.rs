@@ -35,7 +35,9 @@ fn method(state: &dyn StateRead, body: &Body) -> Result<u64, Error> {
         Body::RegisterNode(body) => {
             registry()?.gas_register_node.saturating_mul(count(body.node.runtimes.len()).max(1))
         }
-        Body::RegisterRuntime(_) => registry()?.gas_register_runtime,
+        Body::ApproveRuntime(_) | Body::RegisterRuntime(_) | Body::RevokeEnclave(_) => {
+            registry()?.gas_register_runtime
+        }
         Body::Evidence(_) => roothash()?.gas_evidence,
         Body::ExecutorCommit(body) => {
             let params = roothash()?;

@@ -5,7 +5,7 @@ use paralith_consensus_api::{
 };
 use paralith_proto::Canonical;
 use paralith_storage::{MAX_VALUE_BYTES, StateRead, StorageError};
-use paralith_types::{Address, Amount, ChainContext, Height, PublicKey, RuntimeId};
+use paralith_types::{Address, Amount, ChainContext, Hash, Height, PublicKey, RuntimeId};
 
 /// The value under a key.
 pub fn read<T: Canonical>(state: &dyn StateRead, key: &[u8]) -> Result<Option<T>, Error> {
@@ -123,6 +123,41 @@ pub fn runtime_change(
     id: &RuntimeId,
 ) -> Result<Option<registry::RuntimeChange>, Error> {
     read(state, &registry::keys::runtime_change(id))
+}
+
+/// What is being decided about a runtime.
+pub fn decisions(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+) -> Result<Option<registry::Decisions>, Error> {
+    read(state, &registry::keys::decisions(id))
+}
+
+/// A proposed descriptor of a runtime.
+pub fn proposal(
+    state: &dyn StateRead,
+    id: &RuntimeId,
+    descriptor: &Hash,
+) -> Result<Option<registry::Runtime>, Error> {
+    read(state, &registry::keys::proposal(id, descriptor))
+}
+
+/// An enclave of a node that counts.
+pub fn enclave(
+    state: &dyn StateRead,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+) -> Result<Option<registry::Enclave>, Error> {
+    read(state, &registry::keys::enclave(runtime, rak))
+}
+
+/// Since when an enclave is revoked; none if it is not.
+pub fn revoked(
+    state: &dyn StateRead,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+) -> Result<Option<registry::Revoked>, Error> {
+    read(state, &registry::keys::revoked(runtime, rak))
 }
 
 /// The registry's parameters.

@@ -13,10 +13,12 @@ mod chain;
 mod error;
 mod genesis;
 mod paratime;
+mod shared;
 mod submit;
 
 pub use chain::{ChainClient, ClientOptions, Proven, RESPONSE_MAX_BYTES};
 pub use error::{ClientError, refused};
 pub use genesis::GenesisInfo;
 pub use paratime::{Answer, Confirmed, Gas, ParaTimeClient, Sent};
+pub use shared::{Proposals, RegisteredEnclave};
 pub use submit::{Included, TxOptions};

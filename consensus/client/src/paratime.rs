@@ -93,7 +93,7 @@ impl ParaTimeClient {
     pub async fn new(chain: &mut ChainClient, name: &str) -> Result<Self, ClientError> {
         let runtime = chain.runtime(name).await?;
         if runtime.kind != registry::RuntimeKind::Compute {
-            return Err(ClientError::usage(name, "this is a key manager: it takes no calls"));
+            return Err(ClientError::usage(name, "it is no ParaTime, and takes no calls"));
         }
         let service = ParaTimeServiceClient::new(chain.channel())
             .max_decoding_message_size(RESPONSE_MAX_BYTES)

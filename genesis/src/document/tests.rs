@@ -132,6 +132,11 @@ fn runtime() -> Runtime {
         init_argument: vec![],
         min_gas_price: Amount(0),
         max_tx_gas: 10,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 2,
             backups: 0,
@@ -148,6 +153,7 @@ fn runtime() -> Runtime {
             flush_timeout_ms: 1,
             propose_timeout_ms: 1,
             max_batch_gas: 10,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(1),

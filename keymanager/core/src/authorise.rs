@@ -4,6 +4,7 @@
 //! that freezes the enclave's view serves nobody new: the asker's blob must be in that state, in the
 //! epoch that runs there, and this enclave must itself have proven freshness in that epoch. An asker
 //! that follows another chain of the same genesis is refused by the state root that it names.
+//! A revoked enclave gets nothing and is not believed.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,8 @@ use paralith_attest::Measurement;
 use paralith_consensus_api::beacon::EpochState;
 use paralith_consensus_api::keymanager::{Policy, Status};
 use paralith_consensus_api::registry::{
-    CapabilityTee, Freshness, Node, ROLE_COMPUTE, ROLE_KEYMANAGER, Runtime, TeePolicy,
+    CapabilityTee, Enclave, Freshness, Node, ROLE_APPLICATION, ROLE_COMPUTE, ROLE_KEYMANAGER,
+    Runtime, RuntimeKind, TeePolicy,
 };
 use paralith_consensus_api::scheduler::Committee;
 use paralith_types::{ChainContext, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey};
@@ -48,7 +50,11 @@ pub struct Asker {
     pub runtime: Option<Runtime>,
     /// The node.
     pub node: Option<Node>,
-    /// The runtime's committee; of replication, none.
+    /// What the index has under the runtime and the RAK that the node has registered.
+    pub enclave: Option<Enclave>,
+    /// Whether that RAK is revoked.
+    pub revoked: bool,
+    /// The runtime's committee; of applications and of replication, none.
     pub committee: Option<Committee>,
     /// The node's newest freshness proof.
     pub freshness: Option<Freshness>,
@@ -68,7 +74,8 @@ pub struct Granted<T> {
     pub reply_key: X25519PublicKey,
 }
 
-/// Whether a compute enclave gets its runtime's keys.
+/// Whether an enclave gets its runtime's keys: of a ParaTime, if its node is in the committee; of an
+/// application, if its node's entity is one of the organisations.
 pub fn authorise_keys(
     signed: &SignedKeyRequest,
     facts: &Facts,
@@ -84,19 +91,20 @@ pub fn authorise_keys(
     if !ours || !policy.runtimes.iter().any(|one| one.runtime_id == runtime.id) {
         return Err(unknown());
     }
-    let (node, tee) = registered(asker.node.as_ref(), &request.node, runtime, ROLE_COMPUTE, facts)?;
+    let role = match runtime.kind {
+        RuntimeKind::Compute => ROLE_COMPUTE,
+        RuntimeKind::Application => ROLE_APPLICATION,
+        RuntimeKind::KeyManager => return Err(unknown()),
+    };
+    let (node, tee) = registered(asker.node.as_ref(), &request.node, runtime, role, facts)?;
     // KM-Q4
     signed.verify(&tee.rak, &facts.chain).map_err(|_| Refusal::BadSignature)?;
-    let epoch = facts.epoch.epoch;
-    // KM-Q3: registered above, and elected for this epoch.
-    let elected = asker.committee.as_ref().is_some_and(|committee| {
-        committee.runtime_id == runtime.id
-            && committee.epoch == epoch
-            && (committee.workers.contains(&node.id) || committee.backups.contains(&node.id))
-    });
-    if !elected {
-        let (node, runtime_id) = (node.id.to_string(), runtime.id.to_string());
-        return Err(Refusal::NotElected { node, runtime_id, epoch: epoch.0 });
+    refuse_revoked(node, asker.revoked)?;
+    // KM-Q3: registered above; elected for this epoch, or an enclave of an organisation.
+    if runtime.kind == RuntimeKind::Application {
+        serves(runtime, node, tee, asker.enclave.as_ref())?;
+    } else {
+        elected(runtime, node, asker.committee.as_ref(), facts.epoch.epoch)?;
     }
     // KM-Q5
     let enclave = attested(node, tee, runtime, facts)?;
@@ -123,6 +131,7 @@ pub fn authorise_replication(
     let (node, tee) =
         registered(asker.node.as_ref(), &request.node, runtime, ROLE_KEYMANAGER, facts)?;
     signed.verify(&tee.rak, &facts.chain).map_err(|_| Refusal::BadSignature)?;
+    refuse_revoked(node, asker.revoked)?;
     let enclave = attested(node, tee, runtime, facts)?;
     if !may_replicate(policy, &enclave) {
         return Err(not_in_policy(&enclave));
@@ -134,17 +143,19 @@ pub fn authorise_replication(
 }
 
 /// The RAK whose replies are believed: that of a key-manager enclave which state has in the
-/// committee and which policy allows. `key_manager` is the key manager's own descriptor;
-/// [`Facts::fresh`] does not matter.
+/// committee and which policy allows. `key_manager` is the key manager's own descriptor, `revoked`
+/// whether the RAK that the node has registered is; [`Facts::fresh`] does not matter.
 pub fn replier_rak(
     facts: &Facts,
     key_manager: &Runtime,
     node_id: &PublicKey,
     node: Option<&Node>,
+    revoked: bool,
 ) -> Result<PublicKey, Refusal> {
     let status = facts.status.as_ref().ok_or(Refusal::NotInitialised)?;
     let policy = status.policy.as_ref().ok_or(Refusal::NotInitialised)?;
     let (node, tee) = registered(node, node_id, key_manager, ROLE_KEYMANAGER, facts)?;
+    refuse_revoked(node, revoked)?;
     if !status.nodes.contains(node_id) {
         return Err(Refusal::NotElected {
             node: node_id.to_string(),
@@ -200,6 +211,48 @@ fn registered<'a>(
         return Err(Refusal::Expired { node, expiration, epoch: epoch.0 });
     }
     Ok((node, tee))
+}
+
+fn refuse_revoked(node: &Node, revoked: bool) -> Result<(), Refusal> {
+    if revoked { Err(Refusal::Revoked { node: node.id.to_string() }) } else { Ok(()) }
+}
+
+/// Whether a ParaTime's committee of this epoch has the node.
+fn elected(
+    runtime: &Runtime,
+    node: &Node,
+    committee: Option<&Committee>,
+    epoch: Epoch,
+) -> Result<(), Refusal> {
+    let elected = committee.is_some_and(|committee| {
+        committee.runtime_id == runtime.id
+            && committee.epoch == epoch
+            && (committee.workers.contains(&node.id) || committee.backups.contains(&node.id))
+    });
+    if elected {
+        return Ok(());
+    }
+    let (node, runtime_id) = (node.id.to_string(), runtime.id.to_string());
+    Err(Refusal::NotElected { node, runtime_id, epoch: epoch.0 })
+}
+
+/// Whether an application's organisations run it on the node, and the node counts.
+fn serves(
+    runtime: &Runtime,
+    node: &Node,
+    tee: &CapabilityTee,
+    enclave: Option<&Enclave>,
+) -> Result<(), Refusal> {
+    let (entity, runtime_id) = (node.entity_id.to_string(), runtime.id.to_string());
+    let approval = runtime.approval.as_ref();
+    if !approval.is_some_and(|approval| approval.organisations.contains(&node.entity_id)) {
+        return Err(Refusal::NotAnOrganisation { entity, runtime_id });
+    }
+    // It has a live registration and is not revoked, so only a frozen node is not in the index.
+    match enclave {
+        Some(one) if one.node == node.id && one.rek == tee.rek => Ok(()),
+        _ => Err(Refusal::Frozen { node: node.id.to_string(), runtime_id }),
+    }
 }
 
 /// The enclave's identity, if its evidence is current and binds everything that is registered.

@@ -61,6 +61,12 @@ pub enum Refusal {
         "the enclave follows another chain: its state root of height {height} is not this one's"
     )]
     OtherChain { height: u64 },
+    #[error("entity {entity} is no organisation of the application {runtime_id}")]
+    NotAnOrganisation { entity: String, runtime_id: String },
+    #[error("the enclave of node {node} is revoked: start a new one and register it")]
+    Revoked { node: String },
+    #[error("node {node} is frozen: its enclave of {runtime_id} is not in the index")]
+    Frozen { node: String, runtime_id: String },
 }
 
 impl Refusal {
@@ -86,6 +92,9 @@ impl Refusal {
             Self::BadRecipient => 16,
             Self::UnknownHeight { .. } => 17,
             Self::OtherChain { .. } => 18,
+            Self::NotAnOrganisation { .. } => 19,
+            Self::Revoked { .. } => 20,
+            Self::Frozen { .. } => 21,
         }
     }
 }

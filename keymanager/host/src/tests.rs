@@ -29,6 +29,7 @@ fn observed(height: u64) -> Observed {
         checksum: Some(Hash([1; 32])),
         nodes: vec![node(1), node(2), node(3)],
         recipients: vec![],
+        rotation_required: Epoch(0),
         policy: Some(policy),
         next_policy: None,
         signing_key: None,

@@ -3,7 +3,7 @@
 use paralith_consensus_api::keymanager::{
     self, EpochChecksums, PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey,
 };
-use paralith_consensus_api::registry::{self, Runtime};
+use paralith_consensus_api::registry::{self, Node, Runtime};
 use paralith_consensus_api::scheduler;
 use paralith_crypto::HpkeSecret;
 use paralith_keymanager_core::{
@@ -198,7 +198,7 @@ impl Enclave {
         let asked = self.asker(&now, &self.place.runtime_id, &replier, callbacks)?;
         let own = asked.runtime.as_ref().ok_or(ServiceError::NotRegistered)?;
         let facts = self.facts(&now, callbacks)?;
-        let rak = replier_rak(&facts, own, &replier, asked.node.as_ref())?;
+        let rak = replier_rak(&facts, own, &replier, asked.node.as_ref(), asked.revoked)?;
         let (request, reply_key) = self.asked.as_ref().ok_or(SecretError::OtherRequest)?;
         let secrets = signed.open(request, &rak, reply_key, &self.place.chain)?;
         let now = self.follow(secrets.height, callbacks)?;
@@ -269,9 +269,22 @@ impl Enclave {
         let height = now.height;
         let runtime: Option<Runtime> =
             self.view.get(callbacks, height, &registry::keys::runtime(runtime_id))?;
+        let registered: Option<Node> =
+            self.view.get(callbacks, height, &registry::keys::node(node))?;
+        let tee = registered.as_ref().and_then(|node| node.runtime(runtime_id)?.tee.as_ref());
+        let (enclave, revoked) = match tee {
+            Some(tee) => {
+                let key = registry::keys::enclave(runtime_id, &tee.rak);
+                let enclave = self.view.get(callbacks, height, &key)?;
+                (enclave, self.is_revoked(now, runtime_id, &tee.rak, callbacks)?)
+            }
+            None => (None, false),
+        };
         Ok(Asker {
             runtime,
-            node: self.view.get(callbacks, height, &registry::keys::node(node))?,
+            node: registered,
+            enclave,
+            revoked,
             committee: None,
             freshness: self.view.get(
                 callbacks,

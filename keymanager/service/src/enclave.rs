@@ -17,7 +17,7 @@ use paralith_keymanager_core::{
 use paralith_proto::Canonical;
 use paralith_tee_channel::{Callbacks, ChainView, pb};
 use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, Opened, SealedFor, SealingKey};
-use paralith_types::{Epoch, Hash, Height};
+use paralith_types::{Epoch, Hash, Height, PublicKey, RuntimeId};
 
 use crate::ServiceError;
 use crate::service::measurement;
@@ -331,6 +331,19 @@ impl Enclave {
             return Err(ServiceError::WrongState);
         }
         Ok(())
+    }
+
+    /// Whether an enclave is revoked.
+    pub(crate) fn is_revoked(
+        &self,
+        now: &Now,
+        runtime_id: &RuntimeId,
+        rak: &PublicKey,
+        callbacks: &Callbacks,
+    ) -> Result<bool, ServiceError> {
+        let key = registry::keys::revoked(runtime_id, rak);
+        let revoked: Option<registry::Revoked> = self.view.get(callbacks, now.height, &key)?;
+        Ok(revoked.is_some())
     }
 
     fn epoch_at(&self, height: Height, callbacks: &Callbacks) -> Result<EpochState, ServiceError> {

@@ -106,7 +106,8 @@ impl Enclave {
     }
 
     /// The REKs that the committee's enclaves have: those that their nodes have registered now and,
-    /// while the same enclave runs, those of this epoch. One of this enclave must be among them.
+    /// while the same enclave runs, those of this epoch. A revoked enclave gets nothing. One REK of
+    /// this enclave must be among them.
     fn committee_reks(
         &self,
         now: &Now,
@@ -119,6 +120,9 @@ impl Enclave {
             let tee =
                 node.as_ref().and_then(|node| node.runtime(&self.place.runtime_id)?.tee.as_ref());
             let Some(tee) = tee else { continue };
+            if self.is_revoked(now, &self.place.runtime_id, &tee.rak, callbacks)? {
+                continue;
+            }
             reks.push(tee.rek);
             // The enclave still has its REK of this epoch, if it has not been restarted.
             let recipients = now.status.recipients.iter();

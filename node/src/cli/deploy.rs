@@ -37,10 +37,9 @@ pub(super) async fn run(args: DeployArgs) -> Result<(), NodeError> {
 
     let key_manager = key_manager(&args, &mut chain).await?;
     let code = network::code_of(&module);
-    let parts: [&[u8]; 3] = [owner.as_bytes(), args.name.as_bytes(), code.id.as_bytes()];
     let development = chain.genesis().is_development();
     let runtime = Runtime {
-        id: RuntimeId(hash(RUNTIME_ID_DOMAIN, &parts).0),
+        id: runtime_id(&owner, &args.name, code.id.as_bytes()),
         allow_plain_calls: args.allow_plain,
         key_manager,
         ..descriptor(&args, development, owner, &module)
@@ -64,6 +63,12 @@ pub(super) async fn run(args: DeployArgs) -> Result<(), NodeError> {
         "next": format!("it runs from the next epoch on: paralith runtime watch {}", runtime.name),
     });
     output::print(&shown, args.node.json)
+}
+
+/// The id that the command line gives a runtime. `code` is empty for one that has none.
+pub(super) fn runtime_id(owner: &paralith_types::PublicKey, name: &str, code: &[u8]) -> RuntimeId {
+    let parts: [&[u8]; 3] = [owner.as_bytes(), name.as_bytes(), code];
+    RuntimeId(hash(RUNTIME_ID_DOMAIN, &parts).0)
 }
 
 async fn key_manager(

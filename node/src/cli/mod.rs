@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use paralith_types::{Amount, Hash};
+use paralith_types::{Amount, Hash, PublicKey};
 
 use crate::error::NodeError;
 use crate::roles::compute::Connect;
@@ -18,6 +18,7 @@ pub mod output;
 pub mod query;
 pub mod runtime;
 mod screen;
+mod shared;
 pub mod signals;
 pub mod start;
 pub mod status;
@@ -282,6 +283,26 @@ pub enum TxCommand {
     /// Send tokens into a ParaTime.
     #[command(after_help = "Example:\n  paralith tx deposit tokens 1000 --from alice")]
     Deposit(MoveArgs),
+    /// Register the signer as an entity, or add nodes that it answers for.
+    #[command(after_help = "Example:\n  paralith tx entity --owns NODE-ID --from treasury")]
+    Entity(EntityArgs),
+}
+
+/// An entity.
+#[derive(Debug, Clone, Args)]
+pub struct EntityArgs {
+    /// The id of a node that it answers for; may be repeated. Nodes that it lists already stay.
+    #[arg(long, value_name = "NODE-ID")]
+    pub owns: Vec<PublicKey>,
+    /// The signer, who becomes the entity. Its own stake must cover the entity's claim.
+    #[command(flatten)]
+    pub signer: SignerArgs,
+    /// What it pays.
+    #[command(flatten)]
+    pub fee: FeeArgs,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
 }
 
 /// To whom and how much.
@@ -433,6 +454,25 @@ pub enum RuntimeCommand {
     /// What a final round of a ParaTime was asked to reveal.
     #[command(after_help = "Example:\n  paralith runtime reveal ballot 12 0000000000000001")]
     Reveal(RevealArgs),
+    /// Register or change a runtime by its descriptor. If others approve its changes, this proposes.
+    #[command(
+        after_help = "Examples:\n  paralith query runtime counter --json > counter.json\n  paralith runtime propose counter.json --new shared --organisation alice --organisation bob --policy 'all(alice, bob)'\n  paralith runtime propose shared.json"
+    )]
+    Propose(shared::ProposeArgs),
+    /// Approve a proposed descriptor, as one of the organisations, or withdraw an approval.
+    #[command(
+        after_help = "Examples:\n  paralith runtime approve RUNTIME DESCRIPTOR-HASH --from bob\n  paralith runtime approve RUNTIME --withdraw --from bob"
+    )]
+    Approve(shared::ApproveArgs),
+    /// What is proposed, approved and scheduled for a runtime.
+    #[command(after_help = "Example:\n  paralith runtime proposals RUNTIME")]
+    Proposals(NameArgs),
+    /// The enclaves that run a runtime, as the chain has them.
+    #[command(after_help = "Example:\n  paralith runtime enclaves tokens")]
+    Enclaves(NameArgs),
+    /// Revoke an enclave for ever.
+    #[command(after_help = "Example:\n  paralith runtime revoke-enclave tokens RAK --from alice")]
+    RevokeEnclave(shared::RevokeArgs),
 }
 
 /// Options of `runtime deploy`.

@@ -19,6 +19,11 @@ pub async fn run(command: RuntimeCommand) -> Result<(), NodeError> {
         RuntimeCommand::Query(args) => query(args).await,
         RuntimeCommand::Watch(args) => watch(args).await,
         RuntimeCommand::Reveal(args) => reveal(args).await,
+        RuntimeCommand::Propose(args) => super::shared::propose(args).await,
+        RuntimeCommand::Approve(args) => super::shared::approve(args).await,
+        RuntimeCommand::Proposals(args) => super::shared::proposals(args).await,
+        RuntimeCommand::Enclaves(args) => super::shared::enclaves(args).await,
+        RuntimeCommand::RevokeEnclave(args) => super::shared::revoke_enclave(args).await,
     }
 }
 

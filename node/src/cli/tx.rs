@@ -1,13 +1,14 @@
 //! `paralith tx …`
 
-use paralith_consensus_api::address;
 use paralith_consensus_api::roothash::SubmitMessage;
 use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
 use paralith_consensus_api::tx::Body;
+use paralith_consensus_api::{address, registry};
 use paralith_types::{Address, Amount, Hash};
 use serde::Serialize;
+use serde_json::json;
 
-use super::{MoveArgs, TxCommand, output};
+use super::{EntityArgs, MoveArgs, TxCommand, output};
 use crate::client::ChainClient;
 use crate::error::NodeError;
 use crate::keystore::{Keystore, is_test_address};
@@ -58,10 +59,13 @@ pub(crate) fn refuse_test_address(
 
 /// Sends a transaction to the consensus layer.
 pub async fn run(command: TxCommand) -> Result<(), NodeError> {
-    let (TxCommand::Transfer(args)
-    | TxCommand::Escrow(args)
-    | TxCommand::Reclaim(args)
-    | TxCommand::Deposit(args)) = &command;
+    let args = match &command {
+        TxCommand::Transfer(args)
+        | TxCommand::Escrow(args)
+        | TxCommand::Reclaim(args)
+        | TxCommand::Deposit(args) => args,
+        TxCommand::Entity(args) => return entity(args).await,
+    };
     let amount: Amount = args.amount.parse().map_err(|e| NodeError::usage(&args.amount, e))?;
     let mut chain = args.node.connect().await?;
     let key = args.signer.key(chain.genesis())?;
@@ -71,7 +75,7 @@ pub async fn run(command: TxCommand) -> Result<(), NodeError> {
         TxCommand::Deposit(_) => None,
         _ => Some(address_of(&keystore, &args.to, chain.genesis().is_development())?),
     };
-    let body = body(&command, &mut chain, to, amount).await?;
+    let body = body(&command, args, &mut chain, to, amount).await?;
     let method = body.method();
     let included = chain.submit(&key, body, args.fee.options()).await?;
     let sent = Sent {
@@ -88,18 +92,39 @@ pub async fn run(command: TxCommand) -> Result<(), NodeError> {
     output::print(&sent, args.node.json)
 }
 
+/// Registers the signer as an entity, with the nodes that it lists already and those of the options.
+async fn entity(args: &EntityArgs) -> Result<(), NodeError> {
+    let mut chain = args.node.connect().await?;
+    let key = args.signer.key(chain.genesis())?;
+    let id = key.public();
+    let known: Option<registry::Entity> = chain.get(&registry::keys::entity(&id)).await?;
+    let mut nodes = known.map(|known| known.nodes).unwrap_or_default();
+    nodes.extend(&args.owns);
+    nodes.sort();
+    nodes.dedup();
+    let entity = registry::Entity { id, nodes };
+    let body = registry::RegisterEntity { entity: entity.clone() };
+    let included = chain.submit(&key, body, args.fee.options()).await?;
+    let shown = json!({
+        "method": "registry.RegisterEntity", "entity": entity, "height": included.height,
+        "gas_used": included.gas_used, "gas_limit": included.gas_limit, "fee": included.fee,
+    });
+    output::print(&shown, args.node.json)
+}
+
 async fn body(
     command: &TxCommand,
+    args: &MoveArgs,
     chain: &mut ChainClient,
     to: Option<Address>,
     amount: Amount,
 ) -> Result<Body, NodeError> {
-    let to = |args: &MoveArgs| to.ok_or_else(|| NodeError::usage(&args.to, "is no address"));
+    let to = || to.ok_or_else(|| NodeError::usage(&args.to, "is no address"));
     Ok(match command {
-        TxCommand::Transfer(args) => Transfer { to: to(args)?, amount }.into(),
-        TxCommand::Escrow(args) => AddEscrow { account: to(args)?, amount }.into(),
-        TxCommand::Reclaim(args) => ReclaimEscrow { account: to(args)?, shares: amount }.into(),
-        TxCommand::Deposit(args) => {
+        TxCommand::Transfer(_) => Transfer { to: to()?, amount }.into(),
+        TxCommand::Escrow(_) => AddEscrow { account: to()?, amount }.into(),
+        TxCommand::Reclaim(_) => ReclaimEscrow { account: to()?, shares: amount }.into(),
+        TxCommand::Deposit(_) | TxCommand::Entity(_) => {
             let runtime = chain.runtime(&args.to).await?;
             SubmitMessage {
                 runtime_id: runtime.id,

@@ -2,7 +2,7 @@
 
 pub use paralith_consensus_client::{
     Answer, ChainClient, ClientError, ClientOptions, Confirmed, Gas, Included, ParaTimeClient,
-    Proven, Sent, TxOptions,
+    Proposals, Proven, RegisteredEnclave, Sent, TxOptions,
 };
 
 use crate::error::NodeError;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use paralith_consensus_api::registry::{
-    self, CONSENSUS_KEY_DOMAIN, Node, NodeRuntime, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR,
-    RegisterNode, Runtime, RuntimeKind,
+    self, CONSENSUS_KEY_DOMAIN, Node, NodeRuntime, ROLE_APPLICATION, ROLE_COMPUTE, ROLE_KEYMANAGER,
+    ROLE_VALIDATOR, RegisterNode, Runtime, RuntimeKind,
 };
 use paralith_consensus_api::tx::Body;
 use paralith_crypto::SigningKey;
@@ -179,6 +179,7 @@ impl Registrar {
             roles |= match kind {
                 RuntimeKind::Compute => ROLE_COMPUTE,
                 RuntimeKind::KeyManager => ROLE_KEYMANAGER,
+                RuntimeKind::Application => ROLE_APPLICATION,
             };
         }
         Node {

@@ -1,11 +1,12 @@
 //! Staking, registry, scheduler and roothash to those who ask: typed reads of consensus state.
 //! Who wants proof asks `ConsensusService.GetState` for the same key.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use paralith_consensus_api::{registry, roothash, scheduler, staking};
 use paralith_proto::{Canonical, Wire, pb};
-use paralith_types::{Address, Amount, PublicKey, Round, RuntimeId};
+use paralith_types::{Address, Amount, Hash, PublicKey, Round, RuntimeId};
 use tonic::{Code, Request, Response, Status};
 
 use super::{bad_argument, refusal};
@@ -37,6 +38,14 @@ impl Reads {
     ) -> Result<T, Status> {
         let found = self.get(height, key).await?;
         found.ok_or_else(|| refusal(Code::NotFound, "node", 6, format!("there is no such {what}")))
+    }
+
+    /// The height that is asked for, or the newest, so that several reads are of one state.
+    fn height(&self, asked: u64) -> Result<u64, Status> {
+        match asked {
+            0 => Ok(self.state.chain.height()?),
+            height => Ok(height),
+        }
     }
 
     async fn with_status(
@@ -81,10 +90,7 @@ impl pb::staking::v1::staking_service_server::StakingService for Reads {
         let address: Address = parse("address", &request.address)?;
         let account: staking::Account =
             self.get(request.height, &staking::keys::account(&address)).await?.unwrap_or_default();
-        let height = match request.height {
-            0 => self.state.chain.height()?,
-            height => height,
-        };
+        let height = self.height(request.height)?;
         Ok(Response::new(pb::staking::v1::GetAccountResponse {
             balance: account.balance.to_string(),
             account: Some(account.to_pb()),
@@ -161,6 +167,55 @@ impl pb::registry::v1::registry_service_server::RegistryService for Reads {
         let height = request.into_inner().height;
         let runtimes = self.state.chain.runtimes((height != 0).then_some(height)).await?;
         Ok(Response::new(pb::registry::v1::ListRuntimesResponse { runtimes: runtimes.to_pb() }))
+    }
+
+    async fn list_enclaves(
+        &self,
+        request: Request<pb::registry::v1::ListEnclavesRequest>,
+    ) -> Answer<pb::registry::v1::ListEnclavesResponse> {
+        let request = request.into_inner();
+        let id = runtime_id(&request.runtime_id)?;
+        let height = self.height(request.height)?;
+        let nodes = self.state.chain.nodes(Some(height)).await?;
+        let offered = nodes.iter().filter_map(|node| node.runtime(&id)?.tee.as_ref());
+        let raks: BTreeSet<PublicKey> = offered.map(|tee| tee.rak).collect();
+        let mut enclaves = Vec::new();
+        for rak in raks {
+            // An enclave of a node that does not count is not in the index.
+            let enclave: Option<registry::Enclave> =
+                self.get(height, &registry::keys::enclave(&id, &rak)).await?;
+            enclaves.extend(enclave.map(|enclave| pb::registry::v1::RegisteredEnclave {
+                rak: rak.to_pb(),
+                enclave: Some(enclave.to_pb()),
+            }));
+        }
+        Ok(Response::new(pb::registry::v1::ListEnclavesResponse { enclaves }))
+    }
+
+    async fn get_proposals(
+        &self,
+        request: Request<pb::registry::v1::GetProposalsRequest>,
+    ) -> Answer<pb::registry::v1::GetProposalsResponse> {
+        let request = request.into_inner();
+        let id = runtime_id(&request.runtime_id)?;
+        let height = self.height(request.height)?;
+        let decisions: Option<registry::Decisions> =
+            self.get(height, &registry::keys::decisions(&id)).await?;
+        let scheduled: Option<registry::RuntimeChange> =
+            self.get(height, &registry::keys::runtime_change(&id)).await?;
+        let proposed = decisions.iter().flat_map(|decisions| &decisions.proposals);
+        let hashes: BTreeSet<Hash> = proposed.map(|one| one.descriptor).collect();
+        let mut descriptors = Vec::new();
+        for hash in hashes {
+            let descriptor: Option<registry::Runtime> =
+                self.get(height, &registry::keys::proposal(&id, &hash)).await?;
+            descriptors.extend(descriptor.map(|descriptor| descriptor.to_pb()));
+        }
+        Ok(Response::new(pb::registry::v1::GetProposalsResponse {
+            decisions: decisions.to_pb(),
+            descriptors,
+            scheduled: scheduled.to_pb(),
+        }))
     }
 }
 

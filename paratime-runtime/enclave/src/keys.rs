@@ -227,8 +227,13 @@ fn replier(
         status: at.status(&request.id)?,
     };
     let key_manager = at.runtime(&request.id)?;
-    let registered = at.get(&registry::keys::node(node))?;
-    Ok(replier_rak(&facts, &key_manager, node, registered.as_ref())?)
+    let registered: Option<registry::Node> = at.get(&registry::keys::node(node))?;
+    let tee = registered.as_ref().and_then(|node| node.runtime(&request.id)?.tee.as_ref());
+    let revoked: Option<registry::Revoked> = match tee {
+        Some(tee) => at.get(&registry::keys::revoked(&request.id, &tee.rak))?,
+        None => None,
+    };
+    Ok(replier_rak(&facts, &key_manager, node, registered.as_ref(), revoked.is_some())?)
 }
 
 fn push<T>(waiting: &mut Vec<T>, one: T) {

@@ -29,6 +29,11 @@ pub fn public(id: RuntimeId, owner: PublicKey) -> Runtime {
         init_argument: Vec::new(),
         min_gas_price: Amount::ZERO,
         max_tx_gas: 1_000_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 1,
             backups: 0,
@@ -45,6 +50,7 @@ pub fn public(id: RuntimeId, owner: PublicKey) -> Runtime {
             flush_timeout_ms: 1,
             propose_timeout_ms: 1,
             max_batch_gas: 1_000_000_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(1),

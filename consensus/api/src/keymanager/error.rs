@@ -30,6 +30,8 @@ pub enum Error {
     RotationNotDue { reason: &'static str },
     #[error("the policy's serial must be above {current}, is {got}")]
     SerialTooLow { current: u32, got: u32 },
+    #[error("the enclave of node {node} is revoked")]
+    EnclaveRevoked { node: String },
 }
 
 impl Error {
@@ -48,6 +50,7 @@ impl Error {
             Self::WrongRecipients { .. } => 12,
             Self::RotationNotDue { .. } => 13,
             Self::SerialTooLow { .. } => 14,
+            Self::EnclaveRevoked { .. } => 16,
         }
     }
 }

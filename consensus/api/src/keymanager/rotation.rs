@@ -14,9 +14,13 @@ pub enum NotDue {
 }
 
 /// Whether a generation may be proposed for an epoch. The first one is always due, a later one when
-/// the policy's interval is over.
+/// the policy's interval is over, or when an enclave was revoked that has the newest one.
 pub fn rotation_due(status: &Status, epoch: Epoch) -> Result<(), NotDue> {
     if status.checksum.is_none() {
+        return Ok(());
+    }
+    let required = status.rotation_required;
+    if status.rotation_epoch < required && required <= epoch {
         return Ok(());
     }
     match status.policy.as_ref().map_or(0, |policy| policy.rotation_epochs) {

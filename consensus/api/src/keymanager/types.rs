@@ -72,6 +72,9 @@ message! {
         signing_key: Option<PublicKey>,
         /// The members' keys for this epoch, in the order of `nodes`.
         recipients: Vec<Recipient>,
+        /// A generation of this epoch or a later one is due, whatever the policy's interval: an
+        /// enclave was revoked that has the earlier ones. 0: none was.
+        rotation_required: Epoch,
     }
 }
 

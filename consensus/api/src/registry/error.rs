@@ -36,6 +36,20 @@ pub enum Error {
     KeyInUse { key: String },
     #[error("gas schedule or ABI version {got} is unknown, this chain has {known}")]
     UnknownVersion { known: u32, got: u32 },
+    #[error("another node has registered the enclave with the RAK {rak}")]
+    EnclaveInUse { rak: String },
+    #[error("this version does not support {what} in a descriptor: leave it at its default")]
+    NotSupported { what: &'static str },
+    #[error("the next sequence of the runtime is {expected}, not {got}")]
+    WrongSequence { expected: u64, got: u64 },
+    #[error("nobody proposes the descriptor {descriptor} of runtime {runtime}")]
+    NoSuchProposal { runtime: String, descriptor: String },
+    #[error("{key} is no organisation of runtime {runtime}")]
+    NotAnOrganisation { key: String, runtime: String },
+    #[error("the enclave with the RAK {rak} is revoked: start a new one")]
+    EnclaveRevoked { rak: String },
+    #[error("{owner} has proposed runtime {runtime}: choose another id")]
+    IdInUse { owner: String, runtime: String },
 }
 
 impl Error {
@@ -57,6 +71,13 @@ impl Error {
             Self::RuntimeUpdateNotAllowed { .. } => 18,
             Self::KeyInUse { .. } => 20,
             Self::UnknownVersion { .. } => 21,
+            Self::EnclaveInUse { .. } => 22,
+            Self::NotSupported { .. } => 24,
+            Self::WrongSequence { .. } => 25,
+            Self::NoSuchProposal { .. } => 26,
+            Self::NotAnOrganisation { .. } => 27,
+            Self::EnclaveRevoked { .. } => 28,
+            Self::IdInUse { .. } => 29,
         }
     }
 }

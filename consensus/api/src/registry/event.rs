@@ -1,7 +1,7 @@
 //! Events of the registry.
 
 use paralith_proto::pb;
-use paralith_types::{Epoch, PublicKey, RuntimeId};
+use paralith_types::{Epoch, Hash, PublicKey, RuntimeId};
 
 use crate::message::message;
 
@@ -46,5 +46,55 @@ message! {
     RuntimeRegistered = pb::registry::v1::RuntimeRegistered {
         /// Its id.
         runtime_id: RuntimeId,
+    }
+}
+
+message! {
+    /// A descriptor was proposed for a runtime whose changes organisations approve.
+    RuntimeProposed = pb::registry::v1::RuntimeProposed {
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// The descriptor's sequence.
+        sequence: u64,
+        /// Its hash.
+        descriptor: Hash,
+        /// Who proposed it.
+        proposer: PublicKey,
+    }
+}
+
+message! {
+    /// An organisation approved a descriptor, or withdrew its approval.
+    RuntimeApproved = pb::registry::v1::RuntimeApproved {
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// The descriptor's sequence.
+        sequence: u64,
+        /// Its hash; zero: withdrawn.
+        descriptor: Hash,
+        /// Who approved it.
+        organisation: PublicKey,
+    }
+}
+
+message! {
+    /// An enclave is in the index from now on.
+    EnclaveRegistered = pb::registry::v1::EnclaveRegistered {
+        /// Its runtime.
+        runtime_id: RuntimeId,
+        /// The enclave.
+        rak: PublicKey,
+        /// The node that runs it.
+        node_id: PublicKey,
+    }
+}
+
+message! {
+    /// An enclave is revoked for ever.
+    EnclaveRevoked = pb::registry::v1::EnclaveRevoked {
+        /// Its runtime.
+        runtime_id: RuntimeId,
+        /// The enclave.
+        rak: PublicKey,
     }
 }

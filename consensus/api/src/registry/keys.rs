@@ -1,6 +1,6 @@
 //! State keys of the registry.
 
-use paralith_types::{PublicKey, RuntimeId};
+use paralith_types::{Hash, PublicKey, RuntimeId};
 
 use crate::key::key;
 
@@ -52,6 +52,42 @@ pub fn runtime_change(id: &RuntimeId) -> Vec<u8> {
 /// All changes of runtimes that wait for their epoch, sorted by id.
 pub fn runtime_changes() -> Vec<u8> {
     key("registry/runtime-change/", &[])
+}
+
+/// [`Decisions`](super::Decisions) about a runtime.
+pub fn decisions(id: &RuntimeId) -> Vec<u8> {
+    key("registry/decisions/", &[id.as_bytes()])
+}
+
+/// All that is being decided, sorted by runtime.
+pub fn all_decisions() -> Vec<u8> {
+    key("registry/decisions/", &[])
+}
+
+/// A proposed [`Runtime`](super::Runtime), under its hash.
+pub fn proposal(id: &RuntimeId, descriptor: &Hash) -> Vec<u8> {
+    key("registry/proposal/", &[id.as_bytes(), descriptor.as_bytes()])
+}
+
+/// [`Enclave`](super::Enclave) by its RAK.
+pub fn enclave(runtime: &RuntimeId, rak: &PublicKey) -> Vec<u8> {
+    key("registry/enclave/", &[runtime.as_bytes(), rak.as_bytes()])
+}
+
+/// All enclaves of a runtime, sorted by RAK.
+pub fn enclaves(runtime: &RuntimeId) -> Vec<u8> {
+    key("registry/enclave/", &[runtime.as_bytes()])
+}
+
+/// The key of the node that has a RAK in its registration, expired or frozen nodes included: no
+/// other node may register it.
+pub fn rak_node(runtime: &RuntimeId, rak: &PublicKey) -> Vec<u8> {
+    key("registry/rak-node/", &[runtime.as_bytes(), rak.as_bytes()])
+}
+
+/// [`Revoked`](super::Revoked), if the enclave is.
+pub fn revoked(runtime: &RuntimeId, rak: &PublicKey) -> Vec<u8> {
+    key("registry/revoked/", &[runtime.as_bytes(), rak.as_bytes()])
 }
 
 /// [`Freshness`](super::Freshness) of a node's enclave of a runtime.

@@ -10,14 +10,19 @@ mod tx;
 mod types;
 
 pub use error::Error;
-pub use event::{EntityRegistered, NodeExpired, NodeFrozen, NodeRegistered, RuntimeRegistered};
+pub use event::{
+    EnclaveRegistered, EnclaveRevoked, EntityRegistered, NodeExpired, NodeFrozen, NodeRegistered,
+    RuntimeApproved, RuntimeProposed, RuntimeRegistered,
+};
 pub use params::Params;
 pub use tx::{
-    CONSENSUS_KEY_DOMAIN, GENESIS_CONTEXT, ProveFreshness, RegisterEntity, RegisterNode,
-    RegisterRuntime,
+    ApproveRuntime, CONSENSUS_KEY_DOMAIN, GENESIS_CONTEXT, ProveFreshness, RegisterEntity,
+    RegisterNode, RegisterRuntime, RevokeEnclave,
 };
 pub use types::{
-    Batching, CapabilityTee, Code, ConsensusKeyOwner, Entity, Executor, Freshness, Liveness,
-    MAX_BATCH_SIZE, Node, NodeRuntime, NodeStatus, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR,
-    Runtime, RuntimeChange, RuntimeKind, RuntimeStaking, TeePolicy,
+    Approval, Approved, Batching, CapabilityTee, Code, ConsensusKeyOwner, DECISION_EPOCHS,
+    DESCRIPTOR_DOMAIN, Decisions, Enclave, Entity, Executor, Freshness, Liveness, MAX_BATCH_SIZE,
+    MAX_ORGANISATIONS, MAX_REVOCATION_VOTES, MAX_TERMS_BYTES, Node, NodeRuntime, NodeStatus,
+    Proposed, ROLE_APPLICATION, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR, RevocationVote,
+    Revoked, Runtime, RuntimeChange, RuntimeKind, RuntimeStaking, TeePolicy,
 };

@@ -14,7 +14,7 @@ message! {
         gas_register_entity: u64,
         /// Gas of registering a node, for each of its runtimes and epochs.
         gas_register_node: u64,
-        /// Gas of registering a runtime.
+        /// Gas of registering, changing or approving a runtime, and of revoking an enclave.
         gas_register_runtime: u64,
         /// Gas of a freshness proof.
         gas_prove_freshness: u64,

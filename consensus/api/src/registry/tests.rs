@@ -27,6 +27,14 @@ fn full() -> Runtime {
         init_argument: b"init".to_vec(),
         min_gas_price: Amount(256),
         max_tx_gas: 500_000,
+        sequence: 5,
+        approval: Some(Approval {
+            organisations: vec![PublicKey([7; 32]), PublicKey([8; 32])],
+            policy: vec![1, 2, 3],
+        }),
+        terms: b"terms".to_vec(),
+        raw_transactions: true,
+        second_key_manager: Some(RuntimeId([9; 32])),
         executor: Executor {
             workers: 3,
             backups: 2,
@@ -43,6 +51,7 @@ fn full() -> Runtime {
             flush_timeout_ms: 10,
             propose_timeout_ms: 1000,
             max_batch_gas: 1_000_000,
+            empty_round_blocks: 7,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(300),
@@ -70,5 +79,18 @@ const ENCODED: &str = "\
      0013801422004040404040404040404040404040404040404040404040404040404040404044a46\
      0a2005050505050505050505050505050505050505050505050505050505050505050a200606060\
      6060606060606060606060606060606060606060606060606060606061032521608031002180120\
-     052808300938044206080a103218195a0e086410904e180a20e80728c0843d620e0a02012c12010\
-     71814200a2a01016a04696e69747202010078a0c21e";
+     052808300938044206080a103218195a10086410904e180a20e80728c0843d3007620e0a02012c1\
+     201071814200a2a01016a04696e69747202010078a0c21e8001058a01490a200707070707070707\
+     0707070707070707070707070707070707070707070707070a20080808080808080808080808080\
+     808080808080808080808080808080808080812030102039201057465726d73980101a201200909\
+     090909090909090909090909090909090909090909090909090909090909";
+
+#[test]
+fn the_hash_that_organisations_approve_is_of_the_whole_descriptor() {
+    let hash = full().descriptor_hash();
+    assert_eq!(hash.to_string(), DESCRIPTOR_HASH);
+    let changed = Runtime { sequence: 6, ..full() };
+    assert_ne!(changed.descriptor_hash(), hash);
+}
+
+const DESCRIPTOR_HASH: &str = "ebb30d758a6abe709cd04673ae000905579254a914aac59910f871f276c11cae";

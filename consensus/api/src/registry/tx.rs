@@ -2,7 +2,7 @@
 
 use paralith_crypto::hash::Domain;
 use paralith_proto::pb;
-use paralith_types::{ChainContext, Hash, RuntimeId, Signature};
+use paralith_types::{ChainContext, Hash, PublicKey, RuntimeId, Signature};
 
 use super::types::{Entity, Node, Runtime};
 use crate::message::message;
@@ -54,5 +54,29 @@ message! {
         runtime_id: RuntimeId,
         /// The blob.
         blob: Hash,
+    }
+}
+
+message! {
+    /// Approves a proposed descriptor, for the organisation that signs. Its newer approval for the
+    /// same sequence replaces the older one.
+    ApproveRuntime = pb::registry::v1::ApproveRuntime {
+        /// The runtime.
+        runtime_id: RuntimeId,
+        /// The descriptor's sequence.
+        sequence: u64,
+        /// [`Runtime::descriptor_hash`](super::Runtime::descriptor_hash); zero withdraws.
+        descriptor: Hash,
+    }
+}
+
+message! {
+    /// Revokes an enclave for ever, for its own entity; for the runtime's owner where nobody else
+    /// approves its changes; or for enough of its organisations, each of which signs one.
+    RevokeEnclave = pb::registry::v1::RevokeEnclave {
+        /// The enclave's runtime.
+        runtime_id: RuntimeId,
+        /// The enclave.
+        rak: PublicKey,
     }
 }

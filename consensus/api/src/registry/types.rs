@@ -1,12 +1,15 @@
 //! What state holds of those who take part.
 
-use paralith_proto::pb;
+use paralith_crypto::hash::{Domain, hash};
+use paralith_proto::{Canonical, pb};
 use paralith_types::{Amount, CodeId, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey};
 
 use crate::message::{message, message_enum};
 
 /// Bit of [`Node::roles`]: executes rounds of runtimes.
 pub const ROLE_COMPUTE: u32 = 1;
+/// Bit of [`Node::roles`]: runs enclaves of applications for its entity.
+pub const ROLE_APPLICATION: u32 = 2;
 /// Bit of [`Node::roles`]: holds master secrets.
 pub const ROLE_KEYMANAGER: u32 = 4;
 /// Bit of [`Node::roles`]: may be elected validator.
@@ -118,6 +121,9 @@ message_enum! {
         Compute = 1,
         /// Holds secrets of other runtimes.
         KeyManager = 2,
+        /// Runs in enclaves of several organisations, which approve its descriptor. It has no
+        /// committee and no rounds.
+        Application = 3,
     }
 }
 
@@ -146,7 +152,25 @@ message! {
 }
 
 message! {
+    /// Who approves changes of a runtime.
+    Approval = pb::registry::v1::Approval {
+        /// Entities, sorted; at most [`MAX_ORGANISATIONS`].
+        organisations: Vec<PublicKey>,
+        /// A policy over the indices of `organisations`, encoded: which of them must approve.
+        #[serde(with = "paralith_types::hex_bytes")]
+        policy: Vec<u8>,
+    }
+}
+
+/// Most organisations of one [`Approval`].
+pub const MAX_ORGANISATIONS: usize = 32;
+
+/// Most bytes of [`Runtime::terms`].
+pub const MAX_TERMS_BYTES: usize = 64 * 1024;
+
+message! {
     /// Rules of a runtime's rounds.
+    #[derive(Default)]
     Executor = pb::registry::v1::Executor {
         /// Size of the committee.
         workers: u32,
@@ -196,6 +220,7 @@ pub const MAX_BATCH_SIZE: u32 = 16 * 1024;
 
 message! {
     /// When a scheduler closes a batch.
+    #[derive(Default)]
     Batching = pb::registry::v1::Batching {
         /// Most transactions, 1 to [`MAX_BATCH_SIZE`].
         max_batch_size: u32,
@@ -207,11 +232,15 @@ message! {
         propose_timeout_ms: u32,
         /// Most gas of all transactions' limits.
         max_batch_gas: u64,
+        /// A round is due this many consensus blocks after the last one, transactions or not.
+        /// 0: never.
+        empty_round_blocks: u64,
     }
 }
 
 message! {
     /// What misbehaviour costs and who is paid.
+    #[derive(Default)]
     RuntimeStaking = pb::registry::v1::RuntimeStaking {
         /// What each entity loses whose result differs from the truth.
         slash_incorrect_results: Amount,
@@ -227,23 +256,23 @@ message! {
 }
 
 message! {
-    /// A runtime: a ParaTime, or a key manager.
+    /// A runtime: a ParaTime, a key manager, or an application.
     Runtime = pb::registry::v1::Runtime {
         /// Its id.
         id: RuntimeId,
-        /// Who registered it and may change it.
+        /// Who registered it, and may change it unless there is an `approval`.
         entity_id: PublicKey,
         /// What it is for.
         kind: RuntimeKind,
         /// A short name for people; not unique.
         name: String,
-        /// What it executes; none for key managers.
+        /// What it executes; none for key managers and for applications that are native programs.
         code: Option<Code>,
         /// Whether its state is encrypted.
         confidential: bool,
         /// Whether a confidential runtime takes calls in plain too.
         allow_plain_calls: bool,
-        /// Who holds its keys; none if it is public or itself a key manager.
+        /// Who holds its keys; none if it needs none.
         key_manager: Option<RuntimeId>,
         /// Which enclaves may run it; none if it is public.
         tee: Option<TeePolicy>,
@@ -254,6 +283,18 @@ message! {
         min_gas_price: Amount,
         /// Highest gas limit of one transaction; 1 to `batching.max_batch_gas` in compute runtimes.
         max_tx_gas: u64,
+        /// 1, and one more with each change that takes effect.
+        sequence: u64,
+        /// Who approves changes. Applications have one, compute runtimes may, key managers have none.
+        /// Where there is none, the owner decides alone.
+        approval: Option<Approval>,
+        /// What is agreed upon besides; opaque to consensus. At most [`MAX_TERMS_BYTES`].
+        #[serde(with = "paralith_types::hex_bytes")]
+        terms: Vec<u8>,
+        /// It takes transactions in an encoding of its own, and no others.
+        raw_transactions: bool,
+        /// Keys are derived from the answers of this key manager and `key_manager`.
+        second_key_manager: Option<RuntimeId>,
     }
     nested {
         /// Rules of its rounds.
@@ -262,6 +303,16 @@ message! {
         batching: Batching,
         /// What misbehaviour costs.
         staking: RuntimeStaking,
+    }
+}
+
+/// Domain of [`Runtime::descriptor_hash`].
+pub const DESCRIPTOR_DOMAIN: Domain = Domain::new("paralith/registry/descriptor/v1");
+
+impl Runtime {
+    /// What organisations approve: a hash of the whole descriptor.
+    pub fn descriptor_hash(&self) -> Hash {
+        hash(DESCRIPTOR_DOMAIN, &[&self.encode()])
     }
 }
 
@@ -283,6 +334,97 @@ message! {
         /// The blob.
         blob: Hash,
         /// The block.
+        height: Height,
+    }
+}
+
+message! {
+    /// What is being decided about a runtime: who proposed which descriptor, who approved which, and
+    /// whose enclaves are to be revoked. Descriptors lie under their hashes.
+    Decisions = pb::registry::v1::Decisions {
+        /// The runtime, registered or not yet.
+        runtime_id: RuntimeId,
+        /// Sorted by proposer, one each.
+        proposals: Vec<Proposed>,
+        /// Sorted by organisation, one each.
+        approvals: Vec<Approved>,
+        /// Sorted by RAK and organisation.
+        revocations: Vec<RevocationVote>,
+    }
+}
+
+message! {
+    /// Who proposed which descriptor.
+    Proposed = pb::registry::v1::Proposed {
+        /// The runtime's owner or one of its organisations.
+        proposer: PublicKey,
+        /// [`Runtime::descriptor_hash`].
+        descriptor: Hash,
+        /// The epoch in which it was proposed.
+        epoch: Epoch,
+    }
+}
+
+message! {
+    /// Who approved which descriptor.
+    Approved = pb::registry::v1::Approved {
+        /// One of the organisations.
+        organisation: PublicKey,
+        /// [`Runtime::descriptor_hash`].
+        descriptor: Hash,
+        /// The epoch in which it was approved.
+        epoch: Epoch,
+    }
+}
+
+message! {
+    /// An organisation that wants an enclave revoked.
+    RevocationVote = pb::registry::v1::RevocationVote {
+        /// The enclave.
+        rak: PublicKey,
+        /// Who wants it.
+        organisation: PublicKey,
+        /// The epoch in which it said so.
+        epoch: Epoch,
+    }
+}
+
+/// After how many epochs a proposal, an approval or a vote for a revocation lapses.
+pub const DECISION_EPOCHS: u64 = 10;
+
+/// Most revocations that one organisation asks for at once; an earlier one gives way.
+pub const MAX_REVOCATION_VOTES: usize = 16;
+
+message! {
+    /// An enclave of a node that counts: registered, not expired, not frozen, not revoked. It says
+    /// what was attested, not that it is still wanted: readers compare measurement and code with the
+    /// descriptor of the same height, and the height with `expires_height`.
+    Enclave = pb::registry::v1::Enclave {
+        /// The node that runs it.
+        node: PublicKey,
+        /// Who answers for the node.
+        entity_id: PublicKey,
+        /// Receives secrets.
+        rek: X25519PublicKey,
+        /// The enclave's identity.
+        measurement: Hash,
+        /// The code that it executes; none for a key manager or a native application.
+        code: Option<CodeId>,
+        /// The height that the evidence names.
+        attested_height: Height,
+        /// The evidence counts below this height.
+        expires_height: Height,
+        /// The last epoch in which the node counts.
+        node_expiration: Epoch,
+        /// It was attested by software only, which protects nothing.
+        software: bool,
+    }
+}
+
+message! {
+    /// An enclave that is revoked for ever.
+    Revoked = pb::registry::v1::Revoked {
+        /// Since when.
         height: Height,
     }
 }

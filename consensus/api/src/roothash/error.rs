@@ -85,6 +85,8 @@ pub enum VoteError {
     WrongHeight,
     #[error("the messages of the scheduler's results are missing or others")]
     BadMessages,
+    #[error("the enclave that signed the results is revoked")]
+    EnclaveRevoked,
     #[error("the pool ignores it: {0}")]
     Ignored(Ignored),
 }
@@ -104,6 +106,7 @@ impl VoteError {
             Self::WrongPreviousHash => 9,
             Self::WrongHeight => 10,
             Self::BadMessages => 11,
+            Self::EnclaveRevoked => 12,
             Self::Ignored(reason) => IGNORED_BASE.saturating_add(reason.code()),
         }
     }

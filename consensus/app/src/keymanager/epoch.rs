@@ -10,7 +10,7 @@ use paralith_consensus_api::registry::{Node, ROLE_KEYMANAGER, Runtime, RuntimeKi
 use paralith_consensus_api::{Error, Fault, address};
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
-use paralith_types::{ChainContext, Hash, PublicKey};
+use paralith_types::{ChainContext, Epoch, Hash, PublicKey};
 
 use super::weight::Weights;
 use super::{next_generation, state, status};
@@ -53,7 +53,7 @@ fn renew(
     let ids: Vec<PublicKey> = committee.iter().map(|member| member.recipient.node).collect();
     let weights = Weights::of(ctx, &runtime.id, status.policy.as_ref(), &ids)?;
     // KM-G3: accepted if enough weight holds it, else dropped.
-    if let Some(checksum) = proposal(ctx, &status)? {
+    if let Some(checksum) = proposal(ctx, &status, ctx.epoch()?)? {
         let (signing_key, holders) = holders(&committee, &weights, &checksum);
         let needed = weights.needed(state::params(ctx)?.replication_percent)?;
         if let (Some(signing_key), true) = (signing_key, weights.sum(&holders) >= needed) {
@@ -122,12 +122,16 @@ fn open(chain: &ChainContext, extra_info: &[u8], rak: &PublicKey) -> Option<Init
     InitResponse::decode(bytes, bytes.len()).ok()
 }
 
-/// The checksum of the generation that was proposed for this epoch.
-fn proposal(ctx: &Context<'_>, status: &Status) -> Result<Option<Hash>, Error> {
+/// The checksum of the generation that was proposed for an epoch.
+pub(super) fn proposal(
+    ctx: &Context<'_>,
+    status: &Status,
+    epoch: Epoch,
+) -> Result<Option<Hash>, Error> {
     let Some(published) = state::master_secret(ctx, &status.id)? else { return Ok(None) };
     let secret = EncryptedMasterSecret::decode(&published.secret, published.secret.len())
         .map_err(|e| damaged(status.id.as_bytes(), &format!("its master secret: {e}")))?;
-    let due = secret.generation == next_generation(status) && secret.epoch == ctx.epoch()?;
+    let due = secret.generation == next_generation(status) && secret.epoch == epoch;
     Ok(due.then_some(secret.checksum))
 }
 

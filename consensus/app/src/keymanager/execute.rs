@@ -119,9 +119,13 @@ impl Envelope<'_> {
         if !status.nodes.contains(self.node) {
             return Err(KeyManagerError::NotInCommittee { node }.into());
         }
-        let Some(tee) = tee(ctx, self.node, &status.id)? else {
+        let tee = tee(ctx, self.node, &status.id)?;
+        let Some(tee) = tee else {
             return Err(KeyManagerError::NotInCommittee { node }.into());
         };
+        if registry::is_revoked(ctx, &status.id, &tee.rak)? {
+            return Err(KeyManagerError::EnclaveRevoked { node }.into());
+        }
         let chain = ctx.chain_context();
         ed25519::verify(&tee.rak, self.domain, chain, self.secret, self.signature)
             .map_err(|_| KeyManagerError::InvalidSignature)?;
@@ -159,7 +163,8 @@ fn require_rotation_due(status: &Status, epoch: Epoch) -> Result<(), KeyManagerE
 /// of this epoch while the same enclave (RAK) is registered: that enclave keeps the key until the
 /// epoch ends. So an enclave may register its next key at any time, one that was restarted counts
 /// with its new key, and a member that registers a new key in every block stops nobody. Ciphertexts
-/// for other keys are ignored: a key may have changed after the secret was sealed.
+/// for other keys are ignored: a key may have changed after the secret was sealed. A member whose
+/// enclave is revoked is none.
 fn check_recipients(
     ctx: &Context<'_>,
     status: &Status,
@@ -173,8 +178,16 @@ fn check_recipients(
     }
     let reks: BTreeSet<X25519PublicKey> = ciphertexts.iter().map(|one| one.rek).collect();
     let mut able = BTreeSet::new();
+    let mut standing = Vec::new();
     for node in &status.nodes {
-        let Some(tee) = tee(ctx, node, &status.id)? else { continue };
+        let tee = tee(ctx, node, &status.id)?;
+        if let Some(tee) = &tee
+            && registry::is_revoked(ctx, &status.id, &tee.rak)?
+        {
+            continue;
+        }
+        standing.push(*node);
+        let Some(tee) = tee else { continue };
         // KM-K3: the registered REK, or the recipient REK while the same enclave runs.
         let kept = status
             .recipients
@@ -184,7 +197,7 @@ fn check_recipients(
             able.insert(*node);
         }
     }
-    let weights = Weights::of(ctx, &status.id, status.policy.as_ref(), &status.nodes)?;
+    let weights = Weights::of(ctx, &status.id, status.policy.as_ref(), &standing)?;
     // KM-K4: ciphertexts for other keys are ignored; weight that can open decides.
     let got = weights.sum(&able);
     let needed = weights.needed(state::params(ctx)?.replication_percent)?;

@@ -12,6 +12,8 @@
 //!   for the next epoch; the others open it and register anew with its checksum; the epoch begins, and
 //!   if enough of the committee registered so, it is accepted. Else it is dropped, and a new one may be
 //!   published. A node that does not hold an accepted generation leaves the committee until it does.
+//! * A revoked enclave is in no committee, publishes nothing and receives nothing. A generation is due
+//!   that it does not have.
 //! * An epoch's secret is published in the epoch before. The first one wins.
 //! * A policy takes effect with the next epoch; nodes register for it before.
 
@@ -25,7 +27,7 @@ mod weight;
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::genesis::Genesis;
-use paralith_consensus_api::keymanager::{Error as KeyManagerError, Policy, Status};
+use paralith_consensus_api::keymanager::{Error as KeyManagerError, Policy, Status, StatusUpdated};
 use paralith_consensus_api::registry::{Runtime, RuntimeKind};
 use paralith_types::{Epoch, RuntimeId};
 
@@ -60,6 +62,30 @@ pub(crate) fn on_runtime_registered(ctx: &mut Context<'_>, runtime: &Runtime) ->
     Ok(())
 }
 
+/// An enclave of a runtime is revoked: a rotation is due, so that it has no key of what is written
+/// from then on. A key manager's own enclave may have the generation that is proposed for the next
+/// epoch already: the one after it is due then.
+pub(crate) fn on_enclave_revoked(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {
+    let next = ctx.epoch()?.next();
+    let (managers, own) = match runtime.kind {
+        RuntimeKind::KeyManager => (vec![runtime.id], true),
+        RuntimeKind::Compute | RuntimeKind::Application => {
+            (runtime.key_manager.into_iter().chain(runtime.second_key_manager).collect(), false)
+        }
+    };
+    for id in managers {
+        let mut status = status(ctx, &id)?;
+        let proposed = epoch::proposal(ctx, &status, next)?.is_some();
+        let required = if own && proposed { next.next() } else { next };
+        if status.rotation_required < required {
+            status.rotation_required = required;
+            state::set_status(ctx, &status);
+            ctx.emit(StatusUpdated { status });
+        }
+    }
+    Ok(())
+}
+
 /// A key manager's status.
 fn status(ctx: &Context<'_>, id: &RuntimeId) -> Result<Status, Error> {
     if let Some(status) = state::status(ctx, id)? {
@@ -84,6 +110,7 @@ fn unborn(id: &RuntimeId) -> Status {
         next_policy: None,
         signing_key: None,
         recipients: Vec::new(),
+        rotation_required: Epoch(0),
     }
 }
 

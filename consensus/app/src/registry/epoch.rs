@@ -5,7 +5,7 @@ use paralith_consensus_api::registry::{ConsensusKeyOwner, Node, NodeExpired};
 use paralith_consensus_api::scheduler::Validators;
 use paralith_types::Epoch;
 
-use super::{account_of, comet_address, is_frozen, node_claim, state};
+use super::{account_of, comet_address, decisions, enclaves, is_frozen, node_claim, state};
 use crate::context::Context;
 use crate::{beacon, staking};
 
@@ -17,8 +17,10 @@ pub(crate) fn begin(ctx: &mut Context<'_>, validators: &Validators) -> Result<()
         if change.epoch <= epoch {
             state::set_runtime(ctx, &change.runtime);
             state::remove_runtime_change(ctx, &change.runtime.id);
+            decisions::on_changed(ctx, &change.runtime)?;
         }
     }
+    decisions::lapse(ctx, epoch)?;
     // SK-14: a validator that did not renew answers for what it signs as well.
     let evidence_until = epoch.plus(staking::params(ctx)?.debonding_epochs);
     for validator in &validators.validators {
@@ -29,6 +31,8 @@ pub(crate) fn begin(ctx: &mut Context<'_>, validators: &Validators) -> Result<()
             forget(ctx, &node)?;
         } else {
             note_epoch(ctx, &node, epoch)?;
+            // It may have expired, or its freeze may be over, or a descriptor may have changed.
+            enclaves::refresh(ctx, &node)?;
         }
     }
     forget_owners(ctx, epoch)?;
@@ -58,7 +62,7 @@ fn is_over(ctx: &Context<'_>, node: &Node, epoch: Epoch) -> Result<bool, Error> 
 
 fn forget(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
     staking::remove_claim(ctx, &account_of(&node.entity_id), &node_claim(&node.id))?;
-    state::remove_node(ctx, &node.id);
+    state::remove_node(ctx, node)?;
     state::remove_node_status(ctx, &node.id);
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    Entity, EntityRegistered, Error as RegistryError, Freshness, ProveFreshness, RegisterEntity,
-    RegisterNode, RegisterRuntime,
+    ApproveRuntime, Entity, EntityRegistered, Error as RegistryError, Freshness, ProveFreshness,
+    RegisterEntity, RegisterNode, RegisterRuntime, RevokeEnclave, Runtime,
 };
 
-use super::{account_of, entity_claim, invalid, node, refuse_signer, runtime, state};
+use super::{
+    account_of, decisions, enclaves, entity_claim, invalid, node, refuse_signer, runtime, state,
+};
 use crate::context::Context;
 use crate::staking;
 
@@ -40,7 +42,8 @@ pub(crate) fn register_node(ctx: &mut Context<'_>, body: &RegisterNode) -> Resul
     node::admit(ctx, body, &chain_context)
 }
 
-/// Registers a runtime of the signer's entity, or changes it from a later epoch on. Whether it is new.
+/// Registers a runtime of the signer's entity, or changes it from a later epoch on; where others
+/// approve changes, proposes that. Whether it is new.
 pub(crate) fn register_runtime(
     ctx: &mut Context<'_>,
     body: &RegisterRuntime,
@@ -48,18 +51,45 @@ pub(crate) fn register_runtime(
     let gas = state::params(ctx)?.gas_register_runtime;
     ctx.charge(gas)?;
     let limits = roothash_params(ctx)?;
-    match state::runtime(ctx, &body.runtime.id)? {
-        Some(known) => {
-            let signer = ctx.signer()?.key;
-            runtime::change(ctx, &signer, &known, &body.runtime, &limits)?;
-            Ok(false)
+    let signer = ctx.signer()?.key;
+    let runtime = &body.runtime;
+    if let Some(known) = state::runtime(ctx, &runtime.id)? {
+        match &known.approval {
+            Some(approval) => decisions::propose_change(ctx, &known, approval, runtime, &limits)?,
+            None => runtime::change(ctx, &signer, &known, runtime, &limits)?,
         }
-        None => {
-            refuse_signer(&body.runtime.entity_id, &ctx.signer()?.key)?;
-            runtime::admit(ctx, &body.runtime, &limits)?;
-            Ok(true)
-        }
+        return Ok(false);
     }
+    refuse_signer(&runtime.entity_id, &signer)?;
+    decisions::require_free(ctx, &runtime.id, &signer)?;
+    if runtime.approval.is_some() {
+        decisions::propose_first(ctx, runtime, &limits)?;
+        return Ok(false);
+    }
+    runtime::admit(ctx, runtime, &limits)?;
+    // It may have been proposed with an approval before.
+    decisions::on_changed(ctx, runtime)?;
+    Ok(true)
+}
+
+/// Approves a proposed descriptor for the signer, an organisation. Gives a runtime that is new.
+pub(crate) fn approve_runtime(
+    ctx: &mut Context<'_>,
+    body: &ApproveRuntime,
+) -> Result<Option<Runtime>, Error> {
+    let gas = state::params(ctx)?.gas_register_runtime;
+    ctx.charge(gas)?;
+    decisions::approve(ctx, body)
+}
+
+/// Revokes an enclave, or notes that an organisation wants it. Gives its runtime if it is revoked.
+pub(crate) fn revoke_enclave(
+    ctx: &mut Context<'_>,
+    body: &RevokeEnclave,
+) -> Result<Option<Runtime>, Error> {
+    let gas = state::params(ctx)?.gas_register_runtime;
+    ctx.charge(gas)?;
+    enclaves::revoke(ctx, body)
 }
 
 /// Includes a random blob of an enclave. Any signer may: a key manager proves freshness before it

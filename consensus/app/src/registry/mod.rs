@@ -6,10 +6,16 @@
 //! * Who answers for a consensus key is kept for as long ([`ConsensusKeyOwner`]), even if the node
 //!   comes back with another key or entity meanwhile. Nobody else may register the key until then.
 //! * A node that is registered in one epoch can be elected from the very next epoch on.
-//! * Which code a runtime executes never changes; its other rules may, from the next epoch on.
+//! * Which code a ParaTime executes never changes; its other rules may, from the next epoch on. Where
+//!   organisations approve changes, the owner changes nothing alone.
+//! * Each enclave of a node that counts is in an index; one that is revoked never comes back.
+//!
+//! Specification: docs/protocol/registry.md.
 //!
 //! Not here yet: deregistration of entities, admission policies.
 
+mod decisions;
+mod enclaves;
 pub(crate) mod epoch;
 pub(crate) mod execute;
 mod node;
@@ -30,6 +36,7 @@ use paralith_types::{Address, Epoch, Height, PublicKey, RuntimeId};
 
 use crate::context::Context;
 
+pub(crate) use enclaves::is_revoked;
 pub(crate) use tee::verify_tee;
 
 /// The newest contract between guest and host that this chain's nodes implement; they implement all
@@ -97,13 +104,12 @@ pub(crate) fn note_punished(
 
 /// Keeps a node out of elections up to and including an epoch. A longer freeze stays.
 pub(crate) fn freeze(ctx: &mut Context<'_>, id: &PublicKey, until: Epoch) -> Result<(), Error> {
-    if state::node(ctx, id)?.is_none() {
-        return Ok(());
-    }
+    let Some(node) = state::node(ctx, id)? else { return Ok(()) };
     let mut status = state::node_status(ctx, id)?;
     if status.frozen_until.is_none_or(|frozen| frozen < until.0) {
         status.frozen_until = Some(until.0);
         state::set_node_status(ctx, id, &status);
+        enclaves::refresh(ctx, &node)?;
         ctx.emit(NodeFrozen { node_id: *id, until });
     }
     Ok(())

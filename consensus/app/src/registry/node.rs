@@ -9,14 +9,16 @@
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
     CONSENSUS_KEY_DOMAIN, ConsensusKeyOwner, Error as RegistryError, GENESIS_CONTEXT, Node,
-    NodeRegistered, NodeRuntime, NodeStatus, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR,
-    RegisterNode, Runtime, RuntimeKind,
+    NodeRegistered, NodeRuntime, NodeStatus, ROLE_APPLICATION, ROLE_COMPUTE, ROLE_KEYMANAGER,
+    ROLE_VALIDATOR, RegisterNode, Runtime, RuntimeKind,
 };
 use paralith_crypto::ed25519;
 use paralith_proto::Canonical;
 use paralith_types::{Amount, ChainContext};
 
-use super::{account_of, comet_address, invalid, is_live, node_claim, require_entity, state, tee};
+use super::{
+    account_of, comet_address, enclaves, invalid, is_live, node_claim, require_entity, state, tee,
+};
 use crate::context::Context;
 use crate::staking;
 
@@ -53,19 +55,20 @@ pub(super) fn admit(
     let known = state::node(ctx, &node.id)?;
     let renewed = match &known {
         Some(known) if is_live(ctx, known)? => {
-            check_renewal(known, node)?;
+            check_renewal(ctx, known, node)?;
             true
         }
         _ => false,
     };
     check_key(ctx, node)?;
+    enclaves::require_own(ctx, node)?;
     if let Some(known) = &known {
         // It may have another entity now.
         staking::remove_claim(ctx, &account_of(&known.entity_id), &node_claim(&node.id))?;
     }
     let claim = claim_amount(ctx, node, &runtimes)?;
     staking::set_claim(ctx, &account_of(&node.entity_id), node_claim(&node.id), claim)?;
-    state::set_node(ctx, node);
+    state::set_node(ctx, node)?;
     own_key(ctx, node)?;
     if !renewed {
         let frozen_until = state::node_status(ctx, &node.id)?.frozen_until;
@@ -78,7 +81,7 @@ pub(super) fn admit(
 
 /// What can be said of a node by itself.
 fn check_form(node: &Node) -> Result<(), Error> {
-    const KNOWN_ROLES: u32 = ROLE_COMPUTE | ROLE_KEYMANAGER | ROLE_VALIDATOR;
+    const KNOWN_ROLES: u32 = ROLE_COMPUTE | ROLE_APPLICATION | ROLE_KEYMANAGER | ROLE_VALIDATOR;
     if node.roles == 0 || node.roles & !KNOWN_ROLES != 0 {
         return Err(invalid(format!("{:#b} is no set of known roles", node.roles)));
     }
@@ -148,15 +151,18 @@ fn check_runtimes(
     runtimes: &[Runtime],
     in_genesis: bool,
 ) -> Result<(), Error> {
-    for (kind, role) in
-        [(RuntimeKind::Compute, ROLE_COMPUTE), (RuntimeKind::KeyManager, ROLE_KEYMANAGER)]
-    {
+    for (kind, role) in [
+        (RuntimeKind::Compute, ROLE_COMPUTE),
+        (RuntimeKind::KeyManager, ROLE_KEYMANAGER),
+        (RuntimeKind::Application, ROLE_APPLICATION),
+    ] {
         if node.has_role(role) != runtimes.iter().any(|runtime| runtime.kind == kind) {
-            return Err(invalid("compute and key-manager roles go with runtimes of their kind"));
+            return Err(invalid("roles but the validator's go with runtimes of their kind"));
         }
     }
     for (runtime, offered) in runtimes.iter().zip(&node.runtimes) {
-        if runtime.kind == RuntimeKind::Compute && !offered.extra_info.is_empty() {
+        check_organisation(node, runtime)?;
+        if runtime.kind != RuntimeKind::KeyManager && !offered.extra_info.is_empty() {
             return Err(invalid("only key managers give extra info"));
         }
         match (&runtime.tee, &offered.tee) {
@@ -179,6 +185,19 @@ fn check_runtimes(
         }
     }
     Ok(())
+}
+
+/// An application is run by its organisations.
+fn check_organisation(node: &Node, runtime: &Runtime) -> Result<(), RegistryError> {
+    let listed = runtime
+        .approval
+        .as_ref()
+        .is_some_and(|approval| approval.organisations.binary_search(&node.entity_id).is_ok());
+    if runtime.kind != RuntimeKind::Application || listed {
+        return Ok(());
+    }
+    let (key, runtime) = (node.entity_id.to_string(), runtime.id.to_string());
+    Err(RegistryError::NotAnOrganisation { key, runtime })
 }
 
 /// A key belongs to one node and entity as long as evidence against it may come.
@@ -210,8 +229,10 @@ fn own_key(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
 }
 
 /// What a node that still counts was elected for stays as it is.
-fn check_renewal(known: &Node, node: &Node) -> Result<(), RegistryError> {
-    let refuse = |what| Err(RegistryError::NodeUpdateNotAllowed { what });
+/// Applications elect nobody: a node may leave them, and must when its entity is no organisation of
+/// theirs any more.
+fn check_renewal(ctx: &Context<'_>, known: &Node, node: &Node) -> Result<(), Error> {
+    let refuse = |what| Err(RegistryError::NodeUpdateNotAllowed { what }.into());
     // KM-K2: enclaves and their keys are not among what must stay.
     if known.entity_id != node.entity_id {
         return refuse("its entity");
@@ -219,11 +240,16 @@ fn check_renewal(known: &Node, node: &Node) -> Result<(), RegistryError> {
     if known.consensus_key != node.consensus_key {
         return refuse("its consensus key");
     }
-    if known.roles & !node.roles != 0 {
+    if known.roles & !node.roles & !ROLE_APPLICATION != 0 {
         return refuse("its roles but by adding some");
     }
-    if known.runtimes.iter().any(|runtime| node.runtime(&runtime.runtime_id).is_none()) {
-        return refuse("its runtimes but by adding some");
+    for offered in &known.runtimes {
+        let id = &offered.runtime_id;
+        if node.runtime(id).is_none()
+            && state::runtime(ctx, id)?.is_none_or(|one| one.kind != RuntimeKind::Application)
+        {
+            return refuse("its runtimes but by adding some");
+        }
     }
     Ok(())
 }
@@ -233,7 +259,7 @@ fn claim_amount(ctx: &Context<'_>, node: &Node, runtimes: &[Runtime]) -> Result<
     let thresholds = staking::params(ctx)?;
     let validator = node.has_role(ROLE_VALIDATOR).then_some(thresholds.validator_threshold);
     let of_runtimes = runtimes.iter().map(|runtime| match runtime.kind {
-        RuntimeKind::Compute => thresholds.compute_threshold,
+        RuntimeKind::Compute | RuntimeKind::Application => thresholds.compute_threshold,
         RuntimeKind::KeyManager => thresholds.keymanager_threshold,
     });
     validator

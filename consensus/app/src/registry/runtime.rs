@@ -1,19 +1,23 @@
 //! The rules for runtimes.
 //!
-//! Id, owner, kind, code, key manager, confidentiality and the argument of `init` never change: votes,
-//! secrets and state depend on them. The other rules (name, plain calls, enclaves, executor, batching,
-//! gas, penalties) may, and all of a change takes effect when an epoch begins, before its elections:
+//! Id, owner, kind, key manager, confidentiality and the argument of `init` never change, and neither
+//! does the code of what executes rounds: votes, secrets and state depend on them. The other rules
+//! (name, plain calls, enclaves, executor, batching, gas, penalties, approval, terms; the code of
+//! applications) may, and all of a change takes effect when an epoch begins, before its elections:
 //! within an epoch the rules of the game are fixed. That is the next epoch, unless a penalty rises.
+//! Each change names the next sequence, so that nobody replays an older one.
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    Code, Error as RegistryError, MAX_BATCH_SIZE, Runtime, RuntimeChange, RuntimeKind,
-    RuntimeRegistered, TeePolicy,
+    Batching, Code, Error as RegistryError, Executor, MAX_BATCH_SIZE, MAX_TERMS_BYTES, Runtime,
+    RuntimeChange, RuntimeKind, RuntimeRegistered, RuntimeStaking, TeePolicy,
 };
 use paralith_consensus_api::roothash;
-use paralith_types::{Epoch, PublicKey, RuntimeId};
+use paralith_types::{Amount, Epoch, PublicKey, RuntimeId};
 
-use super::{KNOWN_ABI_VERSION, account_of, invalid, require_entity, runtime_claim, state};
+use super::{
+    KNOWN_ABI_VERSION, account_of, decisions, invalid, require_entity, runtime_claim, state,
+};
 use crate::context::Context;
 use crate::staking;
 
@@ -26,7 +30,7 @@ pub(super) fn admit(
     if state::runtime(ctx, &runtime.id)?.is_some() {
         return Err(invalid(format!("runtime {} is there twice", runtime.id)));
     }
-    check(ctx, runtime, limits)?;
+    check_first(ctx, runtime, limits)?;
     claim(ctx, runtime)?;
     state::set_runtime(ctx, runtime);
     ctx.emit(RuntimeRegistered { runtime_id: runtime.id });
@@ -45,10 +49,39 @@ pub(super) fn change(
         let (owner, runtime) = (known.entity_id.to_string(), known.id.to_string());
         return Err(RegistryError::BadEntityForRuntime { owner, runtime }.into());
     }
+    if known == runtime {
+        state::remove_runtime_change(ctx, &runtime.id);
+    } else {
+        check_change(ctx, known, runtime, limits)?;
+        claim(ctx, runtime)?;
+        schedule(ctx, known, runtime)?;
+    }
+    ctx.emit(RuntimeRegistered { runtime_id: runtime.id });
+    Ok(())
+}
+
+/// Whether a descriptor may be a runtime's first.
+pub(super) fn check_first(
+    ctx: &Context<'_>,
+    runtime: &Runtime,
+    limits: &roothash::Params,
+) -> Result<(), Error> {
+    check_sequence(FIRST_SEQUENCE, runtime)?;
+    check(ctx, runtime, limits)
+}
+
+/// Whether a descriptor may follow the one in force.
+pub(super) fn check_change(
+    ctx: &Context<'_>,
+    known: &Runtime,
+    runtime: &Runtime,
+    limits: &roothash::Params,
+) -> Result<(), Error> {
+    let fixed_code = known.kind != RuntimeKind::Application;
     for (same, what) in [
         (known.entity_id == runtime.entity_id, "its owner"),
         (known.kind == runtime.kind, "its kind"),
-        (known.code == runtime.code, "its code"),
+        (known.code == runtime.code || !fixed_code, "its code"),
         (known.confidential == runtime.confidential, "its confidentiality"),
         (known.key_manager == runtime.key_manager, "its key manager"),
         (known.init_argument == runtime.init_argument, "its init argument"),
@@ -57,15 +90,23 @@ pub(super) fn change(
             return Err(RegistryError::RuntimeUpdateNotAllowed { what }.into());
         }
     }
-    check(ctx, runtime, limits)?;
-    claim(ctx, runtime)?;
-    if known == runtime {
-        state::remove_runtime_change(ctx, &runtime.id);
-    } else {
-        let epoch = effective_epoch(ctx, known, runtime)?;
-        state::set_runtime_change(ctx, &RuntimeChange { epoch, runtime: runtime.clone() });
-    }
-    ctx.emit(RuntimeRegistered { runtime_id: runtime.id });
+    check_sequence(known.sequence.saturating_add(1), runtime)?;
+    check(ctx, runtime, limits)
+}
+
+fn check_sequence(expected: u64, runtime: &Runtime) -> Result<(), RegistryError> {
+    let got = runtime.sequence;
+    if got == expected { Ok(()) } else { Err(RegistryError::WrongSequence { expected, got }) }
+}
+
+/// Has a change take effect in a later epoch, in place of one that waits.
+pub(super) fn schedule(
+    ctx: &mut Context<'_>,
+    known: &Runtime,
+    runtime: &Runtime,
+) -> Result<(), Error> {
+    let epoch = effective_epoch(ctx, known, runtime)?;
+    state::set_runtime_change(ctx, &RuntimeChange { epoch, runtime: runtime.clone() });
     Ok(())
 }
 
@@ -86,7 +127,8 @@ fn effective_epoch(ctx: &Context<'_>, known: &Runtime, runtime: &Runtime) -> Res
     Ok(paid_out.max(left).next())
 }
 
-fn claim(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {
+/// The owner's stake answers for a runtime.
+pub(super) fn claim(ctx: &mut Context<'_>, runtime: &Runtime) -> Result<(), Error> {
     let threshold = staking::params(ctx)?.runtime_threshold;
     staking::set_claim(ctx, &account_of(&runtime.entity_id), runtime_claim(&runtime.id), threshold)
 }
@@ -103,6 +145,13 @@ fn check(ctx: &Context<'_>, runtime: &Runtime, limits: &roothash::Params) -> Res
         let most = MAX_INIT_ARGUMENT_BYTES;
         return Err(invalid(format!("an init argument has {most} bytes at most")));
     }
+    if runtime.terms.len() > MAX_TERMS_BYTES {
+        return Err(invalid(format!("the terms have {MAX_TERMS_BYTES} bytes at most")));
+    }
+    check_not_built(runtime)?;
+    if let Some(approval) = &runtime.approval {
+        decisions::check_approval(ctx, approval)?;
+    }
     if let Some(policy) = &runtime.tee {
         check_tee(policy)?;
     }
@@ -111,13 +160,61 @@ fn check(ctx: &Context<'_>, runtime: &Runtime, limits: &roothash::Params) -> Res
         RuntimeKind::KeyManager => {
             let fine =
                 runtime.code.is_none() && runtime.key_manager.is_none() && runtime.tee.is_some();
-            if fine {
-                Ok(())
-            } else {
-                Err(invalid("a key manager has enclaves, and no code or keys"))
+            if !fine {
+                return Err(invalid("a key manager has enclaves, and no code or keys"));
+            }
+            // Its policy is its owner's: an approval would promise what it does not give.
+            match runtime.approval {
+                Some(_) => Err(invalid("a key manager has no approval: its owner sets its policy")),
+                None => Ok(()),
             }
         }
+        RuntimeKind::Application => check_application(ctx, runtime),
     }
+}
+
+/// Fields whose form is fixed and whose behaviour this version does not have.
+fn check_not_built(runtime: &Runtime) -> Result<(), RegistryError> {
+    for (unused, what) in [
+        (!runtime.raw_transactions, "raw_transactions"),
+        (runtime.batching.empty_round_blocks == 0, "batching.empty_round_blocks"),
+        (runtime.second_key_manager.is_none(), "second_key_manager"),
+    ] {
+        if !unused {
+            return Err(RegistryError::NotSupported { what });
+        }
+    }
+    Ok(())
+}
+
+/// An application has no rounds, and so no rules for them.
+fn check_application(ctx: &Context<'_>, runtime: &Runtime) -> Result<(), Error> {
+    if let Some(code) = &runtime.code {
+        check_code(ctx, code)?;
+    }
+    if let Some(id) = &runtime.key_manager {
+        check_key_manager(ctx, id)?;
+    }
+    let no_rounds = runtime.executor == Executor::default()
+        && runtime.batching == Batching::default()
+        && runtime.staking == RuntimeStaking::default()
+        && (runtime.min_gas_price, runtime.max_tx_gas) == (Amount::ZERO, 0)
+        && !runtime.allow_plain_calls
+        && runtime.init_argument.is_empty();
+    for (fine, rule) in [
+        (runtime.approval.is_some(), "an application names who approves its changes"),
+        (runtime.tee.is_some(), "an application runs in enclaves"),
+        (
+            runtime.key_manager.is_some() == runtime.confidential,
+            "confidential applications have a key manager, others not",
+        ),
+        (no_rounds, "an application has no rounds: rules for them and the init argument are empty"),
+    ] {
+        if !fine {
+            return Err(invalid(rule));
+        }
+    }
+    Ok(())
 }
 
 fn check_tee(policy: &TeePolicy) -> Result<(), Error> {
@@ -145,14 +242,19 @@ fn check_compute(
         return Err(invalid("confidential runtimes have a key manager and enclaves, others not"));
     }
     if let Some(id) = &runtime.key_manager {
-        let missing = || RegistryError::NoSuchRuntime { runtime: id.to_string() };
-        let key_manager = state::runtime(ctx, id)?.ok_or_else(missing)?;
-        if key_manager.kind != RuntimeKind::KeyManager {
-            return Err(invalid(format!("runtime {id} is no key manager")));
-        }
+        check_key_manager(ctx, id)?;
     }
     check_penalties(ctx, runtime)?;
     check_rounds(runtime, limits)
+}
+
+fn check_key_manager(ctx: &Context<'_>, id: &RuntimeId) -> Result<(), Error> {
+    let missing = || RegistryError::NoSuchRuntime { runtime: id.to_string() };
+    let key_manager = state::runtime(ctx, id)?.ok_or_else(missing)?;
+    if key_manager.kind == RuntimeKind::KeyManager {
+        return Ok(());
+    }
+    Err(invalid(format!("runtime {id} is no key manager")))
 }
 
 /// Delegators answer for what a runtime asks of their operator: the chain bounds it.
@@ -232,6 +334,8 @@ fn check_rounds(runtime: &Runtime, limits: &roothash::Params) -> Result<(), Erro
     }
 }
 
+/// The sequence of a runtime's first descriptor.
+const FIRST_SEQUENCE: u64 = 1;
 const MAX_NAME_BYTES: usize = 64;
 const MAX_INIT_ARGUMENT_BYTES: usize = 64 * 1024;
 const MAX_COMMITTEE: u32 = 128;

@@ -2,10 +2,12 @@
 
 use paralith_consensus_api::Error;
 use paralith_consensus_api::registry::{
-    ConsensusKeyOwner, Entity, Freshness, Node, NodeStatus, Params, Runtime, RuntimeChange, keys,
+    ConsensusKeyOwner, Decisions, Enclave, Entity, Freshness, Node, NodeStatus, Params, Revoked,
+    Runtime, RuntimeChange, keys,
 };
-use paralith_types::{Height, PublicKey, RuntimeId};
+use paralith_types::{Hash, Height, PublicKey, RuntimeId};
 
+use super::enclaves;
 use crate::context::Context;
 use crate::query::damaged;
 
@@ -33,12 +35,17 @@ pub(super) fn nodes(ctx: &Context<'_>) -> Result<Vec<Node>, Error> {
     ctx.list(&keys::nodes())
 }
 
-pub(super) fn set_node(ctx: &mut Context<'_>, node: &Node) {
+/// Stores a node, and its enclaves in the index.
+pub(super) fn set_node(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
+    let before = self::node(ctx, &node.id)?;
     ctx.set(keys::node(&node.id), node);
+    enclaves::replace(ctx, before.as_ref(), Some(node))
 }
 
-pub(super) fn remove_node(ctx: &mut Context<'_>, id: &PublicKey) {
-    ctx.remove(keys::node(id));
+/// Removes a node, and its enclaves from the index.
+pub(super) fn remove_node(ctx: &mut Context<'_>, node: &Node) -> Result<(), Error> {
+    ctx.remove(keys::node(&node.id));
+    enclaves::replace(ctx, Some(node), None)
 }
 
 pub(super) fn remove_node_status(ctx: &mut Context<'_>, id: &PublicKey) {
@@ -109,6 +116,129 @@ pub(super) fn set_runtime_change(ctx: &mut Context<'_>, change: &RuntimeChange) 
 
 pub(super) fn remove_runtime_change(ctx: &mut Context<'_>, id: &RuntimeId) {
     ctx.remove(keys::runtime_change(id));
+}
+
+/// The change of a runtime that waits for its epoch.
+pub(super) fn runtime_change(
+    ctx: &Context<'_>,
+    id: &RuntimeId,
+) -> Result<Option<RuntimeChange>, Error> {
+    ctx.get(&keys::runtime_change(id))
+}
+
+/// What is being decided about a runtime; nothing if state has nothing.
+pub(super) fn decisions(ctx: &Context<'_>, id: &RuntimeId) -> Result<Decisions, Error> {
+    let nothing = || Decisions {
+        runtime_id: *id,
+        proposals: Vec::new(),
+        approvals: Vec::new(),
+        revocations: Vec::new(),
+    };
+    Ok(ctx.get(&keys::decisions(id))?.unwrap_or_else(nothing))
+}
+
+pub(super) fn all_decisions(ctx: &Context<'_>) -> Result<Vec<Decisions>, Error> {
+    ctx.list(&keys::all_decisions())
+}
+
+/// Nothing to decide leaves no entry.
+pub(super) fn set_decisions(ctx: &mut Context<'_>, decisions: &Decisions) {
+    let Decisions { runtime_id, proposals, approvals, revocations } = decisions;
+    let key = keys::decisions(runtime_id);
+    if proposals.is_empty() && approvals.is_empty() && revocations.is_empty() {
+        ctx.remove(key);
+    } else {
+        ctx.set(key, decisions);
+    }
+}
+
+/// A proposed descriptor, which must be there.
+pub(super) fn proposal(
+    ctx: &Context<'_>,
+    id: &RuntimeId,
+    descriptor: &Hash,
+) -> Result<Runtime, Error> {
+    ctx.require(&keys::proposal(id, descriptor))
+}
+
+pub(super) fn set_proposal(ctx: &mut Context<'_>, descriptor: &Hash, runtime: &Runtime) {
+    ctx.set(keys::proposal(&runtime.id, descriptor), runtime);
+}
+
+pub(super) fn remove_proposal(ctx: &mut Context<'_>, id: &RuntimeId, descriptor: &Hash) {
+    ctx.remove(keys::proposal(id, descriptor));
+}
+
+pub(super) fn enclave(
+    ctx: &Context<'_>,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+) -> Result<Option<Enclave>, Error> {
+    ctx.get(&keys::enclave(runtime, rak))
+}
+
+pub(super) fn set_enclave(
+    ctx: &mut Context<'_>,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+    enclave: &Enclave,
+) {
+    ctx.set(keys::enclave(runtime, rak), enclave);
+}
+
+/// Removes an enclave from the index, if it is there.
+pub(super) fn remove_enclave(
+    ctx: &mut Context<'_>,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+) -> Result<(), Error> {
+    let key = keys::enclave(runtime, rak);
+    if ctx.get_raw(&key)?.is_some() {
+        ctx.remove(key);
+    }
+    Ok(())
+}
+
+/// The node that has the enclave in its registration, whether it counts or not.
+pub(super) fn rak_node(
+    ctx: &Context<'_>,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+) -> Result<Option<PublicKey>, Error> {
+    let key = keys::rak_node(runtime, rak);
+    let bytes = ctx.get_raw(&key)?;
+    let node = bytes.map(|bytes| PublicKey::try_from(bytes.as_slice())).transpose();
+    node.map_err(|e| damaged(&key, &e.to_string()))
+}
+
+pub(super) fn set_rak_node(
+    ctx: &mut Context<'_>,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+    node: &PublicKey,
+) {
+    ctx.set_raw(keys::rak_node(runtime, rak), node.as_bytes().to_vec());
+}
+
+pub(super) fn remove_rak_node(ctx: &mut Context<'_>, runtime: &RuntimeId, rak: &PublicKey) {
+    ctx.remove(keys::rak_node(runtime, rak));
+}
+
+pub(super) fn set_revoked(
+    ctx: &mut Context<'_>,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+    revoked: &Revoked,
+) {
+    ctx.set(keys::revoked(runtime, rak), revoked);
+}
+
+pub(super) fn revoked(
+    ctx: &Context<'_>,
+    runtime: &RuntimeId,
+    rak: &PublicKey,
+) -> Result<Option<Revoked>, Error> {
+    ctx.get(&keys::revoked(runtime, rak))
 }
 
 pub(super) fn set_freshness(

@@ -9,6 +9,7 @@ use paralith_consensus_api::registry::{Error as RegistryError, Node, Runtime};
 
 use paralith_types::{Hash, Height};
 
+use super::enclaves::is_revoked;
 use super::{invalid, state};
 use crate::context::Context;
 use crate::roots;
@@ -24,6 +25,10 @@ pub(crate) fn verify_tee(
     let capability = node.runtime(&runtime.id).and_then(|offered| offered.tee.as_ref());
     let capability = capability.ok_or_else(missing)?;
     let rules = runtime.tee.as_ref().ok_or_else(missing)?;
+    if is_revoked(ctx, &runtime.id, &capability.rak)? {
+        let rak = capability.rak.to_string();
+        return Err(RegistryError::EnclaveRevoked { rak }.into());
+    }
     let policy = Policy {
         platforms: state::params(ctx)?.software_platforms,
         measurements: rules.measurements.iter().copied().map(Measurement).collect::<BTreeSet<_>>(),

@@ -150,7 +150,13 @@ fn rak(
     }
     let node = registry::node(ctx, &vote.node)?;
     let tee = node.as_ref().and_then(|node| node.runtime(&runtime.id)?.tee.as_ref());
-    Ok(tee.map(|tee| Some(tee.rak)).ok_or(VoteError::BadRakSignature))
+    match tee {
+        None => Ok(Err(VoteError::BadRakSignature)),
+        Some(tee) if registry::is_revoked(ctx, &runtime.id, &tee.rak)? => {
+            Ok(Err(VoteError::EnclaveRevoked))
+        }
+        Some(tee) => Ok(Ok(Some(tee.rak))),
+    }
 }
 
 /// Keeps a result that was voted for. Two ranks may lead to the same result of different proposals;

@@ -219,11 +219,11 @@ fn the_hashes_of_a_known_chain_are_frozen() {
     let txs = vec![net.tx(BOB, reclaim)];
     let second = net.block(txs).app_hash;
     let third = net.slash(ENTITIES[1] + 2).app_hash;
-    assert_eq!(net.document.chain_id().unwrap(), "test-23171ed8e39ffef066369c180ecc2a6063951023");
+    assert_eq!(net.document.chain_id().unwrap(), "test-7dc1d168802f7bd163cc124ba2ea43fc1809bf4c");
     let frozen = [
-        "755b2879e780f0a3e13da37e05f3986c5880d4fde9081f533d1d98890702b28e",
-        "35031a336cb651c75ff92738cb330ca48035245589569778476b6f97cc94a98d",
-        "113ac7697f2d652bf6b341fc2468968008e89069d093a8e3b8554c23e955ca45",
+        "4f72fd83e8c6ecfc9ce03cbd2bc4d40ac8e3cd5fd6e8f7b340bdf97619efd43c",
+        "9eb7d9a5f67409fc24635bf9fba06e59e6c991b0308899949aba6a83a8b71826",
+        "63c5fe5f344a89555f3cf1d7f49ebfa034ccf6f6998a06443859013d03995745",
     ];
     assert_eq!([first, second, third].map(|hash| hash.to_string()), frozen);
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod admission;
+mod decisions;
+mod enclaves;
 mod epochs;
 mod frame;
 mod genesis;

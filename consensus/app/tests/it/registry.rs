@@ -2,6 +2,7 @@
 
 use paralith_consensus_api::registry::{
     Entity, Liveness, Node, NodeRuntime, ProveFreshness, RegisterEntity, RegisterRuntime, Runtime,
+    RuntimeKind,
 };
 use paralith_consensus_api::staking::{AddEscrow, ReclaimEscrow, Transfer};
 use paralith_consensus_app::query;
@@ -71,9 +72,10 @@ fn each_wrong_node_is_refused_with_its_code() {
     let extra = NodeRuntime { extra_info: vec![1], ..node().runtimes.remove(0) };
     let cases = [
         ("no roles", Node { roles: 0, ..far() }, 4, "registry/1"),
-        ("unknown role", Node { roles: 9 | 2, ..far() }, 4, "registry/1"),
+        ("unknown role", Node { roles: 9 | 16, ..far() }, 4, "registry/1"),
         ("compute without runtime", Node { runtimes: vec![], ..far() }, 4, "registry/1"),
         ("runtime without role", Node { roles: 8, ..far() }, 4, "registry/1"),
+        ("application of compute", Node { roles: 9 | 2, ..far() }, 4, "registry/1"),
         ("key manager of compute", Node { roles: 4, ..far() }, 4, "registry/1"),
         ("no port", Node { addresses: vec!["here".into()], ..far() }, 4, "registry/1"),
         ("port 0", Node { addresses: vec!["here:0".into()], ..far() }, 4, "registry/1"),
@@ -212,6 +214,11 @@ fn a_runtime_changes_at_the_next_epoch_and_only_what_may_change() {
     let owner = ENTITIES[0];
     let mut changed = runtime(owner);
     changed.executor.workers = 3;
+    for sequence in [0, 1, 3] {
+        let runtime = Runtime { sequence, ..changed.clone() };
+        assert_eq!(net.refused(owner, RegisterRuntime { runtime }), "registry/25", "{sequence}");
+    }
+    changed.sequence = 2;
     net.ok(owner, RegisterRuntime { runtime: changed.clone() });
     assert_eq!(query::runtime(&net.state(), &RUNTIME).unwrap(), Some(runtime(owner)));
     net.next_epoch();
@@ -221,7 +228,9 @@ fn a_runtime_changes_at_the_next_epoch_and_only_what_may_change() {
 
     let stranger = RegisterRuntime { runtime: changed.clone() };
     assert_eq!(net.refused(ALICE, stranger), "registry/4");
-    let mut other_code = changed;
+    let old = RegisterRuntime { runtime: runtime(owner) };
+    assert_eq!(net.refused(owner, old), "registry/25", "the first one does not come back");
+    let mut other_code = Runtime { sequence: 3, ..changed };
     other_code.code.as_mut().unwrap().id.0[0] ^= 1;
     assert_eq!(net.refused(owner, RegisterRuntime { runtime: other_code }), "registry/18");
 }
@@ -235,6 +244,7 @@ fn a_raised_penalty_waits_until_everybody_who_accepted_the_old_one_could_leave()
     let owner = ENTITIES[0];
     let mut raised = runtime(owner);
     raised.staking.slash_equivocation = Amount(101);
+    raised.sequence = 2;
     net.ok(owner, RegisterRuntime { runtime: raised.clone() });
     let change = query::runtime_change(&net.state(), &RUNTIME).unwrap().unwrap();
     assert_eq!((change.epoch, &change.runtime), (Epoch(51), &raised));
@@ -246,6 +256,7 @@ fn a_raised_penalty_waits_until_everybody_who_accepted_the_old_one_could_leave()
 
     // Nobody is registered any more: delegators still need the debonding time. Lower is at once.
     raised.staking.slash_incorrect_results = Amount(101);
+    raised.sequence = 3;
     net.ok(owner, RegisterRuntime { runtime: raised.clone() });
     let change = query::runtime_change(&net.state(), &RUNTIME).unwrap().unwrap();
     assert_eq!(change.epoch, Epoch(51 + 2 + 1));
@@ -301,6 +312,12 @@ fn each_wrong_runtime_is_refused_with_its_code() {
     case("penalty of wrong results", "registry/1", |r| {
         r.staking.slash_incorrect_results = Amount(u128::MAX);
     });
+    case("sequence", "registry/25", |r| r.sequence = 2);
+    case("terms", "registry/1", |r| r.terms = vec![0; 64 * 1024 + 1]);
+    case("raw transactions", "registry/24", |r| r.raw_transactions = true);
+    case("empty rounds", "registry/24", |r| r.batching.empty_round_blocks = 1);
+    case("two key managers", "registry/24", |r| r.second_key_manager = Some(RUNTIME));
+    case("application without approval", "registry/1", |r| r.kind = RuntimeKind::Application);
     case("percent", "registry/1", |r| r.staking.reward_equivocation_percent = 101);
     case("owner", "registry/12", |r| r.entity_id = public(ENTITIES[2]));
     for (what, code, runtime) in cases {

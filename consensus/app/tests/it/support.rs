@@ -86,6 +86,11 @@ pub(crate) fn runtime(entity: u8) -> Runtime {
         init_argument: vec![],
         min_gas_price: Amount(0),
         max_tx_gas: 1_000_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 2,
             backups: 1,
@@ -102,6 +107,7 @@ pub(crate) fn runtime(entity: u8) -> Runtime {
             flush_timeout_ms: 10,
             propose_timeout_ms: 100,
             max_batch_gas: 1_000_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(100),

@@ -67,7 +67,7 @@ fn secret(epoch: Epoch) -> HpkeSecret {
     HpkeSecret::from_ikm(&[epoch.0 as u8; 32])
 }
 
-fn descriptor() -> Runtime {
+pub(crate) fn descriptor() -> Runtime {
     let owner = key(ENTITY).public();
     let base = runtimes::confidential(RUNTIME, owner, KEY_MANAGER, Hash([1; 32]));
     Runtime { name: "secret".into(), ..base }
@@ -95,6 +95,7 @@ impl Gateway {
             next_policy: None,
             signing_key: Some(key(SIGNING).public()),
             recipients: Vec::new(),
+            rotation_required: Epoch(0),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
         gateway.chain.commit(&changes);
@@ -296,6 +297,23 @@ impl rpb::registry_service_server::RegistryService for Gateway {
         let invented = Runtime { id: RuntimeId([66; 32]), ..descriptor() };
         let runtimes = vec![descriptor().to_pb(), invented.to_pb()];
         Ok(Response::new(rpb::ListRuntimesResponse { runtimes }))
+    }
+
+    async fn list_enclaves(
+        &self,
+        _: Request<rpb::ListEnclavesRequest>,
+    ) -> Result<Response<rpb::ListEnclavesResponse>, Refusal> {
+        // The second one is invented.
+        let raks = [1_u8, 2].map(|n| vec![n; 32]);
+        let enclaves = raks.map(|rak| rpb::RegisteredEnclave { rak, enclave: None }).to_vec();
+        Ok(Response::new(rpb::ListEnclavesResponse { enclaves }))
+    }
+
+    async fn get_proposals(
+        &self,
+        _: Request<rpb::GetProposalsRequest>,
+    ) -> Result<Response<rpb::GetProposalsResponse>, Refusal> {
+        not_here()
     }
 }
 

@@ -1,17 +1,19 @@
 use std::time::Duration;
 
 use paralith_consensus_api::tx::Body;
-use paralith_consensus_api::{consensus, staking};
+use paralith_consensus_api::{consensus, registry, staking};
 use paralith_consensus_client::{
-    ChainClient, ClientError, ClientOptions, ParaTimeClient, TxOptions,
+    ChainClient, ClientError, ClientOptions, ParaTimeClient, RegisteredEnclave, TxOptions,
 };
 use paralith_harness::{key, set};
 use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
 use paralith_storage::Changes;
-use paralith_types::{Amount, ChainContext, Height, Round};
+use paralith_types::{
+    Amount, ChainContext, Epoch, Hash, Height, PublicKey, Round, X25519PublicKey,
+};
 
-use crate::gateway::{Gateway, Lie};
+use crate::gateway::{Gateway, Lie, RUNTIME, descriptor};
 
 async fn connect(gateway: &Gateway) -> ChainClient {
     let channel = gateway.serve().await;
@@ -119,6 +121,64 @@ async fn a_runtime_that_the_state_does_not_have_is_not_listed() {
     let mut chain = connect(&gateway).await;
     let listed = chain.runtimes().await.unwrap();
     assert_eq!(listed.len(), 1, "the gateway invented a second one: {listed:?}");
+}
+
+#[tokio::test]
+async fn an_enclave_that_the_index_does_not_have_is_not_listed() {
+    let gateway = Gateway::new();
+    let mut changes = Changes::new();
+    let enclave = registry::Enclave {
+        node: PublicKey([3; 32]),
+        entity_id: PublicKey([4; 32]),
+        rek: X25519PublicKey([5; 32]),
+        measurement: Hash([6; 32]),
+        code: None,
+        attested_height: Height(1),
+        expires_height: Height(9),
+        node_expiration: Epoch(9),
+        software: true,
+    };
+    let rak = PublicKey([1; 32]);
+    set(&mut changes, registry::keys::enclave(&RUNTIME, &rak), &enclave);
+    gateway.chain.commit(&changes);
+    let mut chain = connect(&gateway).await;
+    let listed = chain.enclaves(&RUNTIME).await.unwrap();
+    assert_eq!(listed, [RegisteredEnclave { rak, enclave }]);
+}
+
+#[tokio::test]
+async fn what_is_proposed_is_proven_and_complete() {
+    let gateway = Gateway::new();
+    let mut chain = connect(&gateway).await;
+    let nothing = chain.proposals(&RUNTIME).await.unwrap();
+    assert_eq!(nothing.in_force, Some(descriptor()));
+    assert_eq!((nothing.decisions, nothing.descriptors), (None, Vec::new()));
+
+    let proposed = |terms: &str| registry::Runtime { terms: terms.into(), ..descriptor() };
+    let mut changes = Changes::new();
+    let mut proposals = Vec::new();
+    for (proposer, terms) in [(1, "a"), (2, "b"), (3, "a")] {
+        let (proposer, runtime) = (PublicKey([proposer; 32]), proposed(terms));
+        let descriptor = runtime.descriptor_hash();
+        set(&mut changes, registry::keys::proposal(&RUNTIME, &descriptor), &runtime);
+        proposals.push(registry::Proposed { proposer, descriptor, epoch: Epoch(7) });
+    }
+    let decisions = registry::Decisions {
+        runtime_id: RUNTIME,
+        proposals,
+        approvals: Vec::new(),
+        revocations: Vec::new(),
+    };
+    set(&mut changes, registry::keys::decisions(&RUNTIME), &decisions);
+    gateway.chain.commit(&changes);
+    let open = chain.proposals(&RUNTIME).await.unwrap();
+    let mut wanted = vec![proposed("a"), proposed("b")];
+    wanted.sort_by_key(registry::Runtime::descriptor_hash);
+    assert_eq!((open.decisions, open.descriptors), (Some(decisions), wanted));
+
+    gateway.tell(Lie::FalseValue);
+    let error = chain.proposals(&RUNTIME).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unverifiable { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use paralith_attest::{Claims, SoftwarePlatform};
 use paralith_consensus_api::keymanager::RuntimePolicy;
 use paralith_consensus_api::registry::{
-    Batching, Code, Executor, NodeRuntime, RuntimeKind, RuntimeStaking,
+    Approval, Batching, Code, Executor, NodeRuntime, RuntimeStaking,
 };
 use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_types::{Amount, CodeId};
@@ -10,6 +10,8 @@ use super::*;
 
 const KM: RuntimeId = RuntimeId([9; 32]);
 const RT: RuntimeId = RuntimeId([5; 32]);
+/// An application.
+const APP: RuntimeId = RuntimeId([6; 32]);
 const CHAIN: ChainContext = ChainContext([7; 32]);
 const CODE: CodeId = CodeId([3; 32]);
 /// The height at which is asked; the epoch began at 90, attestation counts 50 blocks.
@@ -28,13 +30,18 @@ fn measurement(n: u8) -> Measurement {
 }
 
 fn runtime(id: RuntimeId) -> Runtime {
-    let compute = id == RT;
+    let (compute, application) = (id == RT, id == APP);
+    let asks = compute || application;
     Runtime {
         id,
         entity_id: PublicKey([1; 32]),
-        kind: if compute { RuntimeKind::Compute } else { RuntimeKind::KeyManager },
+        kind: match id {
+            RT => RuntimeKind::Compute,
+            APP => RuntimeKind::Application,
+            _ => RuntimeKind::KeyManager,
+        },
         name: String::new(),
-        code: compute.then_some(Code {
+        code: asks.then_some(Code {
             id: CODE,
             size_bytes: 1,
             abi_version: 1,
@@ -42,11 +49,19 @@ fn runtime(id: RuntimeId) -> Runtime {
         }),
         confidential: true,
         allow_plain_calls: false,
-        key_manager: compute.then_some(KM),
+        key_manager: asks.then_some(KM),
         tee: Some(TeePolicy { measurements: vec![Hash([1; 32])], max_age_blocks: 50 }),
         init_argument: vec![],
         min_gas_price: Amount(0),
         max_tx_gas: 1,
+        sequence: 1,
+        approval: application.then(|| Approval {
+            organisations: vec![PublicKey([1; 32]), PublicKey([2; 32])],
+            policy: vec![],
+        }),
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 1,
             backups: 1,
@@ -63,6 +78,7 @@ fn runtime(id: RuntimeId) -> Runtime {
             flush_timeout_ms: 1,
             propose_timeout_ms: 1,
             max_batch_gas: 1,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(0),
@@ -81,7 +97,7 @@ fn claims(id: RuntimeId) -> Claims {
         rek: HpkeSecret::from_ikm(&[3; 32]).public(),
         node: PublicKey([4; 32]),
         runtime: id,
-        code: (id == RT).then_some(CODE),
+        code: (id != KM).then_some(CODE),
         height: Height(80),
         state_root: Hash([13; 32]),
     }
@@ -106,7 +122,11 @@ fn good(id: RuntimeId) -> Case {
         id: claims.node,
         entity_id: PublicKey([1; 32]),
         expiration: Epoch(10),
-        roles: if id == RT { ROLE_COMPUTE } else { ROLE_KEYMANAGER },
+        roles: match id {
+            RT => ROLE_COMPUTE,
+            APP => ROLE_APPLICATION,
+            _ => ROLE_KEYMANAGER,
+        },
         consensus_key: PublicKey([6; 32]),
         addresses: vec![],
         runtimes: vec![NodeRuntime { runtime_id: id, tee: Some(tee), extra_info: vec![] }],
@@ -116,7 +136,9 @@ fn good(id: RuntimeId) -> Case {
         serial: 1,
         id: KM,
         measurements: vec![Hash([1; 32])],
-        runtimes: vec![RuntimePolicy { runtime_id: RT, measurements: vec![Hash([1; 32])] }],
+        runtimes: [RT, APP]
+            .map(|runtime_id| RuntimePolicy { runtime_id, measurements: vec![Hash([1; 32])] })
+            .to_vec(),
         max_epoch_secret_age: 1,
         rotation_epochs: 0,
         nodes: Vec::new(),
@@ -132,6 +154,7 @@ fn good(id: RuntimeId) -> Case {
         next_policy: None,
         signing_key: None,
         recipients: Vec::new(),
+        rotation_required: Epoch(0),
     };
     let epoch = EpochState {
         epoch: Epoch(10),
@@ -153,7 +176,19 @@ fn good(id: RuntimeId) -> Case {
         },
         asker: Asker {
             runtime: Some(runtime(id)),
+            enclave: (id == APP).then(|| Enclave {
+                node: node.id,
+                entity_id: node.entity_id,
+                rek: claims.rek,
+                measurement: claims.measurement.0,
+                code: claims.code,
+                attested_height: claims.height,
+                expires_height: Height(claims.height.0 + 51),
+                node_expiration: node.expiration,
+                software: true,
+            }),
             node: Some(node),
+            revoked: false,
             committee: (id == RT).then_some(committee),
             freshness: Some(Freshness { blob: Hash([8; 32]), height: Height(95) }),
             state_root: Some(Hash([10; 32])),
@@ -161,7 +196,7 @@ fn good(id: RuntimeId) -> Case {
         request: KeyRequest {
             version: 1,
             id: KM,
-            runtime_id: RT,
+            runtime_id: if id == APP { APP } else { RT },
             node: claims.node,
             epoch: Epoch(10),
             freshness: Hash([8; 32]),
@@ -207,6 +242,18 @@ impl Case {
 
     fn status(&mut self) -> &mut Status {
         self.facts.status.as_mut().unwrap()
+    }
+
+    fn runtime(&mut self) -> &mut Runtime {
+        self.asker.runtime.as_mut().unwrap()
+    }
+
+    fn organisations(&mut self) -> &mut Vec<PublicKey> {
+        &mut self.runtime().approval.as_mut().unwrap().organisations
+    }
+
+    fn enclave(&mut self) -> &mut Enclave {
+        self.asker.enclave.as_mut().unwrap()
     }
 
     fn committee(&mut self) -> &mut Committee {
@@ -265,12 +312,15 @@ const COMMON: &[(&str, Change, u32)] = &[
     ("its root at a height that is not proven here", |c| c.asker.state_root = None, 17),
     ("another chain from here", |c| c.asker.state_root = Some(Hash([11; 32])), 18),
     ("another chain from there", |c| c.request.state_root = Hash([11; 32]), 18),
+    ("revoked", |c| c.asker.revoked = true, 20),
     ("proof just after", |c| c.asker.freshness.as_mut().unwrap().height = Height(91), 0),
 ];
 
 /// What only compute requests have.
 const COMPUTE: &[(&str, Change, u32)] = &[
-    ("another runtime than named", |c| c.request.runtime_id = RuntimeId([6; 32]), 11),
+    ("another runtime than named", |c| c.request.runtime_id = RuntimeId([8; 32]), 11),
+    ("an application's node", |c| c.node().roles = ROLE_APPLICATION, 4),
+    ("a key manager", |c| c.asker.runtime.as_mut().unwrap().kind = RuntimeKind::KeyManager, 11),
     ("another key manager's runtime", |c| c.asker.runtime.as_mut().unwrap().key_manager = None, 11),
     ("a runtime without policy", |c| c.status().policy.as_mut().unwrap().runtimes.clear(), 11),
     ("no committee", |c| c.asker.committee = None, 6),
@@ -306,6 +356,34 @@ const COMPUTE: &[(&str, Change, u32)] = &[
 fn a_compute_request_is_refused_for_exactly_one_reason() {
     for (what, change, code) in COMMON.iter().chain(COMPUTE) {
         let mut case = good(RT);
+        change(&mut case);
+        let got = case.keys().map_or_else(|refusal| refusal.code(), |_| 0);
+        assert_eq!(got, *code, "{what}");
+    }
+}
+
+/// What only requests of applications have.
+const APPLICATION: &[(&str, Change, u32)] = &[
+    ("another runtime than named", |c| c.request.runtime_id = RT, 11),
+    ("a compute node", |c| c.node().roles = ROLE_COMPUTE, 4),
+    ("of the other organisation", |c| c.node().entity_id = PublicKey([2; 32]), 0),
+    ("of no organisation", |c| c.node().entity_id = PublicKey([3; 32]), 19),
+    ("an application that nobody approves", |c| c.runtime().approval = None, 19),
+    ("an organisation that left", |c| c.organisations().retain(|id| *id != PublicKey([1; 32])), 19),
+    ("not in the index", |c| c.asker.enclave = None, 21),
+    ("in the index of another node", |c| c.enclave().node = PublicKey([5; 32]), 21),
+    ("in the index with another REK", |c| c.enclave().rek = X25519PublicKey([5; 32]), 21),
+    (
+        "the policy names another enclave",
+        |c| c.status().policy.as_mut().unwrap().runtimes[1].measurements = vec![Hash([2; 32])],
+        8,
+    ),
+];
+
+#[test]
+fn an_application_is_served_if_an_organisation_runs_it() {
+    for (what, change, code) in COMMON.iter().chain(APPLICATION) {
+        let mut case = good(APP);
         change(&mut case);
         let got = case.keys().map_or_else(|refusal| refusal.code(), |_| 0);
         assert_eq!(got, *code, "{what}");
@@ -355,6 +433,7 @@ fn replies_are_believed_from_attested_members_of_the_committee_only() {
         ("not registered", |c| c.asker.node = None, 4),
         ("only a compute node", |c| c.node().roles = ROLE_COMPUTE, 4),
         ("evidence too old", |c| c.quote(|q| q.height = Height(NOW - 51)), 8),
+        ("revoked", |c| c.asker.revoked = true, 20),
         (
             "policy does not name it",
             |c| {
@@ -367,7 +446,8 @@ fn replies_are_believed_from_attested_members_of_the_committee_only() {
         let mut case = good(KM);
         change(&mut case);
         let node = PublicKey([4; 32]);
-        let result = replier_rak(&case.facts, &km, &node, case.asker.node.as_ref());
+        let Asker { node: registered, revoked, .. } = &case.asker;
+        let result = replier_rak(&case.facts, &km, &node, registered.as_ref(), *revoked);
         match result {
             Ok(key) => assert_eq!((key, *code), (rak().public(), 0), "{what}"),
             Err(refusal) => assert_eq!(refusal.code(), *code, "{what}"),

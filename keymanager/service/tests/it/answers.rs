@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use paralith_consensus_api::keymanager::{RuntimePublicKey, SignedRuntimePublicKey};
+use paralith_consensus_api::registry::RevokeEnclave;
 use paralith_crypto::HpkeSecret;
 use paralith_harness::key;
 use paralith_keymanager_core::SignedKeyReply;
@@ -12,7 +13,7 @@ use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 use paralith_types::{Epoch, Hash, Height, RuntimeId, X25519PublicKey};
 
 use crate::chain::{Chain, RT};
-use crate::node::{Compute, KeyManager, born};
+use crate::node::{Compute, KeyManager, born, pass_epoch};
 
 pub(crate) const BLOB: Hash = Hash([0xb1; 32]);
 
@@ -92,6 +93,20 @@ fn each_refusal_has_its_code() {
     stranger.prove_freshness(BLOB);
     all[0].sync();
     assert_eq!(all[0].refusal(stranger.ask(&stranger.request(BLOB))), keys(6));
+}
+
+#[test]
+fn a_revoked_enclave_gets_no_keys_and_none_of_the_next_generation() {
+    let (chain, mut all, compute) = ready();
+    let revoke = RevokeEnclave { runtime_id: RT, rak: compute.rak.public() };
+    chain.block(vec![(key(100), revoke.into())]);
+    all[0].sync();
+    let refused = all[0].refusal(compute.ask(&compute.request(BLOB)));
+    assert_eq!(refused, ("keys".to_string(), 20));
+    // The policy wants no rotation; the revocation does.
+    pass_epoch(&mut all, true);
+    assert_eq!(chain.status().generation, 1);
+    assert!(all.iter_mut().all(|node| node.sync().has_keys));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use paralith_consensus_api::keymanager::{
     PUBLIC_KEY_DOMAIN, RuntimePublicKey, SignedRuntimePublicKey,
 };
+use paralith_consensus_api::registry::RevokeEnclave;
 use paralith_crypto::ed25519;
 use paralith_harness::key;
 use paralith_proto::Canonical;
@@ -12,7 +13,7 @@ use paralith_tee_channel::pb;
 use paralith_tee_channel::pb::key_manager_call::Kind as Call;
 
 use crate::chain::{Chain, KM, RT};
-use crate::node::{KeyManager, born, pass_epoch};
+use crate::node::{KeyManager, born, pass_epoch, publish_epoch_secret, publish_master};
 
 fn public_key(epoch: u64) -> Call {
     Call::PublicKeyGet(pb::PublicKeyGet { runtime_id: RT.as_bytes().to_vec(), epoch })
@@ -163,6 +164,39 @@ fn generations_rotate_and_a_newcomer_replicates_all_of_them() {
     chain.block(vec![registration]);
     chain.next_epoch();
     assert!(chain.status().nodes.contains(&key(3).public()));
+}
+
+#[test]
+fn nothing_is_published_or_replicated_to_a_revoked_key_manager() {
+    let chain = Arc::new(Chain::new(0));
+    let mut all = born(&chain, vec![]);
+    for node in &mut all {
+        node.prove_freshness();
+    }
+    let revoke = RevokeEnclave { runtime_id: KM, rak: all[1].claims().rak };
+    chain.block(vec![(key(100), revoke.into())]);
+    for node in &mut all {
+        node.sync();
+    }
+    let request = all[1].bytes(Call::ReplicationRequest(pb::ReplicationRequest {}));
+    let answer = Call::AnswerReplication(pb::AnswerReplication { request });
+    assert_eq!(all[0].refusal(answer), ("keys".to_string(), 20));
+    let epoch = chain.epoch().next().0;
+    let make = Call::GenerateEpochSecret(pb::GenerateEpochSecret { epoch });
+    assert_eq!(all[1].refusal(make), ("keymanager-service".to_string(), 12));
+
+    chain.block(vec![publish_epoch_secret(&all[0]), publish_master(&all[0])]);
+    all[1].load();
+    let log = all[1].log();
+    let closed = log.iter().filter(|line| line.contains("sealed to this enclave")).count();
+    assert_eq!(closed, 2, "{log:?}");
+    let opened = all[0].load();
+    chain.block(vec![opened]);
+    chain.next_epoch();
+    let status = chain.status();
+    assert_eq!((status.generation, status.nodes), (1, vec![key(1).public()]));
+    all[0].init();
+    assert!(all[0].sync().has_keys);
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Chain {
         let time = GenesisTime::from_seconds(GENESIS_SECONDS).unwrap();
         let mut builder = Builder::new("test", time, params)
             .entity(owner, Amount(1_000_000))
+            .fund(&owner, Amount(1_000_000))
             .validator(owner, &validator, &[])
             .runtime(runtimes::key_manager(KM, owner, measurement))
             .runtime(runtime)

@@ -239,6 +239,7 @@ impl World {
             next_policy: None,
             signing_key: None,
             recipients: Vec::new(),
+            rotation_required: Epoch(0),
         };
         set(&mut changes, keymanager::keys::status(&KEY_MANAGER), &status);
         changes

@@ -334,6 +334,11 @@ fn runtime() -> Runtime {
         init_argument: Vec::new(),
         min_gas_price: Amount(0),
         max_tx_gas: 1_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 2,
             backups: 2,
@@ -350,6 +355,7 @@ fn runtime() -> Runtime {
             flush_timeout_ms: 20,
             propose_timeout_ms: 400,
             max_batch_gas: 1_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(1),

@@ -11,6 +11,7 @@ fn batching(size: u32, bytes: u32, gas: u64) -> Batching {
         flush_timeout_ms: 10,
         propose_timeout_ms: 100,
         max_batch_gas: gas,
+        empty_round_blocks: 0,
     }
 }
 

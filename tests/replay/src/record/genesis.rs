@@ -125,6 +125,11 @@ fn compute(paratime: &ParaTime) -> Runtime {
         init_argument: init_argument(&paratime.name),
         min_gas_price: Amount(0),
         max_tx_gas: 10_000_000_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 2,
             backups: 2,
@@ -141,6 +146,7 @@ fn compute(paratime: &ParaTime) -> Runtime {
             flush_timeout_ms: 10,
             propose_timeout_ms: 1000,
             max_batch_gas: 10_000_000_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(1),

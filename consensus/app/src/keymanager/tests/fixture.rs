@@ -358,6 +358,11 @@ fn runtime() -> Runtime {
         init_argument: Vec::new(),
         min_gas_price: Amount(0),
         max_tx_gas: 0,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 0,
             backups: 0,
@@ -374,6 +379,7 @@ fn runtime() -> Runtime {
             flush_timeout_ms: 0,
             propose_timeout_ms: 0,
             max_batch_gas: 0,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(0),

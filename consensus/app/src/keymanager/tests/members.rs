@@ -2,10 +2,10 @@
 
 use paralith_consensus_api::keymanager::{Policy, Recipient};
 use paralith_crypto::ed25519::SigningKey;
-use paralith_types::{PublicKey, X25519PublicKey};
+use paralith_types::{Epoch, Hash, PublicKey, X25519PublicKey};
 
 use super::fixture::{
-    FIRST_SECRET, Net, code, ids, node_key, owner, policy, rak, rek, signed_epoch,
+    FIRST_SECRET, KM, Net, code, ids, km_key, node_key, owner, policy, rak, rek, signed_epoch,
 };
 
 fn entity(number: u8) -> SigningKey {
@@ -203,4 +203,73 @@ fn recipients_have_one_frozen_form() {
     let recipient = Recipient { node, rak, rek: key(3) };
     let field = |tag: u8, byte: u8| [&[tag, 32][..], &[byte; 32]].concat();
     assert_eq!(recipient.encode(), [field(0x0a, 1), field(0x12, 2), field(0x1a, 3)].concat());
+}
+
+/// The enclave with this RAK is revoked.
+fn revoke(net: &mut Net, rak: &PublicKey) {
+    let runtime = crate::query::runtime(&net.snapshot(), &KM).unwrap().unwrap();
+    let key = paralith_consensus_api::registry::keys::revoked(&KM, rak);
+    net.run(|ctx| {
+        let height = ctx.height();
+        ctx.set(key, &paralith_consensus_api::registry::Revoked { height });
+        crate::keymanager::on_enclave_revoked(ctx, &runtime).unwrap();
+    });
+}
+
+#[test]
+fn a_revoked_member_publishes_nothing_receives_nothing_and_stops_nobody() {
+    let mut net = Net::initialised(2);
+    revoke(&mut net, &rak(1).public());
+    for (publisher, recipient, expected) in [(1, 0, 16), (0, 1, 11), (0, 0, 0)] {
+        let secret = net.epoch_secret(&[recipient]);
+        let body = signed_epoch(publisher, &rak(publisher), &secret);
+        let got = code(&net.deliver(&node_key(publisher), &body));
+        assert_eq!(got, expected, "by {publisher} to {recipient}");
+    }
+    for node in 0..2 {
+        let registration = net.registration(node);
+        net.register(&registration);
+    }
+    net.begin_epoch();
+    assert_eq!(net.status().nodes, ids(&[0]));
+}
+
+#[test]
+fn a_revocation_makes_a_generation_due_that_the_enclave_has_not_seen() {
+    let never = Policy { rotation_epochs: 0, ..policy(2) };
+    let mut net = Net::initialised(3);
+    net.update_policy(&owner(), never).unwrap();
+    let renew = |net: &mut Net, nodes: &[u8]| {
+        for node in nodes {
+            let registration = net.registration(*node);
+            net.register(&registration);
+        }
+        net.begin_epoch();
+    };
+    renew(&mut net, &[0, 1, 2]);
+    let proposal = |net: &Net, generation| net.master(generation, Hash([50; 32]), &[0, 1]);
+    assert_eq!(code(&net.publish(0, &proposal(&net, 1))), 13, "the policy wants none");
+    let now = net.status().rotation_epoch;
+    assert!(net.status().rotation_required <= now);
+
+    revoke(&mut net, &rak(2).public());
+    assert_eq!(net.status().rotation_required, Epoch(net.epoch + 1));
+    assert_eq!(code(&net.publish(0, &proposal(&net, 1))), 0);
+    // Another one is revoked that may have opened this proposal: it takes one more.
+    revoke(&mut net, &rak(1).public());
+    assert_eq!(net.status().rotation_required, Epoch(net.epoch + 2));
+    net.replicate(0, Hash([50; 32]));
+    net.begin_epoch();
+    assert_eq!((net.status().generation, net.status().nodes.len()), (1, 1));
+    let next = net.master(2, Hash([51; 32]), &[0]);
+    assert_eq!(code(&net.publish(0, &next)), 0, "it is due still");
+    let mut registration = net.registration(0);
+    registration.response.next_checksum = Some(Hash([51; 32]));
+    registration.response.next_signing_key = Some(km_key());
+    net.register(&registration);
+    net.begin_epoch();
+    assert_eq!(net.status().generation, 2);
+    renew(&mut net, &[0]);
+    let third = net.master(3, Hash([52; 32]), &[0]);
+    assert_eq!(code(&net.publish(0, &third)), 13, "and now it is not");
 }

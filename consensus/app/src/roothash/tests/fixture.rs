@@ -462,6 +462,11 @@ pub(super) fn runtime() -> Runtime {
         init_argument: Vec::new(),
         min_gas_price: Amount(0),
         max_tx_gas: 1_000_000,
+        sequence: 1,
+        approval: None,
+        terms: Vec::new(),
+        raw_transactions: false,
+        second_key_manager: None,
         executor: Executor {
             workers: 3,
             backups: 3,
@@ -478,6 +483,7 @@ pub(super) fn runtime() -> Runtime {
             flush_timeout_ms: 100,
             propose_timeout_ms: 1000,
             max_batch_gas: 1_000_000,
+            empty_round_blocks: 0,
         },
         staking: RuntimeStaking {
             slash_incorrect_results: Amount(101),

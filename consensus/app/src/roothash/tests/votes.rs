@@ -1,6 +1,6 @@
 //! What single votes are ignored for, and that none of them spoils the others.
 
-use paralith_consensus_api::roothash::{ProposalHeader, Vote};
+use paralith_consensus_api::roothash::{ProposalHeader, Vote, VoteError};
 use paralith_types::{Hash, Height, Round, RuntimeId, Signature};
 
 use super::fixture::{CHAIN, Net, RUNTIME, USER, WORKERS, node_key, vote_for};
@@ -179,6 +179,8 @@ fn the_results_of_a_confidential_runtime_bear_the_signature_of_the_registered_en
         vote.rak_signature = Some(results.sign(&header.id(), &rak(signer), &CHAIN));
         vote.signed(&node_key(node), &CHAIN)
     };
+    let [other, _] = net.others(0);
+    let late = with_rak(other, other);
     let votes = vec![
         net.vote(0, &header, 1),
         with_rak(1, 2),
@@ -189,6 +191,17 @@ fn the_results_of_a_confidential_runtime_bear_the_signature_of_the_registered_en
     assert_eq!((block.code(0), block.ignored()), (0, vec![6, 6]));
     let pool = net.state().pool.unwrap();
     assert_eq!(pool.ranks[0].votes.len(), 2, "the scheduler's, and a failure, which needs none");
+
+    // One that is revoked meanwhile signs nothing any more.
+    net.run(|ctx| {
+        let key = paralith_consensus_api::registry::keys::revoked(&RUNTIME, &rak(other).public());
+        let height = ctx.height();
+        ctx.set(key, &paralith_consensus_api::registry::Revoked { height });
+    });
+    let block = net.commit(&header, vec![late]);
+    let first = VoteError::EnclaveRevoked;
+    let error = paralith_consensus_api::roothash::Error::NothingCounted { first };
+    assert_eq!(block.results[0], Err(error.into()));
 }
 
 #[test]

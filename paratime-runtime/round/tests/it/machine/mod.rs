@@ -93,6 +93,7 @@ fn snapshot() -> ChainSnapshot {
             flush_timeout_ms: FLUSH as u32,
             propose_timeout_ms: PROPOSE as u32,
             max_batch_gas: 1000,
+            empty_round_blocks: 0,
         },
         max_tx_gas: 1000,
         forced: false,
