@@ -122,9 +122,8 @@ impl Host for Imports {
         let (key, key_len, ikm) = (key.as_ptr(), key.len(), ikm.as_ptr());
         let (info, info_len) = (info.as_ptr(), info.len());
         // SAFETY: the host reads `key_len`, `info_len`, `plain_len` and 32 bytes during the call.
-        let packed = unsafe {
-            hpke_seal(kem as i32, key, key_len, info, info_len, plain, plain_len, ikm)
-        };
+        let packed =
+            unsafe { hpke_seal(kem as i32, key, key_len, info, info_len, plain, plain_len, ikm) };
         if packed == ABSENT {
             return None;
         }

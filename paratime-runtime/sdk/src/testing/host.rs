@@ -205,6 +205,44 @@ mod tests {
 
     use super::*;
 
+    fn imports(access: Access) -> Imports {
+        let world = World {
+            effects: Effects::default(),
+            logs: Vec::new(),
+            round: 1,
+            confidential: false,
+            messages_max: 1,
+            drawn: 0,
+            operations: 0,
+        };
+        Imports { world: Rc::new(RefCell::new(world)), access }
+    }
+
+    #[test]
+    fn signatures_and_seals_are_real_and_bounded_as_by_the_host() {
+        use paralith_bls::BlsSecret;
+        let host = imports(Access::Read);
+        let secret = BlsSecret::from_ikm(&[1; 32]);
+        let key = secret.public();
+        assert!(host.bls_possession(&key, b"me", &secret.prove_possession(b"me")));
+        assert!(!host.bls_possession(&key, b"me", &secret.sign(b"me")));
+        assert!(host.bls_verify(&key, b"yes", &secret.sign(b"yes")));
+        assert!(!host.bls_verify(&key, b"no", &secret.sign(b"yes")));
+        assert!(!host.bls_verify(&[], b"yes", &secret.sign(b"yes")), "no keys");
+        let traps = |keys: &[u8]| {
+            let verify = || host.bls_verify(keys, b"yes", &secret.sign(b"yes"));
+            catch_unwind(AssertUnwindSafe(verify)).is_err()
+        };
+        assert!(traps(&key[..95]) && traps(&key.repeat(abi::MAX_BLS_KEYS + 1)));
+        let sealed = host.hpke_seal(abi::KEM_X25519, &[9; 32], b"info", b"text", &[7; 32]);
+        assert_eq!(sealed.map(|sealed| sealed.len()), Some(32 + 4 + 16));
+        assert_eq!(host.hpke_seal(abi::KEM_X25519, &[0; 32], b"", b"", &[7; 32]), None);
+        assert_eq!(host.hpke_seal(1, &[9; 32], b"", b"", &[7; 32]), None);
+        let long = vec![0; abi::MAX_HPKE_BYTES + 1];
+        let seal = || host.hpke_seal(abi::KEM_X25519, &[9; 32], &long, b"", &[7; 32]);
+        assert!(catch_unwind(AssertUnwindSafe(seal)).is_err());
+    }
+
     #[test]
     fn while_reading_every_effect_traps() {
         let effects: [fn(&mut Imports); 6] = [
@@ -217,16 +255,7 @@ mod tests {
         ];
         for (number, effect) in effects.into_iter().enumerate() {
             for (access, traps) in [(Access::Read, true), (Access::Write, false)] {
-                let world = World {
-                    effects: Effects::default(),
-                    logs: Vec::new(),
-                    round: 1,
-                    confidential: false,
-                    messages_max: 1,
-                    drawn: 0,
-                    operations: 0,
-                };
-                let mut host = Imports { world: Rc::new(RefCell::new(world)), access };
+                let mut host = imports(access);
                 let result = catch_unwind(AssertUnwindSafe(|| effect(&mut host)));
                 assert_eq!(result.is_err(), traps, "effect {number} with {access:?}");
             }

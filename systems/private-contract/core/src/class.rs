@@ -80,7 +80,7 @@ impl Class {
 
 /// The classes of a batch's transactions, in order.
 ///
-/// Byte form: that of transaction i is bits 2 (i % 4) and 2 (i % 4) + 1, counted from the least significant,
+/// Byte form (PC-3): that of transaction i is bits 2 (i % 4) and 2 (i % 4) + 1, counted from the least significant,
 /// of byte i / 4: 0 malformed, 1 missing, 2 failed, 3 executed. Bits that no transaction has are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Classes(pub Vec<Class>);

@@ -17,6 +17,12 @@ pub struct Place {
     pub contract_id: ContractId,
 }
 
+/// The hash of a domain alone.
+#[must_use]
+pub fn tagged(domain: paralith_crypto::Domain) -> Hash {
+    hash(domain, &[])
+}
+
 /// The id of the contract that this account creates by its transaction of this nonce.
 #[must_use]
 pub fn contract_id(

@@ -33,3 +33,4 @@ pub use class::{Class, Classes};
 pub use error::StakeholderError;
 pub use ids::Place;
 pub use paralith_private_contract_messages as messages;
+pub use paralith_types::Height;

@@ -18,7 +18,7 @@ pub fn salt(group_secret: &Hash, batch: u64, key: &[u8]) -> [u8; SALT_BYTES] {
     prf(&group_secret.0, domains::SALT, &[&batch.to_be_bytes(), key])
 }
 
-/// What the tree holds: the salt, then the value.
+/// What the tree holds: the salt, then the value (PC-1).
 #[must_use]
 pub fn salted(group_secret: &Hash, batch: u64, key: &[u8], value: &[u8]) -> Vec<u8> {
     [&salt(group_secret, batch, key), value].concat()

@@ -4,9 +4,10 @@ use paralith_crypto::kem::{KEM_X_WING, KEM_X25519, KemSecret, hpke_open, hpke_se
 use paralith_crypto::seal::CannotOpen;
 use paralith_crypto::sha3::sha3_256;
 use paralith_crypto::wrap::{
-    CannotWrap, ContentKey, Recipient, WrapParts, first_false_wrap, key_commitment, open_content,
-    seal_content, unwrap, wrap, wrap_parts,
+    CannotWrap, Recipient, first_false_wrap, key_commitment, open_content, seal_content, unwrap,
+    wrap, wrap_parts,
 };
+pub use paralith_crypto::wrap::{ContentKey, WrapParts};
 use paralith_policy::Members;
 use paralith_private_contract_messages::{
     Canonical, Content, ContentHash, ContentInfo, KemKey, KeySet, MAX_CONTENT_BYTES,
@@ -144,7 +145,7 @@ pub fn seal_call(
     Ok(SealedCall { content, content_hash, key_commitment, wraps })
 }
 
-/// Whether a transaction has one wrap for each member of the key set, each of a length that its KEM gives.
+/// PC-2: whether a transaction has one wrap for each member of the key set, each of a length that its KEM gives.
 ///
 /// All wraps of one transaction have one plaintext, so their lengths follow from the KEMs. The mediator
 /// refuses others before anybody opens them.

@@ -141,7 +141,7 @@ pub fn vote_hash(
     hash(domains::VOTE, &parts)
 }
 
-/// The guard of a member's key: what it may do for a batch, given the vote that it has stored.
+/// The guard of a member's key (PC-4): what it may do for a batch, given the vote that it has stored.
 ///
 /// A stored vote is the only one that ever leaves. Signing another verdict of the same batch would cost the
 /// bond, so that is refused, whatever the reason for which it was tried.

@@ -23,6 +23,8 @@ const PAGES: &[(&str, &str)] = &[
     ("storage", "ST"),
     ("wire", "WI"),
     ("wraps", "WR"),
+    // Systems have their pages in their own folders.
+    ("../../systems/private-contract/SPEC", "PC"),
 ];
 
 /// The ids in a text, each with its line: letters of a page, a hyphen, perhaps a group's letter, a

@@ -189,7 +189,7 @@ impl Member {
         }
     }
 
-    /// Another version is final: the prepared one, or one that members have.
+    /// PC-5: another version is final: the prepared one, or one that members have.
     fn move_to(&mut self, last: Tip, effects: &mut Vec<Effect>) {
         let is_mine = self.prepared.as_ref().map(|prepared| {
             let Prepared { batch, old_root, verdict, .. } = prepared;

@@ -38,15 +38,15 @@ fn every_part_of_a_vote_changes_its_hash() {
     let b = batch();
     let kind = paralith_private_contract_core::messages::BatchKind::Migrate;
     for changed in [
-        Batch { number: 8, ..b.clone() },
-        Batch { version: 2, ..b.clone() },
-        Batch { first_seq: 5, ..b.clone() },
-        Batch { last_seq: 7, ..b.clone() },
-        Batch { open_height: 101, ..b.clone() },
-        Batch { epoch: 3, ..b.clone() },
-        Batch { old_root: Hash([9; 32]), ..b.clone() },
-        Batch { balance: Amount(301), ..b.clone() },
-        Batch { first_deposit: 1, ..b.clone() },
+        Batch { number: 8, ..batch() },
+        Batch { version: 2, ..batch() },
+        Batch { first_seq: 5, ..batch() },
+        Batch { last_seq: 7, ..batch() },
+        Batch { open_height: 101, ..batch() },
+        Batch { epoch: 3, ..batch() },
+        Batch { old_root: Hash([9; 32]), ..batch() },
+        Batch { balance: Amount(301), ..batch() },
+        Batch { first_deposit: 1, ..batch() },
         Batch { last_deposit: 1, ..batch() },
         Batch { kind, ..batch() },
     ] {
