@@ -1,6 +1,6 @@
 //! Answers the other members.
 //!
-//! `peer` is the account key that the link's handshake proved. Who may ask is decided by proven state of the
+//! PC-20: `peer` is the account key that the link's handshake proved. Who may ask is decided by proven state of the
 //! mediator: members of the definition under which a batch ran get its votes, its log and its contents;
 //! members of the definition in force, or of the one that comes next, get the tree. Nobody else gets
 //! anything, and nothing of a stranger is kept.

@@ -11,7 +11,7 @@
 //! | `package/<hash>` | packages |
 //! | `restored` | there until the first batch after a restored backup has ended |
 //!
-//! Entries are in [`Column::Blocks`] under `private/<contract>/`. Each change that the protocol relies on is
+//! PC-19: entries are in [`Column::Blocks`] under `private/<contract>/`. Each change that the protocol relies on is
 //! one synced batch: the store is before it or after it, whenever the process dies.
 
 use paralith_crypto::sha3::sha3_256;

@@ -166,7 +166,7 @@ impl<'a> Guest<'a> {
         prf(&self.seed, domains::CALL_SEED, &[&number, export.name().as_bytes()])
     }
 
-    /// Takes the effects of a call that was answered.
+    /// PC-18: takes the effects of a call that was answered, if they fit.
     fn settle(
         &mut self,
         outcome: Result<Vec<u8>, Error>,

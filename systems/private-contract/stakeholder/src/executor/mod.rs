@@ -3,7 +3,7 @@
 //! * The calls are `begin_block`, `execute` for each transaction that has a call, `end_block`; in a batch for
 //!   it, `migrate` comes first. A call that fails leaves nothing. A `migrate` or `begin_block` that fails leaves
 //!   nothing of the whole batch.
-//! * Every entry that a call which stands has written is salted anew, even if its value is the old one.
+//! * PC-17: every entry that a call which stands has written is salted anew, even if its value is the old one.
 //! * Two keys belong to the executor. [`BATCH_KEY`] has the batch's number. [`PAYS_KEY`] has the payments whose
 //!   results no `begin_block` took yet: 8 bytes batch and 4 bytes count, big-endian. It is part of the tree, so a
 //!   member that was healed gives its contract the same results as the others.

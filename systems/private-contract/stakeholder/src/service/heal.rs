@@ -1,5 +1,5 @@
 //! Gets to the final root after another verdict won, or after an absence: by the logs of other members, else
-//! page by page. Neither is believed: a log counts if it leads to the batch's final root, an entry of a page
+//! page by page. PC-21: neither is believed: a log counts if it leads to the batch's final root, an entry of a page
 //! if it has a proof under the final root, and all pages together only if they make that root.
 
 use std::collections::BTreeMap;
