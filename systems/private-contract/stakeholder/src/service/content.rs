@@ -28,7 +28,7 @@ use crate::proven::index_of;
 use crate::{Contract, ServiceError};
 
 /// How long a member or a data store may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A ticket is valid for so many blocks.
 const TICKET_BLOCKS: u64 = 100;
 

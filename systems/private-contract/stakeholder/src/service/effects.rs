@@ -33,7 +33,7 @@ impl Stakeholder {
             Effect::Complain { seq, index } => self.complain(seq, index).await,
             Effect::Execute { batch, given } => self.execute(contract, *batch, given).await?,
             Effect::Store { prepared, vote } => self.store(contract, &prepared, vote)?,
-            Effect::SendVote(vote) => self.send_vote(contract, &vote).await?,
+            Effect::SendVote(vote) => self.send_vote(contract, &vote)?,
             Effect::Submit { batch, verdict, actions, votes } => {
                 self.submit(batch, *verdict, *actions, &votes).await;
             }
@@ -230,23 +230,23 @@ impl Stakeholder {
         Ok(Some(ContractVote { actions: prepared.actions.clone(), ..vote }))
     }
 
-    async fn send_vote(
-        &self,
-        contract: &Contract,
-        vote: &ContractVote,
-    ) -> Result<(), ServiceError> {
+    fn send_vote(&mut self, contract: &Contract, vote: &ContractVote) -> Result<(), ServiceError> {
         let Some(open) = Self::open(contract, vote.batch)? else { return Ok(()) };
         if actions_hash(&vote.actions) != vote.verdict.actions_hash {
             // The mediator has it; its actions are not here.
             return Ok(());
         }
         let members = contract.definition(open.batch.version)?.definition.members;
-        let send = |peer: PublicKey| async move {
-            if let Err(error) = in_time(self.outside.links.send_vote(peer, vote.clone())).await {
-                tracing::debug!(%error, ?peer, "a vote was not delivered");
-            }
-        };
-        futures::future::join_all(self.others(&members).into_iter().map(send)).await;
+        // In tasks of their own: a member that does not answer holds up nothing.
+        while self.sends.try_join_next().is_some() {}
+        for peer in self.others(&members) {
+            let (links, vote) = (self.outside.links.clone(), vote.clone());
+            self.sends.spawn(async move {
+                if let Err(error) = in_time(links.send_vote(peer, vote)).await {
+                    tracing::debug!(%error, ?peer, "a vote was not delivered");
+                }
+            });
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use paralith_private_contract_core::member::{Effect, Input, Member, Stage, Tip};
 use paralith_private_contract_core::messages::{
     BatchKind, ContractVote, Package, TransactionRecord,
 };
+use paralith_rt::TaskSet;
 use paralith_runtime_vm::Engine;
 use paralith_runtime_vm::limits::MIN_THREAD_STACK_BYTES;
 use paralith_types::Hash;
@@ -78,6 +79,8 @@ pub struct Stakeholder {
     opened: BTreeMap<u64, Opened>,
     wanted: BTreeSet<u64>,
     executed: Option<Executed>,
+    /// Votes on their way; they end with the member.
+    sends: TaskSet,
 }
 
 impl Stakeholder {
@@ -130,6 +133,7 @@ impl Stakeholder {
             opened: BTreeMap::new(),
             wanted: BTreeSet::new(),
             executed: None,
+            sends: TaskSet::new(),
         };
         Ok((stakeholder, server))
     }

@@ -307,6 +307,8 @@ impl World {
 
     /// One effect of a node. A process that is to die before it dies, and starts again.
     async fn work(&mut self, number: usize) -> bool {
+        // Votes are sent by tasks.
+        paralith_rt::yield_now().await;
         let node = &mut self.nodes[number];
         let Some(running) = &mut node.running else { return false };
         running.take_votes().unwrap();
