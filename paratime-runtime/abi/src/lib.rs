@@ -38,7 +38,7 @@
 //! | `state_remove` | `(key, len)` | removes |
 //! | `random` | `(out, len)` | bytes from the round's seed, the same on every replica |
 //! | `derive_key` | `(purpose, len, out32)` | a secret of this runtime; traps if it is public |
-//! | `emit_message` | `(message, len) -> i32` | queues a [`ConsensusMessage`]; its index, or -1 if full |
+//! | `emit_message` | `(message, len) -> i32` | queues a [`ConsensusMessage`]; its index, or -1 if the round has no room or the host refuses it |
 //! | `emit_event` | `(topic, len, data, len)` | a **public** event of this transaction or block |
 //! | `request_reveal` | `(handle, len)` | asks that `reveal(handle)` be answered once this round is final |
 //! | `log` | `(text, len)` | a line for a developer; dropped in confidential runtimes |

@@ -127,6 +127,7 @@ impl<'a> Guest<'a> {
             log_allowed: !self.context.confidential,
             max_messages: self.max_messages.saturating_sub(sent),
             messages_before: sent,
+            messages: None,
         };
         match self.module.call(export, &request.encode_to_vec(), env, gas_limit) {
             Ok(result) => {

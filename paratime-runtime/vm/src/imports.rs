@@ -17,7 +17,7 @@ use wasmtime::{Caller, Linker, Result};
 
 use super::error::{NodeFault, StateError, Stop, TrapKind};
 use super::gas;
-use super::instance::{Guest, HostData, charge, give, slice, with_state};
+use super::instance::{Guest, HostData, charge, give, sink_takes, slice, with_state};
 use super::limits::{
     MAX_EFFECT_BYTES, MAX_EFFECTS, MAX_EVENT_BYTES, MAX_HANDLE_BYTES, MAX_LOG_BYTES,
     MAX_LOG_LINE_BYTES, MAX_MESSAGE_BYTES, MAX_PURPOSE_BYTES, MAX_RANDOM_BYTES, MAX_TOPIC_BYTES,
@@ -204,9 +204,10 @@ fn emit_message(mut host: Host<'_>, message: i32, len: i32) -> Result<i32> {
         return trap(TrapKind::BadMessage);
     }
     let index = host.data().effects.messages.len();
-    if index >= host.data().max_messages as usize {
+    if index >= host.data().max_messages as usize || !sink_takes(&message) {
         return Ok(-1);
     }
+    host.data_mut().sunk += 1;
     add_effect(&mut host, len)?;
     host.data_mut().effects.messages.push(message);
     // Results come back by the index within the round.

@@ -1,6 +1,6 @@
 //! One call: a fresh instance, one request in, one outcome out.
 
-use paralith_runtime_abi::{Outcome, OutcomeResult, unpack};
+use paralith_runtime_abi::{ConsensusMessage, Outcome, OutcomeResult, unpack};
 use prost::Message as _;
 use scoped_tls_hkt::scoped_thread_local;
 use wasmtime::{
@@ -14,7 +14,7 @@ use super::limits::{
     MAX_CALL_DEPTH_COST, MAX_MEMORY_PAGES, MAX_OUTCOME_BYTES, MAX_REQUEST_BYTES,
     MAX_TABLE_ELEMENTS, PAGE_BYTES,
 };
-use super::{CallEnv, CallResult, ConsensusRead, Effects, Export, State, gas};
+use super::{CallEnv, CallResult, ConsensusRead, Effects, Export, MessageSink, State, gas};
 
 scoped_thread_local!(
     // The engine wants host data that it may own, and these are borrowed: they are lent to host
@@ -26,6 +26,10 @@ scoped_thread_local!(
     static mut CONSENSUS: for<'a> &'a mut (dyn ConsensusRead + 'a)
 );
 
+scoped_thread_local!(
+    static mut MESSAGES: for<'a> &'a mut (dyn MessageSink + 'a)
+);
+
 /// Runs `use_state` on the state of the call that this thread is in.
 pub(crate) fn with_state<R>(use_state: impl FnOnce(&mut dyn State) -> R) -> R {
     STATE.with(|state| use_state(state))
@@ -34,6 +38,11 @@ pub(crate) fn with_state<R>(use_state: impl FnOnce(&mut dyn State) -> R) -> R {
 /// Runs `read` on the consensus state of the call that this thread is in; none if the call has none.
 pub(crate) fn with_consensus<R>(read: impl FnOnce(&mut dyn ConsensusRead) -> R) -> Option<R> {
     CONSENSUS.is_set().then(|| CONSENSUS.with(|state| read(state)))
+}
+
+/// Whether the sink of the call that this thread is in takes a message; without a sink it is taken.
+pub(crate) fn sink_takes(message: &ConsensusMessage) -> bool {
+    !MESSAGES.is_set() || MESSAGES.with(|sink| sink.take(message))
 }
 
 /// What host functions know of the call that they serve.
@@ -48,6 +57,8 @@ pub(crate) struct HostData {
     pub(crate) pinned_height: Option<u64>,
     pub(crate) timers: bool,
     pub(crate) effects: Effects,
+    /// Messages that the sink took.
+    pub(crate) sunk: u32,
     /// Bytes in the effects, and in the logs.
     pub(crate) effect_bytes: usize,
     pub(crate) log_bytes: usize,
@@ -81,6 +92,7 @@ impl HostData {
             pinned_height: env.pinned_height,
             timers: env.timers,
             effects: Effects::default(),
+            sunk: 0,
             effect_bytes: 0,
             log_bytes: 0,
             random_block: 0,
@@ -181,9 +193,10 @@ pub(crate) fn call(
     base_gas: u64,
     export: Export,
     request: &[u8],
-    env: CallEnv<'_>,
+    mut env: CallEnv<'_>,
     gas_limit: u64,
 ) -> Result<CallResult, CallError> {
+    let mut sink = env.messages.take();
     let limit = gas_limit.min(gas::MAX_GAS_LIMIT);
     let mut store = Store::new(pre.module().engine(), HostData::new(export, &env));
     store.limiter(|data| data);
@@ -196,17 +209,22 @@ pub(crate) fn call(
         run(&mut store, made, exports, export, request)
     };
     let on_state = || STATE.set(env.state, serve);
-    let answer = match env.consensus {
+    let on_consensus = || match env.consensus {
         Some(consensus) => CONSENSUS.set(consensus, on_state),
         None => on_state(),
+    };
+    let answer = match &mut sink {
+        Some(sink) => MESSAGES.set(&mut **sink, on_consensus),
+        None => on_consensus(),
     };
     let left = store.get_fuel().unwrap_or(0);
     let data = store.data_mut();
     let mut effects = std::mem::take(&mut data.effects);
     let unpaid = data.unpaid_pages.saturating_mul(gas::MEMORY_PAGE);
     let used = (limit + 1).saturating_sub(left).saturating_add(unpaid).min(limit);
+    let sunk = data.sunk;
     let trap = |kind, gas_used, logs| Err(Trap { kind, gas_used, logs }.into());
-    match answer.map_err(|error| failure(&mut store, instance, exports, &error)) {
+    let result = match answer.map_err(|error| failure(&mut store, instance, exports, &error)) {
         // What is overdrawn shows as no fuel at all.
         Ok(_) if left == 0 => trap(TrapKind::OutOfGas, limit, effects.logs),
         Ok(outcome) => {
@@ -218,7 +236,13 @@ pub(crate) fn call(
         Err(Failure::Exact(kind)) => trap(kind, used, effects.logs),
         Err(Failure::Whole(kind)) => trap(kind, limit, effects.logs),
         Err(Failure::Node(fault)) => Err(fault.into()),
+    };
+    if let Some(sink) = sink
+        && !result.as_ref().is_ok_and(|result| result.outcome.is_ok())
+    {
+        sink.take_back(sunk);
     }
+    result
 }
 
 /// Why a call ended without an outcome.

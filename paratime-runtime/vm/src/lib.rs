@@ -123,6 +123,15 @@ pub trait ConsensusRead {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
 }
 
+/// Decides on a call's messages to consensus while the call runs.
+pub trait MessageSink {
+    /// Takes a message. `false` refuses it: `emit_message` answers -1, and the message does not exist.
+    fn take(&mut self, message: &ConsensusMessage) -> bool;
+
+    /// Takes back the last `count` messages that it took: the call that emitted them is undone.
+    fn take_back(&mut self, count: u32);
+}
+
 /// What a call runs in.
 pub struct CallEnv<'a> {
     /// What it reads and writes.
@@ -146,6 +155,8 @@ pub struct CallEnv<'a> {
     pub max_messages: u32,
     /// Messages that earlier calls of the round emitted: indices go on from there.
     pub messages_before: u32,
+    /// Asked for each message; without it every message that `max_messages` allows is taken.
+    pub messages: Option<&'a mut dyn MessageSink>,
 }
 
 impl std::fmt::Debug for CallEnv<'_> {

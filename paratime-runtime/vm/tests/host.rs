@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use guest::{GAS, Memory, answer, call, compile, env, execute, executes, text, trap, trap_of};
 use paralith_runtime_abi::{ConsensusMessage, ConsensusMessageKind, TransferMessage};
-use paralith_runtime_vm::{CallEnv, Export, TrapKind};
+use paralith_runtime_vm::{CallEnv, Export, MessageSink, TrapKind};
 use prost::Message as _;
 
 /// Bytes as a string of the text format.
@@ -197,6 +197,52 @@ fn messages_are_counted_and_refused_when_the_round_is_full() {
         );
         assert_eq!(trap_of(&body, &data), TrapKind::BadMessage);
     }
+}
+
+/// Takes up to two messages.
+#[derive(Default)]
+struct Two(u32);
+
+impl MessageSink for Two {
+    fn take(&mut self, _: &ConsensusMessage) -> bool {
+        let room = self.0 < 2;
+        self.0 += u32::from(room);
+        room
+    }
+
+    fn take_back(&mut self, count: u32) {
+        self.0 -= count;
+    }
+}
+
+#[test]
+fn a_sink_refuses_messages_and_takes_back_those_of_a_call_that_is_undone() {
+    let transfer = TransferMessage { to: vec![1; 21], amount: vec![5] };
+    let message = ConsensusMessage { kind: Some(ConsensusMessageKind::Transfer(transfer)) };
+    let bytes = message.encode_to_vec();
+    let emit = format!("(call $emit_message (i32.const 64) (i32.const {}))", bytes.len());
+    let data = format!("(data (i32.const 64) \"{}\")", literal(&bytes));
+    let mut sink = Two::default();
+    let mut run = |body: &str| {
+        let mut state = Memory::default();
+        let env = CallEnv { messages: Some(&mut sink), max_messages: 9, ..env(&mut state) };
+        let module = executes(body, &data);
+        let result = module.call(Export::Execute, b"", env, GAS);
+        (result, sink.0)
+    };
+    let (undone, taken) = run(&format!("(drop {emit}) (drop {emit}) (drop {emit}) unreachable"));
+    assert_eq!((trap(undone).kind, taken), (TrapKind::Unreachable, 0));
+    // A refusal: tag 2, of length 0.
+    let refuse = "(i32.store16 (i32.const 200) (i32.const 0x0012)) (i64.const 0xc800000002)";
+    let (refused, taken) = run(&format!("(drop {emit}) {refuse}"));
+    assert!(refused.unwrap().outcome.is_err());
+    assert_eq!(taken, 0);
+    let (kept, taken) = run(&format!("(drop {emit}) (i64.const 2)"));
+    assert_eq!((kept.unwrap().effects.messages.len(), taken), (1, 1));
+    // One more fits; the next is answered with -1, and the call goes on.
+    let (kept, taken) = run(&format!("(drop {emit}) (call $answer (i64.extend_i32_s {emit}))"));
+    assert_eq!(kept.as_ref().unwrap().effects.messages.len(), 1);
+    assert_eq!((answer(kept), taken), (u64::MAX, 2));
 }
 
 #[test]

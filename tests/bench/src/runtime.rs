@@ -80,6 +80,7 @@ impl Guest {
             log_allowed: false,
             max_messages: 0,
             messages_before: 0,
+            messages: None,
         };
         let result = self.module.call(export, request, env, GAS)?;
         ensure!(result.outcome.is_ok(), "{}: {:?}", export.name(), result.outcome);

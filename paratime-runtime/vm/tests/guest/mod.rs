@@ -121,6 +121,7 @@ pub fn env(state: &mut Memory) -> CallEnv<'_> {
         log_allowed: true,
         max_messages: 2,
         messages_before: 0,
+        messages: None,
     }
 }
 

@@ -31,6 +31,8 @@ pub const CLOSE: Domain = Domain::new("paralith/private-contract/close/v1");
 pub const SALT: Domain = Domain::new("paralith/private-contract/salt/v1");
 /// Seeds of `random`.
 pub const RANDOM: Domain = Domain::new("paralith/private-contract/random/v1");
+/// Seeds of the single calls of a batch, out of the batch's seed.
+pub const CALL_SEED: Domain = Domain::new("paralith/private-contract/call-seed/v1");
 /// Keys of `derive_key`.
 pub const DERIVE_KEY: Domain = Domain::new("paralith/private-contract/derive-key/v1");
 /// Replies to senders.

@@ -31,6 +31,7 @@ const LAYERS: &[&[&str]] = &[
         "paralith-runtime-worker",
         "paralith-keymanager-service",
         "paralith-consensus-engine",
+        "paralith-private-contract-stakeholder",
     ],
     &["paralith-runtime-gateway"],
     &["paralith"],
