@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["paralith-types", "paralith-bls", "paralith-runtime-abi", "discrepancy"],
     &["paralith-crypto", "paralith-policy", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
+    &["paralith-chaincode-messages"],
     &["paralith-consensus-api"],
     &[
         "paralith-keymanager-core",
@@ -22,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["paralith-genesis"],
     &["paralith-consensus-light"],
+    &["paralith-chaincode-core"],
     &["paralith-consensus-app", "paralith-tee-enclave"],
     &["paralith-tee-channel", "paralith-rt"],
     &["paralith-consensus-abci", "paralith-consensus-client"],
@@ -57,6 +59,8 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-runtime-api",
     "paralith-runtime-round",
     "paralith-genesis",
+    "paralith-chaincode-core",
+    "paralith-chaincode-messages",
 ];
 
 /// Who may name a heavy dependency. A name ending in `*` stands for all that begin so.
