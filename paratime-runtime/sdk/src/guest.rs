@@ -95,6 +95,23 @@ impl Host for Imports {
         unsafe { wake_at(height as i64) }
     }
 
+    #[cfg(feature = "abi-2")]
+    fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        // SAFETY: the host reads `key` during the call and keeps no pointer to it.
+        let packed = unsafe { consensus_get(key.as_ptr(), key.len()) };
+        if packed == ABSENT {
+            return None;
+        }
+        let (ptr, len) = unpack(packed);
+        Some(take(ptr, len))
+    }
+
+    #[cfg(feature = "abi-2")]
+    fn commit_before(&mut self, height: u64) {
+        // SAFETY: it takes a number and gives nothing.
+        unsafe { commit_before(height as i64) }
+    }
+
     fn log(&self, text: &[u8]) {
         // SAFETY: the host reads `text` during the call and keeps no pointer to it.
         unsafe { log(text.as_ptr(), text.len()) }
@@ -135,4 +152,6 @@ unsafe extern "C" {
 #[link(wasm_import_module = "paralith_v2")]
 unsafe extern "C" {
     fn wake_at(height: i64);
+    fn consensus_get(key: *const u8, len: usize) -> i64;
+    fn commit_before(height: i64);
 }
