@@ -1,8 +1,7 @@
 //! When an output leaves an enclave, and how its caller opens it.
 
 use paralith_chaincode_messages::state::Committed;
-use paralith_chaincode_messages::{Message, OpenedOutput, Response, Written};
-use paralith_crypto::hash::Domain;
+use paralith_chaincode_messages::{Definition, Message, OpenedOutput, Response, Written};
 use paralith_proto::Canonical;
 use paralith_runtime_api::envelope::open_reply;
 use paralith_runtime_api::output::{Output, SealedReply, commitment};
@@ -16,14 +15,17 @@ use crate::{ClientError, EndorseError, hashes};
 pub struct ReleaseFacts {
     /// Its view was shown to be alive since it started.
     pub fresh: bool,
-    /// The ledger's descriptor.
+    /// The application's descriptor.
+    pub descriptor: Option<Vec<u8>>,
+    /// The descriptor of the ledger that the response names.
     pub ledger: Option<Vec<u8>>,
     /// `t/tx_id` in the ledger's newest final state.
     pub committed: Option<Vec<u8>>,
 }
 
-/// Whether an enclave opens this encoded response: form, application, freshness, the ledger's
-/// approval, and that it is committed. Its `sealed_output` then opens at
+/// Whether an enclave opens this encoded response: form, application, freshness, that its ledger is the
+/// application's, the ledger's approval, and that it is committed. A ledger of somebody else's could
+/// "commit" what was only endorsed. Its `sealed_output` then opens at
 /// [`hashes::place`].
 pub fn admit(
     me: &Me,
@@ -38,6 +40,15 @@ pub fn admit(
     }
     if !facts.fresh {
         return Err(EndorseError::NotFresh);
+    }
+    let undefined = |reason| EndorseError::Undefined { reason };
+    let descriptor = facts.descriptor.as_deref();
+    let descriptor = descriptor.ok_or_else(|| undefined("it is not registered".into()))?;
+    let definition =
+        Definition::read(&me.application, descriptor).map_err(|e| undefined(e.to_string()))?;
+    let (expected, got) = (definition.terms.ledger, response.ledger);
+    if expected != got {
+        return Err(EndorseError::OtherLedger { expected, got });
     }
     ledger_is_approved(&response.ledger, facts.ledger.as_deref())?;
     committed(&me.application, &response, facts.committed.as_deref())?;
@@ -56,9 +67,6 @@ fn committed(
     }
     Ok(())
 }
-
-/// Domain of the commitment, for readers: the one of a ParaTime's outputs.
-pub const OUTPUT_DOMAIN: Domain = Domain::new("paralith/paratime/output/v1");
 
 /// Whether an opened output is the one that the response commits to.
 pub fn matches(response: &Response, opened: &OpenedOutput) -> Result<(), ClientError> {

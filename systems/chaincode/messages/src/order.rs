@@ -146,6 +146,17 @@ pub enum Refusal {
         /// Why.
         reason: &'static str,
     },
+    /// `valid_until` lies further ahead than the terms allow.
+    #[error("valid_until is {got}, at most {last} is allowed on this anchor")]
+    Window {
+        /// The response's height.
+        got: Height,
+        /// The last height allowed.
+        last: Height,
+    },
+    /// Only the collector may take the fees.
+    #[error("only the ledger's collector may take the fees")]
+    NotCollector,
 }
 
 impl Refusal {
@@ -172,6 +183,8 @@ impl Refusal {
             Self::Unsorted(_) => 17,
             Self::Money(_) => 18,
             Self::NotAllowed { .. } => 19,
+            Self::NotCollector => 20,
+            Self::Window { .. } => 21,
         }
     }
 }
@@ -229,9 +242,16 @@ pub fn in_time(
     }
     let blocks = definition.terms.commit_blocks;
     match pinned.0.checked_sub(anchor.0) {
-        Some(age) if age <= u64::from(blocks) => Ok(()),
-        _ => Err(Refusal::Anchor { anchor, blocks, pinned }),
+        Some(age) if age <= u64::from(blocks) => {}
+        _ => return Err(Refusal::Anchor { anchor, blocks, pinned }),
     }
+    // Honest enclaves refuse it. An application's own organisations must not make the ledger keep
+    // records for ever.
+    let last = Height(anchor.0.saturating_add(blocks.into()));
+    if valid_until > last {
+        return Err(Refusal::Window { got: valid_until, last });
+    }
+    Ok(())
 }
 
 /// The endorsements of one response, one after another.
