@@ -17,6 +17,7 @@ run cargo test --workspace --doc
 guests="${CARGO_TARGET_DIR:-$PWD/target}/guest-tests"
 run cargo test --manifest-path paratime-runtime/sdk/Cargo.toml --target-dir "$guests"
 run cargo test --manifest-path paratime-runtime/examples/Cargo.toml --workspace --target-dir "$guests"
+run cargo test --manifest-path systems/chaincode/guests/Cargo.toml --workspace --target-dir "$guests"
 
 echo
 skipped=$(grep -h '^SKIPPED ' "$log" | sort -u || true)

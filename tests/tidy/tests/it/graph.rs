@@ -292,6 +292,10 @@ fn guests_see_only_the_contract_and_the_types() {
             &["paralith-policy", "paralith-runtime-abi", "paralith-types"][..],
         ),
         ("paratime-runtime/examples/Cargo.toml", &["paralith-sdk"][..]),
+        (
+            "systems/chaincode/guests/Cargo.toml",
+            &["paralith-sdk", "paralith-chaincode-messages", "paralith-policy", "paralith-types"][..],
+        ),
     ] {
         for package in metadata(manifest, false).packages {
             for dependency in &package.dependencies {
