@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["paralith-types", "paralith-bls", "paralith-runtime-abi", "discrepancy"],
     &["paralith-crypto", "paralith-policy", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
+    &["paralith-chaincode-messages"],
     &["paralith-consensus-api"],
     &[
         "paralith-keymanager-core",
@@ -22,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["paralith-genesis", "paralith-private-contract-messages"],
     &["paralith-consensus-light", "paralith-private-contract-core"],
+    &["paralith-chaincode-core"],
     &["paralith-consensus-app", "paralith-tee-enclave"],
     &["paralith-tee-channel", "paralith-rt"],
     &["paralith-consensus-abci", "paralith-consensus-client", "paralith-data"],
@@ -60,6 +62,8 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-genesis",
     "paralith-private-contract-messages",
     "paralith-private-contract-core",
+    "paralith-chaincode-core",
+    "paralith-chaincode-messages",
 ];
 
 /// Who may name a heavy dependency. A name ending in `*` stands for all that begin so.
@@ -310,6 +314,10 @@ fn guests_see_only_the_contract_and_the_types() {
             ][..],
         ),
         ("paratime-runtime/examples/Cargo.toml", &["paralith-sdk"][..]),
+        (
+            "systems/chaincode/guests/Cargo.toml",
+            &["paralith-sdk", "paralith-chaincode-messages", "paralith-policy", "paralith-types"][..],
+        ),
     ] {
         for package in metadata(manifest, false).packages {
             for dependency in &package.dependencies {
