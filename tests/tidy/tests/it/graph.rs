@@ -35,7 +35,7 @@ const LAYERS: &[&[&str]] = &[
         "paralith-consensus-engine",
         "paralith-private-contract-stakeholder",
     ],
-    &["paralith-runtime-gateway"],
+    &["paralith-runtime-gateway", "paralith-chaincode-endorser"],
     &["paralith"],
     &["paralith-adversary", "paralith-harness"],
     &["tidy", "e2e", "replay", "bench", "vectors"],
