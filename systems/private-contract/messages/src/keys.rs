@@ -146,7 +146,10 @@ mod tests {
             (revocation(&contract, &member, 1), format!("72{c}{m}0000000000000001")),
             (bond(&contract, &member, 1), format!("6b{c}{m}0000000000000001")),
             (join(&contract, &member), format!("6a{c}{m}")),
-            (slashed(&contract, 2, 1, &member), format!("78{c}00000000000000020000000000000001{m}")),
+            (
+                slashed(&contract, 2, 1, &member),
+                format!("78{c}00000000000000020000000000000001{m}"),
+            ),
             (ring(), "70".into()),
             (ring_entry(1), "700000000000000001".into()),
             (settings(), "69".into()),
