@@ -170,18 +170,8 @@ impl Received {
         definition: &Definition,
         anchor: &AnchorFacts,
     ) -> Result<(), EndorseError> {
-        match anchor.registered_rak {
-            Some(registered) if registered != self.me.rak => {
-                return Err(EndorseError::IdentityReplaced { registered });
-            }
-            _ => {}
-        }
-        let missing = |reason: String| EndorseError::NotRegistered { reason };
         let record = anchor.enclave.as_deref();
-        let record = record.ok_or_else(|| missing("the index has no record of it".into()))?;
-        let enclave = Enclave::read(record).map_err(|e| missing(e.to_string()))?;
-        let endorser = definition.endorser(&enclave, self.proposal.anchor);
-        endorser.map(drop).map_err(|unfit| missing(unfit.to_string()))
+        is_registered(&self.me, definition, record, anchor.registered_rak, self.proposal.anchor)
     }
 
     fn valid_window(&self, definition: &Definition) -> Result<(), EndorseError> {
@@ -194,43 +184,79 @@ impl Received {
     }
 
     fn certified(&self, definition: &Definition, revoked: bool) -> Result<(), EndorseError> {
-        let issuers = &definition.terms.issuers;
-        if issuers.is_empty() {
-            return Ok(());
-        }
-        let issuer = |reason: String| EndorseError::Issuer { reason };
         let certificate = self.proposal.certificate.as_ref();
-        let certificate = certificate.ok_or_else(|| issuer("the proposal has none".into()))?;
-        if !issuers.contains(&certificate.issuer) {
-            return Err(issuer(format!("{} is none of them", certificate.issuer)));
-        }
-        let verify = |key: &PublicKey, message: &[u8], signature: &_| {
-            ed25519::verify_raw(key, message, signature).is_ok()
-        };
-        certificate.check_signature(&self.me.chain, verify).map_err(|e| issuer(e.to_string()))?;
-        let scope = self.me.application.0;
-        certificate
-            .check(&scope, &self.client, self.proposal.anchor)
-            .map_err(|error| self.uncertified(certificate, error))?;
-        if revoked {
-            return Err(EndorseError::CertificateRevoked { serial: certificate.serial });
-        }
-        Ok(())
+        let client = Some(&self.client);
+        is_certified(&self.me, definition, certificate, client, self.proposal.anchor, revoked)
     }
+}
 
-    fn uncertified(&self, certificate: &Certificate, error: CertificateError) -> EndorseError {
-        match error {
-            CertificateError::Scope => EndorseError::CertificateScope,
-            CertificateError::Subject { subject } => EndorseError::CertificateSubject { subject },
-            CertificateError::NotYetValid { .. } | CertificateError::Expired { .. } => {
-                EndorseError::CertificateWindow {
-                    not_before: certificate.not_before,
-                    not_after: certificate.not_after,
-                    anchor: self.proposal.anchor,
-                }
-            }
-            other => EndorseError::Issuer { reason: other.to_string() },
+/// Checks 6 and 7: the registry names this enclave for its node, and its record in the index counts at
+/// this height.
+pub fn is_registered(
+    me: &Me,
+    definition: &Definition,
+    record: Option<&[u8]>,
+    registered_rak: Option<PublicKey>,
+    now: Height,
+) -> Result<(), EndorseError> {
+    match registered_rak {
+        Some(registered) if registered != me.rak => {
+            return Err(EndorseError::IdentityReplaced { registered });
         }
+        _ => {}
+    }
+    let missing = |reason: String| EndorseError::NotRegistered { reason };
+    let record = record.ok_or_else(|| missing("the index has no record of it".into()))?;
+    let enclave = Enclave::read(record).map_err(|e| missing(e.to_string()))?;
+    let endorser = definition.endorser(&enclave, now);
+    endorser.map(drop).map_err(|unfit| missing(unfit.to_string()))
+}
+
+/// Checks 13 to 17: the certificate by which a client may call at this height, where the application
+/// asks for one. Without a client none is good enough.
+pub fn is_certified(
+    me: &Me,
+    definition: &Definition,
+    certificate: Option<&Certificate>,
+    client: Option<&PublicKey>,
+    now: Height,
+    revoked: bool,
+) -> Result<(), EndorseError> {
+    let issuers = &definition.terms.issuers;
+    if issuers.is_empty() {
+        return Ok(());
+    }
+    let issuer = |reason: String| EndorseError::Issuer { reason };
+    let certificate = certificate.ok_or_else(|| issuer("the request has none".into()))?;
+    let client = client.ok_or_else(|| issuer("the request is not signed".into()))?;
+    if !issuers.contains(&certificate.issuer) {
+        return Err(issuer(format!("{} is none of them", certificate.issuer)));
+    }
+    let verify = |key: &PublicKey, message: &[u8], signature: &_| {
+        ed25519::verify_raw(key, message, signature).is_ok()
+    };
+    certificate.check_signature(&me.chain, verify).map_err(|e| issuer(e.to_string()))?;
+    certificate
+        .check(&me.application.0, client, now)
+        .map_err(|error| uncertified(certificate, error, now))?;
+    if revoked {
+        return Err(EndorseError::CertificateRevoked { serial: certificate.serial });
+    }
+    Ok(())
+}
+
+fn uncertified(certificate: &Certificate, error: CertificateError, now: Height) -> EndorseError {
+    match error {
+        CertificateError::Scope => EndorseError::CertificateScope,
+        CertificateError::Subject { subject } => EndorseError::CertificateSubject { subject },
+        CertificateError::NotYetValid { .. } | CertificateError::Expired { .. } => {
+            EndorseError::CertificateWindow {
+                not_before: certificate.not_before,
+                not_after: certificate.not_after,
+                anchor: now,
+            }
+        }
+        other => EndorseError::Issuer { reason: other.to_string() },
     }
 }
 

@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
         "paralith-keymanager-service",
         "paralith-consensus-engine",
     ],
-    &["paralith-runtime-gateway"],
+    &["paralith-runtime-gateway", "paralith-chaincode-endorser"],
     &["paralith"],
     &["paralith-adversary", "paralith-harness"],
     &["tidy", "e2e", "replay", "bench", "vectors"],
