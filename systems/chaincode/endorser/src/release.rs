@@ -29,8 +29,12 @@ pub(crate) fn release(application: &Application, bytes: Vec<u8>) -> Result<Vec<u
         return Err(refused(EndorseError::OtherLedger { expected, got }));
     }
     let (newest, committed) = committed(application, newest, &decoded.tx_id)?;
-    let ledger = ledger_descriptor(application, &got)?;
-    let facts = ReleaseFacts { fresh: true, ledger, committed };
+    let facts = ReleaseFacts {
+        fresh: true,
+        descriptor: descriptor(application, &me.application)?,
+        ledger: descriptor(application, &got)?,
+        committed,
+    };
     let response = admit(&me, bytes, &facts).map_err(refused)?;
     let place = hashes::place(&response.tx_id, &response.snapshot_root);
     let context = context_of(response.snapshot_round, place);
@@ -47,12 +51,13 @@ pub(crate) fn release(application: &Application, bytes: Vec<u8>) -> Result<Vec<u
     Ok(OpenedOutput { tx_id: response.tx_id, blinding, output }.encode())
 }
 
-fn ledger_descriptor(
+/// A runtime's descriptor at the newest proven height.
+fn descriptor(
     application: &Application,
-    ledger: &RuntimeId,
+    runtime: &RuntimeId,
 ) -> Result<Option<Vec<u8>>, EnclaveError> {
     application.prove(|view, callbacks| {
-        At::new(view, callbacks, view.proven_height()).get_raw(&runtime_key(ledger))
+        At::new(view, callbacks, view.proven_height()).get_raw(&runtime_key(runtime))
     })
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn run(run: Run<'_>, state: &mut CallState<'_, '_>) -> Result<Ran, En
         // Chaincode moves no public tokens: `emit_message` answers -1.
         max_messages: 0,
         messages_before: 0,
+        messages: None,
     };
     let result = run.module.call(run.export, &run.request, env, run.gas);
     let failed =

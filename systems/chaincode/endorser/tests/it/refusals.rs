@@ -247,6 +247,20 @@ fn a_revoked_enclave_signs_opens_and_answers_nothing_not_even_on_an_older_anchor
 }
 
 #[test]
+fn an_enclave_whose_evidence_has_expired_or_is_of_no_organisation_signs_nothing() {
+    let world = World::initialised();
+    let endorser = world.endorser(1);
+    let last = Height(world.chain.height() + 1);
+    world.register_until(1, &endorser.claims, Height(last.0 + 1));
+    endorser.endorse(&world.propose("k1p")).unwrap();
+    world.chain.commit(&Changes::new());
+    assert_eq!(endorse_code(endorser.endorse(&world.propose("k1p"))), 6);
+    // The entity of node 4 is none of the three organisations.
+    let stranger = world.endorser(4);
+    assert_eq!(endorse_code(stranger.endorse(&world.propose("k1p"))), 6);
+}
+
+#[test]
 fn an_enclave_without_the_keys_of_the_epoch_opens_no_call() {
     let world = World::initialised();
     let endorser = world.endorser(1);

@@ -293,6 +293,11 @@ impl World {
 
     /// Registers a node's enclave, as the registry does.
     pub fn register(&self, node: u8, claims: &Claims) {
+        self.register_until(node, claims, Height(100_000));
+    }
+
+    /// The same, with evidence that counts below this height.
+    pub fn register_until(&self, node: u8, claims: &Claims, expires_height: Height) {
         let entity_id = organisation(node).public();
         let mut changes = Changes::new();
         let record = Record {
@@ -302,7 +307,7 @@ impl World {
             measurement: claims.measurement.0,
             code: claims.code,
             attested_height: Height(1),
-            expires_height: Height(100_000),
+            expires_height,
             node_expiration: Epoch(1000),
             software: true,
         };
