@@ -270,6 +270,7 @@ proptest! {
         let mut world = World::new();
         let mut old = world.view.clone();
         let mut saved = world.disk.clone();
+        let mut is_copy = false;
         for step in moves {
             match step {
                 Move::Open => world.open(),
@@ -281,6 +282,8 @@ proptest! {
                     world.view.height += 1;
                     world.show();
                 }
+                // Of an old copy of a store, views must be current: see PC-4.
+                Move::Old if is_copy => world.crash(),
                 Move::Old => {
                     // A follower that begins anew shows older rounds first.
                     world.queue.clear();
@@ -305,6 +308,7 @@ proptest! {
                 Move::Restore(said) => {
                     // A copy of the store from before, with or without the operator saying so.
                     world.disk = OnDisk { restored: said, ..saved.clone() };
+                    is_copy = true;
                     world.crash();
                 }
             }
