@@ -47,6 +47,55 @@ impl PageCache {
     }
 }
 
+/// Pages that were verified, by their hashes, for all trees that share it. The newest few stay.
+///
+/// A page says at which places its children are stored, and its hash does not bind that: share it
+/// only among trees that read what is stored, and begin anew after a read that failed.
+#[derive(Clone)]
+pub struct VerifiedPages {
+    inner: Arc<Mutex<PageCache>>,
+}
+
+/// Some 32 megabytes at most: a page takes about two kilobytes.
+const VERIFIED_PAGES_MAX: usize = 16_384;
+
+impl Default for VerifiedPages {
+    fn default() -> Self {
+        Self::new(VERIFIED_PAGES_MAX)
+    }
+}
+
+impl VerifiedPages {
+    pub(crate) fn new(pages_max: usize) -> Self {
+        Self { inner: Arc::new(Mutex::new(PageCache::new(pages_max))) }
+    }
+
+    /// Whether these are the same pages, shared.
+    #[must_use]
+    pub fn are_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    pub(crate) fn page(&self, hash: &Hash) -> Option<Arc<Page>> {
+        self.lock().page(hash)
+    }
+
+    pub(crate) fn insert(&self, hash: Hash, page: Arc<Page>) {
+        self.lock().insert(hash, page);
+    }
+
+    /// A panic of another thread leaves it usable: at worst a page is read again.
+    fn lock(&self) -> MutexGuard<'_, PageCache> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for VerifiedPages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedPages({})", self.lock().pages.len())
+    }
+}
+
 /// Values that were verified, by their hashes, for all trees that share it. The newest few stay.
 #[derive(Clone, Default)]
 pub struct VerifiedValues {

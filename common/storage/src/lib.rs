@@ -37,7 +37,7 @@ mod tree;
 mod update;
 mod verified;
 
-pub use cache::VerifiedValues;
+pub use cache::{VerifiedPages, VerifiedValues};
 pub use error::StorageError;
 pub use files::{FileReader, Files, NewFile};
 pub use flat::{MAX_KEY_BYTES, MAX_VALUE_BYTES};

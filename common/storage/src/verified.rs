@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use paralith_types::Hash;
 
-use crate::cache::{PageCache, VerifiedValues};
+use crate::cache::{VerifiedPages, VerifiedValues};
 use crate::hash::{EMPTY_ROOT, key_hash, nibble, value_hash};
 use crate::page::{MAX_DEPTH, MAX_NODE_BYTES, NodeId, Page, Pages, Slot};
 use crate::update::{Update, update};
@@ -35,21 +35,26 @@ pub struct VerifiedTree<S> {
     root_slot: Option<Slot>,
     /// The root that the last changes lead to, and the version they were for.
     computed: Option<(u64, Slot)>,
-    cache: PageCache,
+    pages: VerifiedPages,
     values: VerifiedValues,
 }
 
 impl<S: NodeSource> VerifiedTree<S> {
     /// Reads under this root, which the caller knows to be the version's.
     pub fn new(source: S, version: u64, root: Hash) -> Self {
-        Self::with_cache(source, version, root, CACHED_PAGES)
+        let (pages, values) = Default::default();
+        Self { source, version, root, root_slot: None, computed: None, pages, values }
     }
 
     /// The same with room for another number of pages (of about two kilobytes) in the cache.
     pub fn with_cache(source: S, version: u64, root: Hash, pages_max: usize) -> Self {
-        let cache = PageCache::new(pages_max);
-        let values = VerifiedValues::default();
-        Self { source, version, root, root_slot: None, computed: None, cache, values }
+        Self::new(source, version, root).with_pages(VerifiedPages::new(pages_max))
+    }
+
+    /// Shares verified pages with other trees.
+    #[must_use]
+    pub fn with_pages(self, pages: VerifiedPages) -> Self {
+        Self { pages, ..self }
     }
 
     /// Shares verified values with other trees.
@@ -89,7 +94,7 @@ impl<S: NodeSource> VerifiedTree<S> {
         let mut slot = self.verified_root()?;
         for depth in 0..MAX_DEPTH {
             let Slot::Page { hash, id } = slot else { break };
-            let page = self.pages().page(&hash, id, &hashed, depth)?;
+            let page = self.source_of_pages().page(&hash, id, &hashed, depth)?;
             slot = page.slots().get(nibble(&hashed, depth)).copied().unwrap_or(Slot::Empty);
         }
         match slot {
@@ -121,9 +126,10 @@ impl<S: NodeSource> VerifiedTree<S> {
             return Err(StorageError::NotAfter { version: next_version, latest: self.version });
         }
         let root = self.verified_root()?;
-        let Update { root, written, .. } = update(&mut self.pages(), root, next_version, changes)?;
+        let Update { root, written, .. } =
+            update(&mut self.source_of_pages(), root, next_version, changes)?;
         for (hash, page) in written {
-            self.cache.insert(hash, page);
+            self.pages.insert(hash, page);
         }
         // Most of what a version writes, the next one reads.
         for value in changes.values().flatten() {
@@ -151,8 +157,8 @@ impl<S: NodeSource> VerifiedTree<S> {
         Ok(slot)
     }
 
-    fn pages(&mut self) -> VerifiedPages<'_, S> {
-        VerifiedPages { source: &mut self.source, cache: &mut self.cache }
+    fn source_of_pages(&mut self) -> PageSource<'_, S> {
+        PageSource { source: &mut self.source, verified: &self.pages }
     }
 }
 
@@ -165,12 +171,12 @@ impl<S> fmt::Debug for VerifiedTree<S> {
     }
 }
 
-struct VerifiedPages<'a, S> {
+struct PageSource<'a, S> {
     source: &'a mut S,
-    cache: &'a mut PageCache,
+    verified: &'a VerifiedPages,
 }
 
-impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
+impl<S: NodeSource> Pages for PageSource<'_, S> {
     fn page(
         &mut self,
         hash: &Hash,
@@ -178,7 +184,7 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
         path: &Hash,
         depth: usize,
     ) -> Result<Arc<Page>, StorageError> {
-        if let Some(page) = self.cache.page(hash) {
+        if let Some(page) = self.verified.page(hash) {
             return Ok(page);
         }
         let bytes =
@@ -193,7 +199,7 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
             })
             .map(Arc::new)
             .ok_or(StorageError::Unverifiable { what: "page" })?;
-        self.cache.insert(*hash, page.clone());
+        self.verified.insert(*hash, page.clone());
         Ok(page)
     }
 
@@ -207,9 +213,6 @@ impl<S: NodeSource> Pages for VerifiedPages<'_, S> {
         self.page(hash, id, path, depth).map(|_| ())
     }
 }
-
-/// Some 32 megabytes at most.
-const CACHED_PAGES: usize = 16_384;
 
 #[cfg(test)]
 mod tests {

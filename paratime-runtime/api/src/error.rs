@@ -55,6 +55,9 @@ pub enum EnvelopeError {
         "the envelope is for epoch {got}; epochs {oldest} to {newest} are accepted: seal again"
     )]
     WrongEpoch { oldest: u64, newest: u64, got: u64 },
+    /// A node that has not seen the epoch begin is behind its sender by some blocks.
+    #[error("the envelope is for epoch {got}, which has not begun here yet: submit it again")]
+    NotYet { got: u64 },
     #[error(
         "the envelope does not open here: it was sealed to another key, sender, nonce or runtime"
     )]
@@ -66,6 +69,11 @@ pub enum EnvelopeError {
 }
 
 impl EnvelopeError {
+    /// The module that its codes count in.
+    pub const MODULE: &str = "envelope";
+    /// Code of [`Self::NotYet`]: the very same transaction may be submitted again.
+    pub const NOT_YET: u32 = 5;
+
     /// Stable code within module "envelope".
     pub fn code(&self) -> u32 {
         match self {
@@ -73,6 +81,7 @@ impl EnvelopeError {
             Self::CannotOpen => 2,
             Self::Malformed => 3,
             Self::BadRecipient => 4,
+            Self::NotYet { .. } => Self::NOT_YET,
         }
     }
 }

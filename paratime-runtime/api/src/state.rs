@@ -16,14 +16,24 @@ const PUBLIC_ENTRIES_SINCE: u32 = 2;
 /// Comes before the keys of public entries in the tree of a confidential ParaTime.
 const PUBLIC_ENTRIES: Domain = Domain::new("paralith/public-entries/v1");
 
+/// Whether entries under [`PUBLIC_KEY_PREFIX`] are public: from version 2 of the ABI on.
+pub fn has_public_entries(runtime: &Runtime) -> bool {
+    runtime.code.as_ref().is_some_and(|code| code.abi_version >= PUBLIC_ENTRIES_SINCE)
+}
+
+/// Where the tree of a confidential ParaTime has a public entry. Places of sealed entries have 32
+/// bytes, so the two never meet.
+pub fn public_place(key: &[u8]) -> Vec<u8> {
+    [hash(PUBLIC_ENTRIES, &[]).as_bytes(), key].concat()
+}
+
 /// The place of an entry in the ParaTime's tree; none if nobody outside of an enclave can name it.
 pub fn provable_place(runtime: &Runtime, key: &[u8]) -> Option<Vec<u8>> {
     if !runtime.confidential {
         return Some(key.to_vec());
     }
-    let version = runtime.code.as_ref().map_or(0, |code| code.abi_version);
-    let is_public = version >= PUBLIC_ENTRIES_SINCE && key.first() == Some(&PUBLIC_KEY_PREFIX);
-    is_public.then(|| [hash(PUBLIC_ENTRIES, &[]).as_bytes(), key].concat())
+    let is_public = has_public_entries(runtime) && key.first() == Some(&PUBLIC_KEY_PREFIX);
+    is_public.then(|| public_place(key))
 }
 
 #[cfg(test)]

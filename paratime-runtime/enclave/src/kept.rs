@@ -6,7 +6,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use paralith_storage::{NodeSource, StorageError, VerifiedTree, VerifiedValues};
+use paralith_storage::{NodeSource, StorageError, VerifiedPages, VerifiedTree, VerifiedValues};
 use paralith_tee_channel::Callbacks;
 use paralith_types::{Hash, Round};
 
@@ -14,11 +14,11 @@ use super::error::EnclaveError;
 use super::session::lock;
 
 /// Executions that may run at once. A host runs one, or that of a round and its dispute.
-pub(crate) const EXECUTIONS_AT_ONCE: usize = 2;
+const EXECUTIONS_AT_ONCE: usize = 2;
 
 /// Checks, queries and reveals that may run at once; more wait for their turn. The engine has an
 /// instance for each of them, in every enclave of a process.
-pub(crate) const READS_AT_ONCE: usize = 4;
+const READS_AT_ONCE: usize = 4;
 
 /// Gives trees to calls, to so many at once.
 #[derive(Debug)]
@@ -35,12 +35,27 @@ struct Turns {
     /// The newest tree that no call has. Only one is kept: an old one names children by places at
     /// which the host has nothing any more.
     free: Option<KeptTree>,
+    /// What the trees share that only read what is stored. Pages that an execution computed may
+    /// never be stored, so trees of executions share none.
+    pages: Option<VerifiedPages>,
 }
 
 impl KeptTrees {
-    /// Trees that share verified values with others: a value's hash is all that binds it.
-    pub(crate) fn new(at_once: usize, values: VerifiedValues) -> Self {
-        Self { turns: Mutex::default(), ended: Condvar::new(), at_once, values }
+    /// Trees that executions may write to. They share verified values with others: a value's hash
+    /// is all that binds it.
+    pub(crate) fn of_executions(values: VerifiedValues) -> Self {
+        Self::new(EXECUTIONS_AT_ONCE, values, None)
+    }
+
+    /// Trees that are only read. They share verified pages, too: each page of a round is fetched
+    /// once, however many calls run at once.
+    pub(crate) fn of_reads(values: VerifiedValues) -> Self {
+        Self::new(READS_AT_ONCE, values, Some(VerifiedPages::default()))
+    }
+
+    fn new(at_once: usize, values: VerifiedValues, pages: Option<VerifiedPages>) -> Self {
+        let turns = Turns { running: 0, free: None, pages };
+        Self { turns: Mutex::new(turns), ended: Condvar::new(), at_once, values }
     }
 
     /// The tree of the last call that has ended, or a new one. Waits while as many calls as may run
@@ -52,7 +67,8 @@ impl KeptTrees {
         }
         turns.running = turns.running.saturating_add(1);
         let tree = turns.free.take();
-        let new = || KeptTree { values: self.values.clone(), ..KeptTree::default() };
+        let pages = turns.pages.clone();
+        let new = || KeptTree { values: self.values.clone(), pages, ..KeptTree::default() };
         TakenTree { tree: tree.unwrap_or_else(new), trees: self }
     }
 }
@@ -84,12 +100,32 @@ impl Drop for TakenTree<'_> {
         let tree = std::mem::take(&mut self.tree);
         let mut turns = lock(&self.trees.turns);
         turns.running = turns.running.saturating_sub(1);
-        let older = |free: &KeptTree| free.version() <= tree.version();
-        if turns.free.as_ref().is_none_or(older) {
-            turns.free = Some(tree);
-        }
+        turns.give_back(tree);
         drop(turns);
         self.trees.ended.notify_one();
+    }
+}
+
+impl Turns {
+    fn give_back(&mut self, tree: KeptTree) {
+        if tree.tree.is_none() {
+            return;
+        }
+        if let (Some(shared), Some(own)) = (&self.pages, &tree.pages) {
+            // Others may have begun with new pages since.
+            let current = own.are_shared_with(shared);
+            if current && !tree.complete {
+                // A page says where its children are, which its hash does not bind: after a use
+                // that failed, nothing that the host has said is kept.
+                (self.pages, self.free) = (Some(VerifiedPages::default()), None);
+            }
+            if !current || !tree.complete {
+                return;
+            }
+        }
+        if self.free.as_ref().is_none_or(|free| free.version() <= tree.version()) {
+            self.free = Some(tree);
+        }
     }
 }
 
@@ -124,6 +160,8 @@ pub(crate) struct KeptTree {
     /// Whether the last use found all that it needed.
     complete: bool,
     values: VerifiedValues,
+    /// Shared with other trees, if these only read.
+    pages: Option<VerifiedPages>,
 }
 
 impl KeptTree {
@@ -143,8 +181,9 @@ impl KeptTree {
         }
         self.complete = false;
         let source = || HostSource { callbacks: callbacks.clone(), round };
-        let values = self.values.clone();
-        let new = || VerifiedTree::new(source(), round.0, root).with_values(values);
+        let (values, pages) = (self.values.clone(), self.pages.clone().unwrap_or_default());
+        let new =
+            || VerifiedTree::new(source(), round.0, root).with_values(values).with_pages(pages);
         let tree = self.tree.get_or_insert_with(new);
         *tree.source_mut() = source();
         if (tree.version(), tree.root()) != (round.0, root) {
@@ -174,7 +213,7 @@ mod tests {
     use super::*;
 
     fn trees(at_once: usize) -> KeptTrees {
-        KeptTrees::new(at_once, VerifiedValues::default())
+        KeptTrees::new(at_once, VerifiedValues::default(), Some(VerifiedPages::default()))
     }
 
     fn nothing() -> Callbacks {
@@ -211,6 +250,42 @@ mod tests {
         used_at(&mut third, 8);
         drop(third);
         assert_eq!(trees.take().version(), Some(8));
+    }
+
+    #[test]
+    fn reads_at_once_share_pages_until_one_of_them_fails() {
+        let trees = trees(3);
+        let shared = |one: &KeptTree, other: &KeptTree| {
+            one.pages.as_ref().unwrap().are_shared_with(other.pages.as_ref().unwrap())
+        };
+        let (mut first, mut second) = (trees.take(), trees.take());
+        used_at(&mut first, 7);
+        used_at(&mut second, 7);
+        assert!(shared(&first, &second));
+        drop(first);
+        first = trees.take();
+        assert!(shared(&first, &second), "also with the tree that was kept");
+
+        first.at(&nothing(), Round(8), Hash([1; 32]));
+        first.read::<()>(&Err(EnclaveError::StateUnavailable("a page".into())));
+        drop(first);
+        let mut third = trees.take();
+        assert!(!shared(&third, &second), "what the host said before the failure is forgotten");
+        used_at(&mut third, 8);
+        drop(third);
+        // A read that began before the failure ends well, and its pages do not come back.
+        used_at(&mut second, 9);
+        let old = second.pages.clone().unwrap();
+        drop(second);
+        let last = trees.take();
+        assert_eq!(last.version(), Some(8));
+        assert!(!last.pages.as_ref().unwrap().are_shared_with(&old));
+    }
+
+    #[test]
+    fn executions_share_no_pages() {
+        let trees = KeptTrees::of_executions(VerifiedValues::default());
+        assert!(trees.take().pages.is_none());
     }
 
     #[test]

@@ -191,11 +191,6 @@ pub(crate) fn abi_version(runtime: &Runtime) -> u32 {
     runtime.code.as_ref().map_or(abi::OLDEST_ABI_VERSION, |code| code.abi_version)
 }
 
-/// Whether entries under [`abi::PUBLIC_KEY_PREFIX`] are public: from version 2 on.
-pub(crate) fn has_public_entries(runtime: &Runtime) -> bool {
-    abi_version(runtime) >= 2
-}
-
 /// Where and when a call runs. `previous` is the block before the round, in calls of a round.
 pub(crate) fn context(
     chain: &ChainContext,

@@ -6,16 +6,18 @@ use paralith_crypto::hash::{Domain, hash};
 use paralith_keymanager_core::RuntimeKeys;
 use paralith_proto::{Canonical, Wire};
 use paralith_runtime_abi as abi;
+use paralith_runtime_api::EnvelopeError;
 use paralith_runtime_api::envelope::{Info, seal_reply};
 use paralith_runtime_api::output::{Output, SealedReply};
 use paralith_runtime_api::query::Query;
+use paralith_runtime_api::state::has_public_entries;
 use paralith_runtime_api::tx::Body;
 use paralith_tee_channel::{Callbacks, ChainView, Failure, pb};
 use paralith_types::{Epoch, Hash, Height, Round};
 
 use super::error::EnclaveError;
 use super::guest::Guest;
-use super::proven_state::{PinnedState, context, has_public_entries};
+use super::proven_state::{PinnedState, context};
 use super::sealer::{Sealer, Seeds};
 use super::session::{Session, newest};
 use super::state::RoundState;
@@ -186,7 +188,7 @@ pub(crate) fn query(
             // There is no key to seal an answer with.
             let (call, reply_key) = opener
                 .open_envelope(&info, sealed)?
-                .map_err(|error| refusal("envelope", error.code(), error))?;
+                .map_err(|error| refusal(EnvelopeError::MODULE, error.code(), error))?;
             (call, Some(reply_key))
         }
     };

@@ -16,7 +16,7 @@ use paralith_types::{ChainContext, CodeId, Hash, RuntimeId};
 
 use super::EnclaveKind;
 use super::error::EnclaveError;
-use super::kept::{EXECUTIONS_AT_ONCE, KeptTrees, READS_AT_ONCE};
+use super::kept::KeptTrees;
 use super::known::KnownSignatures;
 use super::session::{Secrets, Session, lock};
 use paralith_runtime_vm::{Engine, Module};
@@ -98,8 +98,8 @@ pub(crate) fn start(call: &pb::Start, kind: EnclaveKind) -> Result<Session, Encl
         view: Mutex::new(view),
         secrets: Mutex::new(Secrets::default()),
         known: KnownSignatures::default(),
-        execution: KeptTrees::new(EXECUTIONS_AT_ONCE, values.clone()),
-        reads: KeptTrees::new(READS_AT_ONCE, values),
+        execution: KeptTrees::of_executions(values.clone()),
+        reads: KeptTrees::of_reads(values),
     })
 }
 

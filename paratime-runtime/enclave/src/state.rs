@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use paralith_crypto::hash::{Domain, hash};
-use paralith_runtime_abi::PUBLIC_KEY_PREFIX;
+use paralith_runtime_api::state::{PUBLIC_KEY_PREFIX, public_place};
 use paralith_storage::{Changes, EMPTY_ROOT};
 use paralith_types::{Hash, Round};
 
@@ -14,15 +13,6 @@ use super::sealer::{RoundContext, Sealer};
 use paralith_runtime_vm::{State, StateError};
 
 type Entry = Option<Vec<u8>>;
-
-/// Comes before the keys of public entries in the tree of a confidential runtime. Places of sealed
-/// entries have 32 bytes, so the two never meet.
-const PUBLIC_ENTRIES: Domain = Domain::new("paralith/public-entries/v1");
-
-/// Where the tree of a confidential runtime has a public entry: anybody can compute it.
-pub(crate) fn public_place(key: &[u8]) -> Vec<u8> {
-    [hash(PUBLIC_ENTRIES, &[]).as_bytes(), key].concat()
-}
 
 /// The state that a round's calls see. A call's writes are kept or undone as a whole.
 pub(crate) struct RoundState<'a> {

@@ -95,6 +95,9 @@ impl Opener<'_> {
         if (oldest..=newest).contains(&got) {
             return Ok(());
         }
+        if got == newest.next() {
+            return Err(EnvelopeError::NotYet { got: got.0 });
+        }
         Err(EnvelopeError::WrongEpoch { oldest: oldest.0, newest: newest.0, got: got.0 })
     }
 
@@ -156,7 +159,7 @@ pub(crate) fn execute(
                     call
                 }
                 Err(error) => {
-                    receipt.output = refused("envelope", error.code(), error);
+                    receipt.output = refused(EnvelopeError::MODULE, error.code(), error);
                     return Ok(receipt);
                 }
             }
@@ -184,7 +187,7 @@ pub(crate) fn check(
     if let Body::Envelope(sealed) = &verified.transaction.body
         && let Err(error) = opener.admit_epoch(sealed.epoch)
     {
-        return Ok(refused("envelope", error.code(), error));
+        return Ok(refused(EnvelopeError::MODULE, error.code(), error));
     }
     let request = request(guest.context.clone(), &verified);
     let checked = guest.call(Export::Check, &request, verified.transaction.gas_limit)?;

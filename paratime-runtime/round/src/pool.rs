@@ -88,6 +88,8 @@ pub enum PoolError {
 #[derive(Debug)]
 struct Entry {
     tx: PoolTx,
+    /// Of `tx`; a division of 128 bits, so it is made once.
+    price: u128,
     since_ms: u64,
     /// When it was last found to be one that would be authenticated.
     checked_ms: u64,
@@ -162,7 +164,7 @@ impl TxPool {
         let (mut count, mut bytes) = (self.by_hash.len(), self.bytes);
         for (_, _, sender) in self.tails.range(..(worth, Reverse(u64::MAX), PublicKey([0; 32]))) {
             let txs = self.by_sender.get(sender).into_iter().flat_map(BTreeMap::values);
-            let (cheap, freed) = txs.skip_while(|entry| entry.tx.price() >= worth).fold(
+            let (cheap, freed) = txs.skip_while(|entry| entry.price >= worth).fold(
                 (0_usize, 0_usize),
                 |(count, bytes), entry| {
                     (count.saturating_add(1), bytes.saturating_add(entry.tx.raw.len()))
@@ -183,7 +185,7 @@ impl TxPool {
     fn worth(&self, tx: &PoolTx) -> u128 {
         let before =
             self.by_sender.get(&tx.sender).into_iter().flat_map(|txs| txs.range(..tx.nonce));
-        before.map(|(_, entry)| entry.tx.price()).fold(tx.price(), u128::min)
+        before.map(|(_, entry)| entry.price).fold(tx.price(), u128::min)
     }
 
     /// Adds a transaction. Those that had to go to make room are returned.
@@ -205,7 +207,8 @@ impl TxPool {
         if self.view.as_ref().is_some_and(|(_, view)| !view.full) {
             self.view = None;
         }
-        let entry = Entry { since_ms: now_ms, checked_ms: now_ms, order, tx };
+        let price = tx.price();
+        let entry = Entry { since_ms: now_ms, checked_ms: now_ms, order, price, tx };
         let sender = entry.tx.sender;
         self.change(&sender, |txs| {
             txs.insert(entry.tx.nonce, entry);
@@ -333,11 +336,7 @@ impl TxPool {
             let expected = self.next_nonces.get(sender).map(|next| next.nonce);
             let mut waiting = consecutive(txs, expected);
             if let Some(first) = waiting.next() {
-                heads.push(Head {
-                    price: first.tx.price(),
-                    turn: Reverse(first.order),
-                    entry: first,
-                });
+                heads.push(Head { price: first.price, turn: Reverse(first.order), entry: first });
                 rest.insert(sender, waiting);
             }
         }
@@ -356,7 +355,7 @@ impl TxPool {
             if let Some(next) = rest.get_mut(&entry.tx.sender).and_then(Iterator::next) {
                 // A later nonce has no earlier turn than the one before it.
                 let turn = Reverse(turn.0.max(next.order));
-                heads.push(Head { price: next.tx.price(), turn, entry: next });
+                heads.push(Head { price: next.price, turn, entry: next });
             }
         }
         batch
@@ -380,7 +379,7 @@ fn consecutive(
 
 fn tail(sender: &PublicKey, txs: &BTreeMap<u64, Entry>) -> Option<Tail> {
     let (_, last) = txs.last_key_value()?;
-    let worth = txs.values().map(|entry| entry.tx.price()).fold(u128::MAX, u128::min);
+    let worth = txs.values().map(|entry| entry.price).fold(u128::MAX, u128::min);
     Some((worth, Reverse(last.order), *sender))
 }
 

@@ -25,6 +25,9 @@ use super::{frame, imports};
 /// because a kernel that cannot tell which pages were touched has all of them cleared each time.
 const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
 
+/// The same for a slot's table. Most guests have tables of a few hundred elements.
+const TABLE_KEEP_RESIDENT_BYTES: usize = 16 * 1024;
+
 /// Slots whose memory stays warm for the module that used them last.
 const WARM_SLOTS: u32 = 4;
 
@@ -187,6 +190,7 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(MAX_TABLE_ELEMENTS as usize)
         .max_unused_warm_slots(WARM_SLOTS)
         .pagemap_scan(Enabled::Auto)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES);
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES);
     pool
 }

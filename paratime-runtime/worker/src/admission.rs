@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::join_all;
+use paralith_proto::pb::paratime::v1::Error as CheckError;
 use paralith_proto::pb::paratime::v1::output::Result as OutputResult;
-use paralith_runtime_api::{TxError, tx};
-use paralith_types::Error;
+use paralith_runtime_api::{EnvelopeError, TxError, tx};
+use paralith_types::{Error, Retry};
 use tokio::sync::mpsc;
 
 use crate::batcher::Batcher;
@@ -118,10 +119,7 @@ async fn admit(gate: Arc<Gate>, submissions: Vec<Submission>, forward: bool) -> 
             let tx = tx?;
             match checked.next().and_then(|output| output.result) {
                 Some(OutputResult::Ok(value)) => gate.mempool.lock().expect(tx.sender, &value),
-                // The runtime's own word on its newest state: another member has the same.
-                Some(OutputResult::Error(e)) => {
-                    return Err(Error::new(&e.module, e.code, e.message));
-                }
+                Some(OutputResult::Error(e)) => return Err(refused_by_check(e)),
                 None => return Err(WorkerError::NotReady.refusal()),
             }
             let raw = if forward { tx.raw.clone() } else { Vec::new() };
@@ -177,4 +175,31 @@ fn read(gate: &Gate, submission: Submission) -> Result<PoolTx, Error> {
 /// A transaction that no member takes.
 fn paratime(error: TxError) -> Error {
     Error::new("paratime", error.code(), &error as &dyn fmt::Display)
+}
+
+/// What the runtime's `check` found, on the newest state here.
+fn refused_by_check(error: CheckError) -> Error {
+    // RD-34: an epoch that has not begun here begins soon, and may have begun at another member.
+    // Anything else another member has the same.
+    let begins_soon = error.module == EnvelopeError::MODULE && error.code == EnvelopeError::NOT_YET;
+    let retry = if begins_soon { Retry::Later } else { Retry::Never };
+    Error::new(&error.module, error.code, error.message).with_retry(retry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_envelope_of_the_epoch_to_come_may_be_submitted_again() {
+        let not_yet = EnvelopeError::NotYet { got: 4 };
+        let over = EnvelopeError::WrongEpoch { oldest: 2, newest: 3, got: 1 };
+        let retry = |module: &str, error: EnvelopeError| {
+            let (code, message) = (error.code(), error.to_string());
+            refused_by_check(CheckError { module: module.to_string(), code, message }).retry
+        };
+        assert_eq!(retry(EnvelopeError::MODULE, not_yet), Retry::Later);
+        assert_eq!(retry(EnvelopeError::MODULE, over), Retry::Never);
+        assert_eq!(retry("tokens", not_yet), Retry::Never);
+    }
 }

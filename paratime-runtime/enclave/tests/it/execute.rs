@@ -197,6 +197,8 @@ fn check_is_authenticate_that_may_only_read_and_opens_no_envelope() {
         secret(&world, 10, 0, "a"),
         transaction(&world, 10, 0, old),
         transaction(&world, 10, 0, Body::Call(call("a"))),
+        transaction(&world, 10, 0, Body::Envelope(envelope(&world, 10, 0, EPOCH + 1, "a"))),
+        transaction(&world, 10, 0, Body::Envelope(envelope(&world, 10, 0, EPOCH + 2, "a"))),
     ];
     let bytes = enclave.bytes(Call::Check(pb::Check { transactions }));
     let results: pb::CheckResults = paralith_proto::Message::decode(bytes.as_slice()).unwrap();
@@ -204,6 +206,8 @@ fn check_is_authenticate_that_may_only_read_and_opens_no_envelope() {
     assert_eq!(results[0], Output::Ok(vec![]));
     assert_eq!(error_of(&results[1]), ("envelope".to_string(), 1));
     assert_eq!(error_of(&results[2]), ("paratime".to_string(), 7));
+    assert_eq!(error_of(&results[3]), ("envelope".to_string(), 5), "the next epoch");
+    assert_eq!(error_of(&results[4]), ("envelope".to_string(), 1));
 }
 
 #[test]

@@ -42,6 +42,10 @@ pub(crate) struct Newest {
     pub(crate) epoch: Epoch,
     pub(crate) runtime: Runtime,
     pub(crate) definition: Definition,
+    /// The application's descriptor.
+    pub(crate) descriptor: Vec<u8>,
+    /// The descriptor of its ledger.
+    pub(crate) ledger_descriptor: Option<Vec<u8>>,
     pub(crate) state: RuntimeState,
     pub(crate) keys: ApplicationKeys,
 }
@@ -65,8 +69,8 @@ pub(crate) fn newest(application: &Application, me: &Me) -> Result<Newest, Encla
             return Err(refused(EndorseError::Code { expected, mine }));
         }
         let ledger = definition.terms.ledger;
-        let approved = at.get_raw(&runtime_key(&ledger))?;
-        ledger_is_approved(&ledger, approved.as_deref()).map_err(refused)?;
+        let ledger_descriptor = at.get_raw(&runtime_key(&ledger))?;
+        ledger_is_approved(&ledger, ledger_descriptor.as_deref()).map_err(refused)?;
         let registered = at.registered_rak(&application.node(), &me.application)?;
         let record = record(&at, me)?;
         is_registered(me, &definition, record.as_deref(), registered, at.height())
@@ -75,7 +79,17 @@ pub(crate) fn newest(application: &Application, me: &Me) -> Result<Newest, Encla
         application.check_code(&runtime)?;
         let state = at.runtime_state(&ledger)?;
         let keys = application.keys(&at, &runtime)?;
-        Ok(Newest { height: at.height(), epoch, runtime, definition, state, keys })
+        let height = at.height();
+        Ok(Newest {
+            height,
+            epoch,
+            runtime,
+            definition,
+            descriptor,
+            ledger_descriptor,
+            state,
+            keys,
+        })
     })
 }
 

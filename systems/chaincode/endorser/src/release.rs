@@ -2,11 +2,11 @@
 
 use paralith_chaincode_core::release::{ReleaseFacts, admit};
 use paralith_chaincode_core::{EndorseError, hashes};
-use paralith_chaincode_messages::state::{Committed, committed_key, runtime_key};
+use paralith_chaincode_messages::state::{Committed, committed_key};
 use paralith_chaincode_messages::{Message as _, OpenedOutput, Response};
 use paralith_runtime_api::output::commitment;
-use paralith_runtime_enclave::{Application, At, EnclaveError};
-use paralith_types::{Hash, RuntimeId};
+use paralith_runtime_enclave::{Application, EnclaveError};
+use paralith_types::Hash;
 
 use crate::endorse::context_of;
 use crate::proven::{self, Newest};
@@ -23,16 +23,11 @@ pub(crate) fn release(application: &Application, bytes: Vec<u8>) -> Result<Vec<u
         return Err(refused(EndorseError::Application { mine, got }));
     }
     let newest = proven::newest(application, &me)?;
-    // The caller names the ledger in the response, and another ledger's state may hold any record.
-    let (expected, got) = (newest.definition.terms.ledger, decoded.ledger);
-    if expected != got {
-        return Err(refused(EndorseError::OtherLedger { expected, got }));
-    }
     let (newest, committed) = committed(application, newest, &decoded.tx_id)?;
     let facts = ReleaseFacts {
         fresh: true,
-        descriptor: descriptor(application, &me.application)?,
-        ledger: descriptor(application, &got)?,
+        descriptor: Some(newest.descriptor.clone()),
+        ledger: newest.ledger_descriptor.clone(),
         committed,
     };
     let response = admit(&me, bytes, &facts).map_err(refused)?;
@@ -49,16 +44,6 @@ pub(crate) fn release(application: &Application, bytes: Vec<u8>) -> Result<Vec<u
         return Err(bad("the response commits to another output"));
     }
     Ok(OpenedOutput { tx_id: response.tx_id, blinding, output }.encode())
-}
-
-/// A runtime's descriptor at the newest proven height.
-fn descriptor(
-    application: &Application,
-    runtime: &RuntimeId,
-) -> Result<Option<Vec<u8>>, EnclaveError> {
-    application.prove(|view, callbacks| {
-        At::new(view, callbacks, view.proven_height()).get_raw(&runtime_key(runtime))
-    })
 }
 
 /// The ledger's record of a call. If there is none, the chain may have gone on since: it is followed
