@@ -28,6 +28,7 @@ pub mod roles;
 pub mod rpc;
 pub mod state;
 pub(crate) mod store;
+pub mod systems;
 
 use std::io::IsTerminal as _;
 

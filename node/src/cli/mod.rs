@@ -113,6 +113,10 @@ pub struct DevArgs {
     /// Send a first confidential transaction, then keep running.
     #[arg(long, conflicts_with = "once")]
     pub demo: bool,
+    /// Hold the mediator of private contracts, and let stakeholders' nodes of other processes on this
+    /// machine connect to the compute nodes.
+    #[arg(long)]
+    pub private_contracts: bool,
     /// Where the public service listens.
     #[arg(long, default_value = "127.0.0.1:26600", value_name = "HOST:PORT")]
     pub listen: String,
@@ -147,6 +151,9 @@ pub struct LocalnetArgs {
     /// databases uncompressed: for a search for secrets. Only when the network is made.
     #[arg(long)]
     pub record: bool,
+    /// Hold the mediator of private contracts. Only when the network is made.
+    #[arg(long)]
+    pub private_contracts: bool,
     /// The first of the ports that the network listens on.
     #[arg(long, default_value_t = 26600)]
     pub base_port: u16,

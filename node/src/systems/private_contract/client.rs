@@ -1,0 +1,606 @@
+//! A client of private contracts: it trusts no node. Records of the mediator are proven, results are verified
+//! against them.
+
+use std::collections::BTreeMap;
+
+use paralith_consensus_api::address;
+use paralith_crypto::merkle::MerkleProof;
+use paralith_crypto::wrap::ContentKey;
+use paralith_crypto::{SigningKey, sha3::sha3_256};
+use paralith_policy::Certificate;
+use paralith_private_contract_core::disclosure::{open_reply, result_holds};
+use paralith_private_contract_core::ids::{Place, contract_id, package_hash};
+use paralith_private_contract_core::sealing::{
+    CallOf, KeySetRef, SealedCall, seal_call, seal_package,
+};
+use paralith_private_contract_core::signed::{is_signed, sign, ticket_bytes};
+use paralith_private_contract_core::vote::TxResult;
+use paralith_private_contract_core::{Class, messages::keys as places};
+use paralith_private_contract_grpc::pb;
+use paralith_private_contract_grpc::pb::request::What;
+use paralith_private_contract_grpc::pb::stakeholder_service_client::StakeholderServiceClient;
+use paralith_private_contract_messages::{
+    AccountKeys, Canonical, ContentHash, ContractId, ContractRecord, Create, Definition,
+    DefinitionRecord, FinalBatch, KemKey, KeySet, Package, Receipt, SenderRecord, Stored, Submit,
+    TransactionRecord, Upload,
+};
+use paralith_private_contract_stakeholder::{ContractStore, Installed, Stakeholder};
+use paralith_runtime_abi as abi;
+use paralith_runtime_api::output::Output;
+use paralith_runtime_api::tx::Call;
+use paralith_runtime_vm::Engine;
+use paralith_storage::Kv;
+use paralith_types::{Amount, Error, Hash, PublicKey, Retry, Signature};
+use prost::Message as _;
+use tonic::transport::Channel;
+
+use super::follow::MAX_RECORD_BYTES;
+use super::request;
+use crate::client::{ChainClient, Confirmed, ParaTimeClient, TxOptions, refused};
+use crate::error::NodeError;
+use crate::links::endpoint::{self, Trust};
+
+/// Blocks for which an upload's ticket is valid.
+const UPLOAD_BLOCKS: u64 = 500;
+/// How often a call is signed anew when its nonce is taken.
+const NONCES: u32 = 4;
+
+/// The mediator as a user sees it.
+#[derive(Debug)]
+pub struct ContractClient {
+    /// The chain.
+    pub chain: ChainClient,
+    /// The mediator.
+    pub mediator: ParaTimeClient,
+}
+
+/// A record that there is not.
+fn not_found(what: &'static str, name: impl ToString) -> NodeError {
+    NodeError::NotFound { what, name: name.to_string(), hint: String::new() }
+}
+
+fn unverifiable(reason: impl ToString) -> NodeError {
+    NodeError::Unverifiable { reason: reason.to_string() }
+}
+
+impl ContractClient {
+    /// Over a connection to the chain, with the mediator of this name or id.
+    pub async fn new(mut chain: ChainClient, mediator: &str) -> Result<Self, NodeError> {
+        let mediator = ParaTimeClient::new(&mut chain, mediator).await?;
+        Ok(Self { chain, mediator })
+    }
+
+    /// Where a contract is.
+    #[must_use]
+    pub fn place(&self, contract_id: ContractId) -> Place {
+        let (chain_context, mediator) = (self.chain.chain_context(), self.mediator.runtime.id);
+        Place { chain_context, mediator, contract_id }
+    }
+
+    /// Records of the mediator's newest state, proven; none where there is no such record.
+    pub async fn records(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, NodeError> {
+        self.chain.sync().await?;
+        Ok(self.mediator.prove(&mut self.chain, None, keys).await?.values)
+    }
+
+    /// One record, proven.
+    pub async fn record<T: Canonical>(&mut self, key: Vec<u8>) -> Result<Option<T>, NodeError> {
+        let values = self.records(&[key]).await?;
+        let Some(Some(bytes)) = values.into_iter().next() else { return Ok(None) };
+        T::decode(&bytes, MAX_RECORD_BYTES).map(Some).map_err(unverifiable)
+    }
+
+    /// A contract.
+    pub async fn contract(&mut self, id: &ContractId) -> Result<ContractRecord, NodeError> {
+        let record = self.record(places::contract(id)).await?;
+        record.ok_or_else(|| not_found("contract", id.to_hex()))
+    }
+
+    /// A definition of a contract.
+    pub async fn definition(
+        &mut self,
+        id: &ContractId,
+        version: u64,
+    ) -> Result<DefinitionRecord, NodeError> {
+        let record = self.record(places::definition(id, version)).await?;
+        record.ok_or_else(|| not_found("definition", format!("{version} of {}", id.to_hex())))
+    }
+
+    /// A transaction of a contract.
+    pub async fn transaction(
+        &mut self,
+        id: &ContractId,
+        seq: u64,
+    ) -> Result<TransactionRecord, NodeError> {
+        let record = self.record(places::transaction(id, seq)).await?;
+        record.ok_or_else(|| not_found("transaction", format!("{seq} of {}", id.to_hex())))
+    }
+
+    /// A batch that ended YES.
+    pub async fn final_batch(
+        &mut self,
+        id: &ContractId,
+        batch: u64,
+    ) -> Result<FinalBatch, NodeError> {
+        let record = self.record(places::final_batch(id, batch)).await?;
+        record.ok_or_else(|| not_found("final batch", format!("{batch} of {}", id.to_hex())))
+    }
+
+    /// The keys that an account has published.
+    pub async fn account_keys(&mut self, account: &PublicKey) -> Result<AccountKeys, NodeError> {
+        let keys: Option<AccountKeys> = self.record(places::account(account)).await?;
+        keys.ok_or_else(|| NodeError::NotFound {
+            what: "published key of the member",
+            name: account.to_string(),
+            hint: ". Start its node: it publishes its keys by itself".to_string(),
+        })
+    }
+
+    /// The nonce of an account's next call.
+    pub async fn nonce(&mut self, account: &PublicKey) -> Result<u64, NodeError> {
+        let own = address::of_key(account);
+        Ok(self.mediator.nonce(&mut self.chain, &own).await?)
+    }
+
+    /// Calls the mediator and waits until the call is final. A refusal of the mediator is an error.
+    pub async fn call(
+        &mut self,
+        key: &SigningKey,
+        method: &str,
+        args: Vec<u8>,
+    ) -> Result<(Confirmed, Vec<u8>), NodeError> {
+        let mut nonce = self.nonce(&key.public()).await?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.call_with(key, nonce, method, args.clone()).await {
+                Err(NodeError::Refused(Error {
+                    retry: Retry::NonceIs { nonce: right }, ..
+                })) if tries < NONCES => {
+                    nonce = right;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// As [`ContractClient::call`], with this nonce.
+    pub async fn call_with(
+        &mut self,
+        key: &SigningKey,
+        nonce: u64,
+        method: &str,
+        args: Vec<u8>,
+    ) -> Result<(Confirmed, Vec<u8>), NodeError> {
+        let gas = self.mediator.price(TxOptions::default())?;
+        let call = Call { method: method.to_string(), args };
+        let sent = self.mediator.prepare(&mut self.chain, key, nonce, gas, call).await?;
+        let confirmed = self.mediator.submit(&mut self.chain, &sent, |_| {}).await?;
+        match &confirmed.output {
+            Output::Ok(value) => {
+                let value = value.clone();
+                Ok((confirmed, value))
+            }
+            Output::Error(e) => Err(NodeError::Refused(Error::new(&e.module, e.code, &e.message))),
+        }
+    }
+
+    /// Creates a contract. `definition` is complete but for the package's hash.
+    pub async fn create(
+        &mut self,
+        owner: &SigningKey,
+        package: &Package,
+        definition: Definition,
+    ) -> Result<(ContractId, Installed), NodeError> {
+        let nonce = self.nonce(&owner.public()).await?;
+        let (chain, mediator) = (self.chain.chain_context(), self.mediator.runtime.id);
+        let id = contract_id(&chain, &mediator, &owner.public(), nonce);
+        let installed = genesis(self.place(id), package, definition.terms.gas_limit).await?;
+        let definition = Definition { package_hash: installed.package_hash, ..definition };
+        let create = Create { definition, genesis_root: installed.root };
+        let (_, answer) = self.call_with(owner, nonce, "create", create.encode()).await?;
+        if answer != id.0 {
+            return Err(unverifiable("the mediator gave the contract another id"));
+        }
+        Ok((id, installed))
+    }
+
+    /// Seals a package to each member of the last accepted definition, in their order.
+    pub async fn seal_for_members(
+        &mut self,
+        id: ContractId,
+        package: &Package,
+    ) -> Result<Vec<Vec<u8>>, NodeError> {
+        let record = self.contract(&id).await?;
+        let known = self.definition(&id, record.last_version).await?;
+        if known.definition.package_hash != package_hash(package) {
+            let reason = "the contract's definition names another package";
+            return Err(NodeError::usage("the package", reason));
+        }
+        let place = self.place(id);
+        let mut sealed = Vec::new();
+        for (index, member) in (0_u32..).zip(&known.definition.members) {
+            let keys = self.account_keys(member).await?;
+            let key = KemKey { kem_id: keys.kem_id, key: keys.kem_key };
+            let seal = seal_package(&place, &record.owner, package, index, &key, &random()?);
+            sealed.push(seal.ok_or_else(|| unverifiable("a member's key takes no package"))?);
+        }
+        Ok(sealed)
+    }
+
+    /// Seals a call as a sender. Nothing is sent yet.
+    pub async fn seal(
+        &mut self,
+        id: ContractId,
+        sender: &PublicKey,
+        call: &abi::Call,
+        uri: &str,
+    ) -> Result<PrivateTx, NodeError> {
+        let record = self.contract(&id).await?;
+        let key_set: Option<KeySet> =
+            self.record(places::key_set(&id, record.keys_version)).await?;
+        let key_set = key_set.ok_or_else(|| NodeError::NotReady {
+            reason: "the contract has no keys yet: all members must join first".to_string(),
+        })?;
+        let known: Option<SenderRecord> = self.record(places::sender(&id, sender)).await?;
+        let sender_seq = known.map_or(0, |known| known.next);
+        let of = CallOf { place: self.place(id), sender: *sender, sender_seq };
+        let keys = KeySetRef { version: record.keys_version, set: &key_set };
+        let sk = random()?;
+        let sealed = seal_call(&of, keys, &ContentKey::new(sk), uri, &call.encode_to_vec());
+        let sealed = sealed.map_err(|e| unverifiable(format!("a member's key: {e}")))?;
+        let keys_version = record.keys_version;
+        Ok(PrivateTx {
+            contract_id: id,
+            sender_seq,
+            keys_version,
+            sk,
+            sealed,
+            receipts: Vec::new(),
+        })
+    }
+
+    /// Submits a sealed call, and gives its number.
+    pub async fn submit(
+        &mut self,
+        sender: &SigningKey,
+        certificate: Certificate,
+        tx: &PrivateTx,
+        payment: Amount,
+    ) -> Result<u64, NodeError> {
+        let submit = Submit {
+            contract_id: tx.contract_id,
+            keys_version: tx.keys_version,
+            certificate,
+            content_hash: tx.sealed.content_hash,
+            content_bytes: tx.length()?,
+            key_commitment: tx.sealed.key_commitment,
+            sender_seq: tx.sender_seq,
+            wraps: tx.sealed.wraps.clone(),
+            receipts: tx.receipts.clone(),
+            payment,
+        };
+        let (_, answer) = self.call(sender, "submit", submit.encode()).await?;
+        let seq = answer.as_slice().try_into().map(u64::from_be_bytes);
+        seq.map_err(|_| unverifiable("the mediator's answer is no number"))
+    }
+
+    /// A transaction's result from a member, verified against the mediator's proven state.
+    pub async fn result(
+        &mut self,
+        member: &mut MemberClient,
+        sender: &SigningKey,
+        id: ContractId,
+        seq: u64,
+        sk: [u8; 32],
+    ) -> Result<VerifiedResult, NodeError> {
+        let height = self.chain.sync().await?.0;
+        let answer = member.get_result(sender, &id, height, seq).await?;
+        let class = class_of(answer.class)?;
+        let sk = ContentKey::new(sk);
+        let result = match class {
+            Class::Malformed | Class::Missing => TxResult::without_call(seq, class),
+            Class::Failed | Class::Executed => {
+                let output = open_reply(&sk, &id, seq, &answer.sealed_output)
+                    .map_err(|_| unverifiable("the result does not open with the content key"))?;
+                TxResult::of_call(seq, class, &sk, output.to_vec())
+            }
+        };
+        let path: Result<Vec<Hash>, _> =
+            answer.leaf_path.iter().map(|hash| Hash::try_from(hash.as_slice())).collect();
+        let path = MerkleProof {
+            index: answer.leaf_index,
+            total: answer.leaf_count,
+            path: path.map_err(unverifiable)?,
+        };
+        let verified = VerifiedResult { contract_id: id, batch: answer.batch, result, path };
+        self.verify_result(&verified).await?;
+        Ok(verified)
+    }
+
+    /// Whether the mediator's proven state has this result.
+    pub async fn verify_result(&mut self, receipt: &VerifiedResult) -> Result<(), NodeError> {
+        let done = self.final_batch(&receipt.contract_id, receipt.batch).await?;
+        if result_holds(&done, &receipt.result, &receipt.path) {
+            return Ok(());
+        }
+        Err(unverifiable("the result is not in the batch's results root"))
+    }
+}
+
+/// The root of a contract's first tree.
+async fn genesis(place: Place, package: &Package, gas_limit: u64) -> Result<Installed, NodeError> {
+    let engine = Engine::new().map_err(|e| NodeError::internal(&e))?;
+    let store = ContractStore::new(Kv::memory(), &place.contract_id);
+    let installed = Stakeholder::install(&engine, place, &store, package.clone(), gas_limit).await;
+    installed.map_err(|e| NodeError::usage("the package", e))
+}
+
+pub(crate) fn random() -> Result<[u8; 32], NodeError> {
+    paralith_rt::random().map_err(|e| NodeError::internal(&e))
+}
+
+fn class_of(number: u32) -> Result<Class, NodeError> {
+    [Class::Malformed, Class::Missing, Class::Failed, Class::Executed]
+        .into_iter()
+        .find(|class| *class as u32 == number)
+        .ok_or_else(|| unverifiable(format!("{number} is no class of a transaction")))
+}
+
+/// A sealed call: what the sender keeps until the result is read.
+#[derive(Debug, Clone)]
+pub struct PrivateTx {
+    /// The contract.
+    pub contract_id: ContractId,
+    /// The sender's number for it.
+    pub sender_seq: u64,
+    /// The key set to which it is sealed.
+    pub keys_version: u64,
+    /// The content key. Secret.
+    pub sk: [u8; 32],
+    /// Content and wraps.
+    pub sealed: SealedCall,
+    /// Of members that keep the content.
+    pub receipts: Vec<Receipt>,
+}
+
+impl PrivateTx {
+    fn length(&self) -> Result<u32, NodeError> {
+        u32::try_from(self.sealed.content.len()).map_err(|e| NodeError::usage("the call", e))
+    }
+
+    /// Has a member keep the content, and takes its receipt.
+    pub async fn store_at(
+        &mut self,
+        member: &mut MemberClient,
+        sender: &SigningKey,
+        certificate: &Certificate,
+        height: u64,
+    ) -> Result<(), NodeError> {
+        let upload = Upload {
+            contract_id: self.contract_id,
+            content_hash: self.sealed.content_hash,
+            length: self.length()?,
+            expires: height.saturating_add(UPLOAD_BLOCKS),
+            certificate: certificate.clone(),
+        };
+        let receipt = member.store(sender, self, &upload).await?;
+        self.receipts.retain(|known| known.index != receipt.index);
+        self.receipts.push(receipt);
+        self.receipts.sort_by_key(|receipt| receipt.index);
+        Ok(())
+    }
+}
+
+/// A result with its path to the batch's results root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedResult {
+    /// The contract.
+    pub contract_id: ContractId,
+    /// The batch.
+    pub batch: u64,
+    /// The result.
+    pub result: TxResult,
+    /// Its path.
+    pub path: MerkleProof,
+}
+
+/// A member's own service.
+#[derive(Debug, Clone)]
+pub struct MemberClient {
+    service: StakeholderServiceClient<Channel>,
+    /// Its account, as it says itself: what it signs is verified against it.
+    pub account: PublicKey,
+    chain: paralith_types::ChainContext,
+}
+
+impl MemberClient {
+    /// Connects to a member's node.
+    pub async fn connect(
+        node: &str,
+        trust: &Trust,
+        chain: paralith_types::ChainContext,
+    ) -> Result<Self, NodeError> {
+        let channel = endpoint::connect(node, trust).await?;
+        let mut service = StakeholderServiceClient::new(channel);
+        let status = service.status(pb::StatusRequest {}).await.map_err(|s| refused(&s))?;
+        let account = PublicKey::try_from(status.get_ref().account.as_slice());
+        Ok(Self { service, account: account.map_err(unverifiable)?, chain })
+    }
+
+    /// How it is.
+    pub async fn status(&mut self) -> Result<pb::StatusResponse, NodeError> {
+        let status = self.service.status(pb::StatusRequest {}).await;
+        Ok(status.map_err(|s| refused(&s))?.into_inner())
+    }
+
+    fn signed(
+        &self,
+        key: &SigningKey,
+        id: &ContractId,
+        height: u64,
+        what: What,
+    ) -> pb::SignedRequest {
+        request::sign(key, &self.chain, &self.account, id, height, what)
+    }
+
+    /// Installs a sealed package; `key` is the member's account key.
+    pub async fn install(
+        &mut self,
+        key: &SigningKey,
+        id: &ContractId,
+        height: u64,
+        sealed: Vec<u8>,
+    ) -> Result<pb::InstallPackageResponse, NodeError> {
+        let request = self.signed(key, id, height, What::InstallPackage(sealed));
+        let answer = self.service.install_package(request).await;
+        Ok(answer.map_err(|s| refused(&s))?.into_inner())
+    }
+
+    /// Its contracts; `key` is the member's account key.
+    pub async fn contracts(
+        &mut self,
+        key: &SigningKey,
+        height: u64,
+    ) -> Result<Vec<pb::ContractStatus>, NodeError> {
+        let none = ContractId([0; 32]);
+        let request = self.signed(key, &none, height, What::ListContracts(true));
+        let answer = self.service.list_contracts(request).await;
+        Ok(answer.map_err(|s| refused(&s))?.into_inner().contracts)
+    }
+
+    /// The contract's answer to a query; `key` is the member's account key.
+    pub async fn query(
+        &mut self,
+        key: &SigningKey,
+        id: &ContractId,
+        height: u64,
+        call: &abi::Call,
+    ) -> Result<pb::QueryResponse, NodeError> {
+        let request = self.signed(key, id, height, What::Query(call.encode_to_vec()));
+        Ok(self.service.query(request).await.map_err(|s| refused(&s))?.into_inner())
+    }
+
+    /// An entry of the contract's tree; `key` is the member's account key.
+    pub async fn prove(
+        &mut self,
+        key: &SigningKey,
+        id: &ContractId,
+        height: u64,
+        entry: Vec<u8>,
+    ) -> Result<pb::GetProofResponse, NodeError> {
+        let request = self.signed(key, id, height, What::GetProof(entry));
+        Ok(self.service.get_proof(request).await.map_err(|s| refused(&s))?.into_inner())
+    }
+
+    async fn get_result(
+        &mut self,
+        sender: &SigningKey,
+        id: &ContractId,
+        height: u64,
+        seq: u64,
+    ) -> Result<pb::GetResultResponse, NodeError> {
+        let request = self.signed(sender, id, height, What::GetResult(seq));
+        Ok(self.service.get_result(request).await.map_err(|s| refused(&s))?.into_inner())
+    }
+
+    async fn store(
+        &mut self,
+        sender: &SigningKey,
+        tx: &PrivateTx,
+        upload: &Upload,
+    ) -> Result<Receipt, NodeError> {
+        let signature = sign(sender, &self.chain, upload);
+        let request = pb::StoreContentRequest {
+            ticket: ticket_bytes(upload, &signature),
+            sender_seq: tx.sender_seq,
+            content: tx.sealed.content.clone(),
+        };
+        let answer = self.service.store_content(request).await;
+        let answer = answer.map_err(|s| refused(&s))?.into_inner();
+        let stored = Stored {
+            contract_id: tx.contract_id,
+            content_hash: ContentHash(sha3_256(&tx.sealed.content)),
+            sender: sender.public(),
+            sender_seq: tx.sender_seq,
+            until: answer.until,
+        };
+        let signature = Signature::try_from(answer.signature.as_slice()).map_err(unverifiable)?;
+        if !is_signed(&self.account, &self.chain, &stored, &signature) {
+            return Err(unverifiable("the member's receipt does not verify"));
+        }
+        Ok(Receipt { index: answer.index, until: answer.until, signature })
+    }
+}
+
+/// What a watcher has seen of a contract's transactions.
+#[derive(Debug, Default)]
+pub struct Watched {
+    next: u64,
+    open: BTreeMap<u64, ContentHash>,
+}
+
+/// What a watcher reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A transaction was taken.
+    Init {
+        /// Its number.
+        seq: u64,
+        /// Of its content.
+        content_hash: ContentHash,
+    },
+    /// It is final.
+    Fini {
+        /// It.
+        seq: u64,
+        /// What became of it.
+        record: Box<TransactionRecord>,
+        /// The contract's last final root.
+        root: Hash,
+    },
+}
+
+impl Watched {
+    /// Begins with a transaction; 1 is the first.
+    #[must_use]
+    pub fn from(next: u64) -> Self {
+        Self { next, open: BTreeMap::new() }
+    }
+
+    /// What is new in the newest proven state.
+    pub async fn look(
+        &mut self,
+        client: &mut ContractClient,
+        id: &ContractId,
+    ) -> Result<Vec<Seen>, NodeError> {
+        let contract = client.contract(id).await?;
+        let mut seen = Vec::new();
+        while self.next < contract.next_seq {
+            let seq = self.next;
+            self.next = self.next.saturating_add(1);
+            // Gone if it was final long ago.
+            let record: Option<TransactionRecord> =
+                client.record(places::transaction(id, seq)).await?;
+            if let Some(record) = record {
+                seen.push(Seen::Init { seq, content_hash: record.content_hash });
+                self.open.insert(seq, record.content_hash);
+            }
+        }
+        for seq in self.open.keys().copied().filter(|seq| *seq < contract.head).collect::<Vec<_>>()
+        {
+            self.open.remove(&seq);
+            let record = client.transaction(id, seq).await?;
+            let root = match record.batch {
+                0 => contract.last_root,
+                batch => match client.final_batch(id, batch).await {
+                    Ok(done) => done.root,
+                    Err(NodeError::NotFound { .. }) => contract.last_root,
+                    Err(error) => return Err(error),
+                },
+            };
+            seen.push(Seen::Fini { seq, record: Box::new(record), root });
+        }
+        Ok(seen)
+    }
+}
