@@ -186,7 +186,7 @@ pub struct StakeholderConfig {
     /// The mediator's ParaTime: its name or its id.
     #[serde(default = "mediator")]
     pub mediator: String,
-    /// The folder of its key files, which `paralith contract keys` makes. The account key is the node's
+    /// The folder of its key files, which `paralith contract init` makes. The account key is the node's
     /// key, too.
     pub keys: PathBuf,
     /// A file whose first line is the password of the keys; otherwise it is taken from

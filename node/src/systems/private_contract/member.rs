@@ -55,7 +55,7 @@ impl MemberService {
         request::verify(signed, &self.0.config.chain_context, &self.0.account(), height)
     }
 
-    /// A request that only this member's operator may make: its account signs.
+    /// PC-22: a request that only this member's operator may make: its account signs.
     fn of_operator(&self, signed: &pb::SignedRequest) -> Result<Verified, Status> {
         let verified = self.verify(signed)?;
         if verified.signer != self.0.account() {
@@ -173,7 +173,7 @@ impl MemberService {
         })
     }
 
-    /// Verifies an upload and keeps its content.
+    /// PC-23: verifies an upload and keeps its content.
     fn store(&self, request: pb::StoreContentRequest) -> Result<pb::StoreContentResponse, Status> {
         let ticket = |reason| refused(StakeholderError::Ticket { reason });
         let (upload, signature) = read_ticket::<Upload>(&request.ticket)

@@ -8,6 +8,7 @@
 //! * `member` and `public` are the services for users; [`request`] is how their requests are signed.
 
 pub mod client;
+pub mod demo;
 mod follow;
 mod links;
 mod mediator;
@@ -56,7 +57,7 @@ pub fn keys(config: &Config) -> Result<Option<Keys>, NodeError> {
 fn open_keys(section: &StakeholderConfig) -> Result<Keys, NodeError> {
     let what = section.keys.display().to_string();
     if !section.keys.is_dir() {
-        let reason = format!("there are no keys: make them with `paralith contract keys {what}`");
+        let reason = format!("there are no keys: make them with `paralith contract init`");
         return Err(NodeError::usage(what, reason));
     }
     let files = Files::folder(&section.keys).map_err(|e| NodeError::usage(&what, e))?;

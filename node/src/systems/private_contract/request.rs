@@ -44,7 +44,7 @@ pub fn sign(
     pb::SignedRequest { request, signer: key.public().0.to_vec(), signature }
 }
 
-/// Verifies a request to this member at this height.
+/// PC-22: verifies a request to this member at this height.
 pub(super) fn verify(
     signed: &pb::SignedRequest,
     chain: &ChainContext,

@@ -1,0 +1,257 @@
+//! What anybody looks at, and what members disclose: watch, show, root, query, prove, verify.
+
+use paralith_private_contract_core::disclosure::DisclosedEntry;
+use paralith_private_contract_messages::{ContractId, TransactionStatus};
+use paralith_proto::Canonical as _;
+use paralith_runtime_abi as abi;
+use paralith_runtime_api::output::Output;
+use paralith_storage::Proof;
+use paralith_types::{Hash, PublicKey};
+use serde_json::{Value, json};
+
+use super::files::{self, Disclosed};
+use super::{
+    ContractArgs, MediatorArgs, ProveArgs, QueryArgs, RootArgs, VerifyArgs, WatchArgs, open_keys,
+};
+use crate::cli::output;
+use crate::client::refused;
+use crate::error::NodeError;
+use crate::systems::private_contract::client::{ContractClient, Seen, Watched};
+
+/// A transaction's status as events name it.
+pub(super) const fn status_name(status: TransactionStatus) -> &'static str {
+    match status {
+        TransactionStatus::Pending => "PENDING",
+        TransactionStatus::Open => "OPEN",
+        TransactionStatus::Yes => "YES",
+        TransactionStatus::Failed => "FAILED",
+        TransactionStatus::Malformed => "MALFORMED",
+        TransactionStatus::Expired => "EXPIRED",
+        TransactionStatus::No => "NO",
+    }
+}
+
+/// The contract's value as JSON, text or hexadecimal; its refusal with its code.
+pub(super) fn shown_output(bytes: &[u8]) -> Value {
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    match Output::decode(bytes, bytes.len()) {
+        Ok(Output::Ok(value)) if value.is_empty() => Value::Null,
+        Ok(Output::Ok(value)) => {
+            serde_json::from_slice(&value).unwrap_or_else(|_| match std::str::from_utf8(&value) {
+                Ok(text) => text.into(),
+                Err(_) => hex::encode(&value).into(),
+            })
+        }
+        Ok(Output::Error(e)) => json!({ "module": e.module, "code": e.code, "error": e.message }),
+        Err(_) => hex::encode(bytes).into(),
+    }
+}
+
+fn unverifiable(reason: impl ToString) -> NodeError {
+    NodeError::Unverifiable { reason: reason.to_string() }
+}
+
+/// Shows transactions as they come and end.
+pub(super) async fn watch(args: WatchArgs) -> Result<(), NodeError> {
+    let mut client = args.mediator.connect().await?;
+    // Before the first look: nothing is missed in between.
+    let mut rounds = client.mediator.watch().await?;
+    let mut watched = Watched::from(args.from_seq.max(1));
+    let mut lines = 0;
+    loop {
+        for seen in watched.look(&mut client, &args.contract).await? {
+            output::print(&shown_seen(&seen), args.mediator.node.json)?;
+            lines += 1;
+            if args.count.is_some_and(|count| lines >= count) {
+                return Ok(());
+            }
+        }
+        let next = rounds.message().await.map_err(|status| refused(&status))?;
+        if next.is_none() {
+            return Err(NodeError::Unreachable {
+                node: args.mediator.node.node,
+                reason: "it ended the stream of rounds".to_string(),
+            });
+        }
+    }
+}
+
+fn shown_seen(seen: &Seen) -> Value {
+    match seen {
+        Seen::Init { seq, content_hash } => json!({
+            "event": "PrivateTX_INIT", "seq": seq, "content_hash": content_hash.to_hex(),
+        }),
+        Seen::Fini { seq, record, root } => json!({
+            "event": "PrivateTX_FINI", "seq": seq, "content_hash": record.content_hash.to_hex(),
+            "status": status_name(record.status), "batch": record.batch, "root": root,
+        }),
+    }
+}
+
+/// Shows a contract.
+pub(super) async fn show(args: ContractArgs) -> Result<(), NodeError> {
+    let mut client = args.mediator.connect().await?;
+    let record = client.contract(&args.contract).await?;
+    let known = client.definition(&args.contract, record.version).await?;
+    let definition = known.definition;
+    let terms = &definition.terms;
+    let names: Vec<String> = (0..definition.members.len()).map(|n| format!("m{n}")).collect();
+    let members: Vec<Value> = names
+        .iter()
+        .zip(&definition.members)
+        .map(|(name, key)| json!({ "name": name, "key": key }))
+        .collect();
+    let shown = json!({
+        "contract": args.contract.to_hex(), "status": format!("{:?}", record.status),
+        "owner": record.owner, "version": record.version, "last_version": record.last_version,
+        "package_hash": definition.package_hash, "members": members,
+        "policy": format!("{:?}", definition.policy), "issuers": definition.issuers,
+        "keys_version": record.keys_version, "last_batch": record.last_batch,
+        "last_root": record.last_root, "open_batch": record.open_batch,
+        "transactions": record.next_seq.saturating_sub(1),
+        "pending": record.next_seq.saturating_sub(record.head), "balance": record.balance,
+        "terms": {
+            "fetch_blocks": terms.fetch_blocks, "vote_blocks": terms.vote_blocks,
+            "max_batch": terms.max_batch, "max_content_bytes": terms.max_content_bytes,
+            "gas_limit": terms.gas_limit, "bond": terms.bond, "deposit": terms.deposit,
+            "slash": terms.slash, "min_receipts": terms.min_receipts, "origins": terms.origins,
+            "retention_blocks": terms.retention_blocks, "dormant_blocks": terms.dormant_blocks,
+            "residual": terms.residual,
+        },
+    });
+    output::print(&shown, args.mediator.node.json)
+}
+
+/// Shows the last final root, and a member's.
+pub(super) async fn root(args: RootArgs) -> Result<(), NodeError> {
+    let mut client = args.mediator.connect().await?;
+    let record = client.contract(&args.contract).await?;
+    let mut shown = json!({
+        "contract": args.contract.to_hex(), "batch": record.last_batch, "root": record.last_root,
+    });
+    if let (Some(address), Some(folder)) = (&args.member, &args.keys) {
+        let keys = open_keys(folder, args.password_file.clone())?;
+        let mut member = args.mediator.member(&client, address).await?;
+        let height = client.chain.sync().await?.0;
+        let contracts = member.contracts(keys.account_key(), height).await?;
+        let here = contracts.into_iter().find(|one| one.contract_id == args.contract.0);
+        let here = here.ok_or_else(|| NodeError::NotFound {
+            what: "contract at this member",
+            name: args.contract.to_hex(),
+            hint: ". Join it with `paralith contract join`".to_string(),
+        })?;
+        shown["member"] = json!({
+            "key": member.account, "batch": here.batch,
+            "root": Hash::try_from(here.root.as_slice()).map_err(unverifiable)?,
+            "fault": here.fault,
+        });
+    }
+    output::print(&shown, args.mediator.node.json)
+}
+
+/// Has the contract answer a query.
+pub(super) async fn query(args: QueryArgs) -> Result<(), NodeError> {
+    let keys = args.keys.open()?;
+    let mut client = args.mediator.connect().await?;
+    let mut member = args.mediator.member(&client, &args.member).await?;
+    let height = client.chain.sync().await?.0;
+    let call = abi::Call { method: args.method.clone(), args: args.args.clone().into_bytes() };
+    let answer = member.query(keys.account_key(), &args.contract, height, &call).await?;
+    let shown = json!({
+        "batch": answer.batch, "root": hex::encode(&answer.root),
+        "result": shown_output(&answer.output),
+    });
+    output::print(&shown, args.mediator.node.json)
+}
+
+/// Discloses an entry.
+pub(super) async fn prove(args: ProveArgs) -> Result<(), NodeError> {
+    let keys = args.keys.open()?;
+    let mut client = args.mediator.connect().await?;
+    let mut member = args.mediator.member(&client, &args.member).await?;
+    let height = client.chain.sync().await?.0;
+    let key = match args.key.strip_prefix("0x") {
+        Some(digits) => hex::decode(digits).map_err(|e| NodeError::usage(&args.key, e))?,
+        None => args.key.clone().into_bytes(),
+    };
+    let proven = member.prove(keys.account_key(), &args.contract, height, key.clone()).await?;
+    let held = proven.held.ok_or_else(|| NodeError::NotFound {
+        what: "entry",
+        name: args.key.clone(),
+        hint: " in the contract's state".to_string(),
+    })?;
+    let disclosed = Disclosed::Entry {
+        contract: args.contract.to_hex(),
+        batch: proven.batch,
+        key: hex::encode(&key),
+        held: hex::encode(&held),
+        proof: hex::encode(&proven.proof),
+    };
+    files::write_json(&args.out, &disclosed)?;
+    let shown = json!({
+        "disclosure": args.out.display().to_string(), "batch": proven.batch, "key": args.key,
+    });
+    output::print(&shown, args.mediator.node.json)
+}
+
+/// Verifies a receipt or a disclosure.
+pub(super) async fn verify(args: VerifyArgs) -> Result<(), NodeError> {
+    let disclosed: Disclosed = files::read_json(&args.file)?;
+    let shown = match &disclosed {
+        Disclosed::Receipt { .. } => {
+            let receipt = files::result_of(&args.file, &disclosed)?;
+            let mut client = args.mediator.connect().await?;
+            client.verify_result(&receipt).await?;
+            let record = client.transaction(&receipt.contract_id, receipt.result.seq).await?;
+            let sender: PublicKey = record.sender;
+            json!({
+                "verified": true, "contract": receipt.contract_id.to_hex(),
+                "seq": receipt.result.seq, "sender": sender, "batch": receipt.batch,
+                "class": files::class_name(receipt.result.class),
+                "result": shown_output(&receipt.result.output),
+            })
+        }
+        Disclosed::Entry { contract, batch, key, held, proof } => {
+            let id = ContractId(files::bytes32(&args.file, "contract", contract)?);
+            let entry = EntryText { key, held, proof };
+            verify_entry(&args.mediator, id, *batch, &entry).await?
+        }
+    };
+    output::print(&shown, args.mediator.node.json)
+}
+
+struct EntryText<'a> {
+    key: &'a str,
+    held: &'a str,
+    proof: &'a str,
+}
+
+async fn verify_entry(
+    mediator: &MediatorArgs,
+    id: ContractId,
+    batch: u64,
+    entry: &EntryText<'_>,
+) -> Result<Value, NodeError> {
+    let bytes = |text: &str| hex::decode(text).map_err(unverifiable);
+    let (key, held, proof) = (bytes(entry.key)?, bytes(entry.held)?, bytes(entry.proof)?);
+    let proof = Proof::from_bytes(&proof).map_err(unverifiable)?;
+    let disclosed =
+        DisclosedEntry::new(&key, &held).ok_or_else(|| unverifiable("the entry has no salt"))?;
+    let mut client: ContractClient = mediator.connect().await?;
+    let root = match batch {
+        // Before the first batch: the contract's record has the root that its owner named.
+        0 => client.contract(&id).await?.last_root,
+        batch => client.final_batch(&id, batch).await?.root,
+    };
+    if !disclosed.holds(&root, &proof) {
+        return Err(unverifiable("the entry is not in the contract's state after this batch"));
+    }
+    let value = &disclosed.value;
+    let text = std::str::from_utf8(value).map_or_else(|_| hex::encode(value), str::to_string);
+    Ok(json!({
+        "verified": true, "contract": id.to_hex(), "batch": batch, "root": root,
+        "key": String::from_utf8_lossy(&key), "value": text,
+    }))
+}
