@@ -485,6 +485,40 @@ mod tests {
     }
 
     #[test]
+    fn a_stakeholder_has_its_account_key_and_nothing_of_a_registered_node() {
+        let stakeholder = |change: (&str, &str)| {
+            let text = r#"
+                name = "bank"
+                home = "data"
+                genesis = "genesis.json"
+                roles = ["stakeholder"]
+                listen = "127.0.0.1:27000"
+                link_listen = "127.0.0.1:27001"
+                link_address = "127.0.0.1:27001"
+                [stakeholder]
+                keys = "keys"
+                [engine]
+                kind = "light"
+                nodes = ["http://127.0.0.1:26600"]
+            "#;
+            load(&text.replacen(change.0, change.1, 1))
+        };
+        let config = stakeholder(("", "")).unwrap();
+        let section = config.stakeholder.clone().unwrap();
+        assert!(section.keys.is_absolute() && section.mediator == "mediator");
+        assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+        for (change, mention) in [
+            (("link_address = \"127.0.0.1:27001\"", ""), "link_address"),
+            (("keys = \"keys\"", ""), "keys"),
+            (("name = \"bank\"", "name = \"bank\"\nnode_key = \"k\""), "account key"),
+            (("[stakeholder]\n                keys = \"keys\"", ""), "[stakeholder]"),
+        ] {
+            let error = stakeholder(change).unwrap_err();
+            assert!(error.to_string().contains(mention), "{error}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (change, mention) in [
             (("roles = [\"validator\"]", "roles = []"), "roles"),

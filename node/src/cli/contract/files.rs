@@ -199,3 +199,67 @@ pub(super) fn agreements(files: &[PathBuf]) -> Result<(Vec<u8>, VoteSignature), 
         .ok_or_else(|| NodeError::usage("--agreement", "the signatures do not add up"))?;
     Ok((signers.to_bytes(), VoteSignature(aggregate)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verified(class: Class) -> VerifiedResult {
+        VerifiedResult {
+            contract_id: ContractId([1; 32]),
+            batch: 7,
+            result: TxResult { seq: 9, class, blinding: Hash([2; 32]), output: vec![3, 4] },
+            path: MerkleProof { index: 1, total: 2, path: vec![Hash([5; 32])] },
+        }
+    }
+
+    #[test]
+    fn a_receipt_reads_back_and_a_changed_one_is_another_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("r");
+        for class in [Class::Malformed, Class::Missing, Class::Failed, Class::Executed] {
+            let verified = verified(class);
+            write_json(&file, &Disclosed::receipt(&verified)).unwrap();
+            let read: Disclosed = read_json(&file).unwrap();
+            assert_eq!(result_of(&file, &read).unwrap(), verified);
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (from, to) in [("executed", "done"), ("0202", "02"), ("\"0304\"", "\"030\"")] {
+            std::fs::write(&file, text.replacen(from, to, 1)).unwrap();
+            let read: Disclosed = read_json(&file).unwrap();
+            assert_eq!(result_of(&file, &read).unwrap_err().exit_code(), 2, "{from}");
+        }
+        std::fs::write(&file, text.replacen("\"seq\"", "\"sequence\"", 1)).unwrap();
+        read_json::<Disclosed>(&file).unwrap_err();
+    }
+
+    #[test]
+    fn members_are_named_for_the_policy() {
+        let key = |byte: u8| hex::encode([byte; 32]);
+        let named = [format!("a={}", key(1)), format!("b={}", key(2))];
+        let (keys, policy) = members(&named, "all(a, b)").unwrap();
+        assert_eq!(keys, [PublicKey([1; 32]), PublicKey([2; 32])]);
+        assert!(policy.satisfied(&[0, 1].into_iter().collect()));
+        assert!(!policy.satisfied(&[0].into_iter().collect()));
+        assert_eq!(members(&named, "all(a, c)").unwrap_err().exit_code(), 2);
+        assert_eq!(members(&[key(1)], "all(a)").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn each_member_agrees_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = |byte: u8| paralith_bls::BlsSecret::from_ikm(&[byte; 32]);
+        let write = |name: &str, index: u32, byte: u8| {
+            let file = folder.path().join(name);
+            let signature = hex::encode(secret(byte).sign(b"m"));
+            write_json(&file, &AgreementFile { index, signature }).unwrap();
+            file
+        };
+        let files = [write("a", 0, 1), write("c", 2, 3), write("a2", 0, 1)];
+        let (signers, signature) = agreements(&files).unwrap();
+        assert_eq!(signers, [0b101]);
+        let keys = [secret(1).public(), secret(3).public()];
+        assert!(paralith_bls::verify(&keys, b"m", &signature.0));
+        assert!(agreements(&[]).is_err());
+    }
+}

@@ -240,11 +240,8 @@ async fn verify_entry(
     let disclosed =
         DisclosedEntry::new(&key, &held).ok_or_else(|| unverifiable("the entry has no salt"))?;
     let mut client: ContractClient = mediator.connect().await?;
-    let root = match batch {
-        // Before the first batch: the contract's record has the root that its owner named.
-        0 => client.contract(&id).await?.last_root,
-        batch => client.final_batch(&id, batch).await?.root,
-    };
+    // Batch 0 is what `init` wrote, with the root that the contract was created with.
+    let root = client.final_batch(&id, batch).await?.root;
     if !disclosed.holds(&root, &proof) {
         return Err(unverifiable("the entry is not in the contract's state after this batch"));
     }

@@ -75,6 +75,8 @@ pub(super) async fn init(args: InitArgs) -> Result<(), NodeError> {
     let client = args.mediator.connect().await?;
     let password = Passwords::from_file(args.password_file.clone()).new_password("the member")?;
     let genesis = client.chain.genesis();
+    // By its id: anybody may register a ParaTime of the same name.
+    let mediator = client.mediator.runtime.id.to_string();
     let tls = &args.mediator.node.tls;
     let tls = ClientTls { ca: tls.tls_ca.clone(), pins: tls.tls_pin.clone() };
     let new = NewMember {
@@ -82,7 +84,7 @@ pub(super) async fn init(args: InitArgs) -> Result<(), NodeError> {
         links,
         listen,
         data: args.data,
-        mediator: &args.mediator.mediator,
+        mediator: &mediator,
         node: &args.mediator.node.node,
         tls: (tls != ClientTls::default()).then_some(tls),
         password_file: args.password_file.as_deref(),

@@ -27,12 +27,29 @@ pub(super) async fn submit(args: SubmitArgs) -> Result<(), NodeError> {
         let reason = "the certificate is for another key than the signer's";
         return Err(NodeError::usage("--certificate", reason));
     }
+    let record = client.contract(&args.contract).await?;
+    let terms = client.definition(&args.contract, record.version).await?.definition.terms;
+    let wanted = usize::try_from(terms.min_receipts).unwrap_or(usize::MAX);
+    if args.member.len() < wanted {
+        let reason =
+            format!("the contract wants the call kept by {wanted} members: name their nodes");
+        return Err(NodeError::usage("--member", reason));
+    }
     let call = abi::Call { method: args.method.clone(), args: args.args.clone().into_bytes() };
-    let mut tx = client.seal(args.contract, &key.public(), &call, "").await?;
+    let origin = args.origin.as_deref();
+    if let Some(origin) = origin.filter(|origin| !terms.origins.iter().any(|one| one == origin)) {
+        let reason = format!("the contract's terms name other data stores: {:?}", terms.origins);
+        return Err(NodeError::usage(origin, reason));
+    }
+    let mut tx = client.seal(args.contract, &key.public(), &call, origin).await?;
     // Before anything is sent: without the content key nobody reads the result.
     let mut saved = saved(&tx);
     files::write_json(&args.save, &saved)?;
     let height = client.chain.sync().await?.0;
+    if let Some(origin) = origin {
+        let chain = client.chain.chain_context();
+        tx.put_at(origin, &key, &certificate, height, &chain).await?;
+    }
     for address in &args.member {
         let mut member = args.mediator.member(&client, address).await?;
         tx.store_at(&mut member, &key, &certificate, height).await?;

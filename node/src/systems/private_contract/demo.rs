@@ -300,7 +300,7 @@ impl Stage<'_> {
         let alice = account("alice")?;
         let args = json!({ "to": address::of_key(&alice.public()), "amount": amount }).to_string();
         let call = abi::Call { method: "mint".to_string(), args: args.into_bytes() };
-        let mut tx = self.client.seal(id, &alice.public(), &call, "").await?;
+        let mut tx = self.client.seal(id, &alice.public(), &call, None).await?;
         if let Some(place) = at {
             let (mut member, _) = self.connect(place).await?;
             let height = self.client.chain.sync().await?.0;
@@ -458,7 +458,7 @@ impl Stage<'_> {
 
 fn terms(residual: paralith_types::Address) -> Terms {
     Terms {
-        fetch_blocks: 3,
+        fetch_blocks: 8,
         vote_blocks: 20,
         max_batch: 64,
         max_content_bytes: 1024 * 1024,

@@ -28,6 +28,8 @@ use crate::state::NodeState;
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 /// Keys that were submitted are given so many blocks to be in the mediator's state.
 const KEYS_BLOCKS: u64 = 20;
+/// Keys that were not taken are submitted again after so many blocks.
+const KEYS_RETRY_BLOCKS: u64 = 3;
 /// Longest record of the mediator's state.
 pub(super) const MAX_RECORD_BYTES: usize = 512 * 1024;
 
@@ -106,7 +108,10 @@ async fn resolve(name: &str, state: &NodeState) -> RuntimeId {
     loop {
         match find(name, state).await {
             Ok(Some(id)) => return id,
-            Ok(None) => tracing::warn!(mediator = name, "the chain has no such ParaTime yet"),
+            Ok(None) => tracing::warn!(
+                mediator = name,
+                "the chain has no ParaTime of this name yet, or several: give the id in `[stakeholder]`"
+            ),
             Err(error) => tracing::debug!(%error, "the chain cannot be read yet"),
         }
         let _ = blocks.recv().await;
@@ -119,7 +124,13 @@ async fn find(name: &str, state: &NodeState) -> Result<Option<RuntimeId>, NodeEr
         return Ok(known.map(|runtime| runtime.id));
     }
     let runtimes = state.chain.runtimes(None).await?;
-    Ok(runtimes.into_iter().find(|runtime| runtime.name == name).map(|runtime| runtime.id))
+    let mut named = runtimes.iter().filter(|runtime| runtime.name == name);
+    let (Some(found), None) = (named.next(), named.next()) else {
+        // Anybody may register a ParaTime of any name.
+        return Ok(None);
+    };
+    let known: Option<Runtime> = state.chain.get(&registry::keys::runtime(&found.id)).await?;
+    Ok(known.filter(|runtime| runtime.name == name).map(|runtime| runtime.id))
 }
 
 /// Shows the parts of the role a newer final round.
@@ -186,25 +197,30 @@ pub(super) fn has_keys(state: &MediatorState, own: &SetKeys, account: &PublicKey
 /// Publishes this member's keys when the mediator has others or none.
 #[derive(Debug, Default)]
 struct KeysPublished {
-    /// The height at which they were submitted.
-    submitted: Option<u64>,
+    /// Nothing is submitted before this height.
+    waits_until: u64,
 }
 
 impl KeysPublished {
     async fn publish(&mut self, shared: &Shared, submitter: &Submitter, height: u64) {
-        let waits = |at: u64| height < at.saturating_add(KEYS_BLOCKS);
-        if self.submitted.is_some_and(waits) {
+        if height < self.waits_until {
             return;
         }
         let (Some(own), Ok(state)) = (own_keys(shared), shared.state()) else { return };
         if has_keys(&state, &own, &shared.account()) {
             return;
         }
-        self.submitted = Some(height);
-        match submitter.call("set_keys", own.encode()).await {
-            Ok(()) => tracing::info!("this member's keys are submitted to the mediator"),
-            Err(error) => tracing::warn!(%error, "this member's keys were not taken"),
-        }
+        let pause = match submitter.call("set_keys", own.encode()).await {
+            Ok(()) => {
+                tracing::info!("this member's keys are submitted to the mediator");
+                KEYS_BLOCKS
+            }
+            Err(error) => {
+                tracing::warn!(%error, "this member's keys were not taken, and are submitted again");
+                KEYS_RETRY_BLOCKS
+            }
+        };
+        self.waits_until = height.saturating_add(pause);
     }
 }
 

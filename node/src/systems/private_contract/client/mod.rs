@@ -1,28 +1,24 @@
 //! A client of private contracts: it trusts no node. Records of the mediator are proven, results are verified
 //! against them.
 
-use std::collections::BTreeMap;
+mod member;
+mod tx;
+mod watch;
 
 use paralith_consensus_api::address;
+use paralith_crypto::SigningKey;
 use paralith_crypto::merkle::MerkleProof;
 use paralith_crypto::wrap::ContentKey;
-use paralith_crypto::{SigningKey, sha3::sha3_256};
 use paralith_policy::Certificate;
 use paralith_private_contract_core::disclosure::{open_reply, result_holds};
 use paralith_private_contract_core::ids::{Place, contract_id, package_hash};
-use paralith_private_contract_core::sealing::{
-    CallOf, KeySetRef, SealedCall, seal_call, seal_package,
-};
-use paralith_private_contract_core::signed::{is_signed, sign, ticket_bytes};
+use paralith_private_contract_core::sealing::{CallOf, KeySetRef, seal_call, seal_package};
+use paralith_private_contract_core::terms::uri;
 use paralith_private_contract_core::vote::TxResult;
 use paralith_private_contract_core::{Class, messages::keys as places};
-use paralith_private_contract_grpc::pb;
-use paralith_private_contract_grpc::pb::request::What;
-use paralith_private_contract_grpc::pb::stakeholder_service_client::StakeholderServiceClient;
 use paralith_private_contract_messages::{
-    AccountKeys, Canonical, ContentHash, ContractId, ContractRecord, Create, Definition,
-    DefinitionRecord, FinalBatch, KemKey, KeySet, Package, Receipt, SenderRecord, Stored, Submit,
-    TransactionRecord, Upload,
+    AccountKeys, Canonical, ContractId, ContractRecord, Create, Definition, DefinitionRecord,
+    FinalBatch, KemKey, KeySet, Package, SenderRecord, Submit, TransactionRecord,
 };
 use paralith_private_contract_stakeholder::{ContractStore, Installed, Stakeholder};
 use paralith_runtime_abi as abi;
@@ -30,18 +26,17 @@ use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
 use paralith_runtime_vm::Engine;
 use paralith_storage::Kv;
-use paralith_types::{Amount, Error, Hash, PublicKey, Retry, Signature};
+use paralith_types::{Amount, Error, Hash, PublicKey, Retry};
 use prost::Message as _;
-use tonic::transport::Channel;
+
+pub use member::MemberClient;
+pub use tx::PrivateTx;
+pub use watch::{Seen, Watched};
 
 use super::follow::MAX_RECORD_BYTES;
-use super::request;
-use crate::client::{ChainClient, Confirmed, ParaTimeClient, TxOptions, refused};
+use crate::client::{ChainClient, Confirmed, ParaTimeClient, TxOptions};
 use crate::error::NodeError;
-use crate::links::endpoint::{self, Trust};
 
-/// Blocks for which an upload's ticket is valid.
-const UPLOAD_BLOCKS: u64 = 500;
 /// How often a call is signed anew when its nonce is taken.
 const NONCES: u32 = 4;
 
@@ -228,13 +223,13 @@ impl ContractClient {
         Ok(sealed)
     }
 
-    /// Seals a call as a sender. Nothing is sent yet.
+    /// Seals a call as a sender. Nothing is sent yet. With an origin, members may fetch the content there.
     pub async fn seal(
         &mut self,
         id: ContractId,
         sender: &PublicKey,
         call: &abi::Call,
-        uri: &str,
+        origin: Option<&str>,
     ) -> Result<PrivateTx, NodeError> {
         let record = self.contract(&id).await?;
         let key_set: Option<KeySet> =
@@ -247,8 +242,15 @@ impl ContractClient {
         let of = CallOf { place: self.place(id), sender: *sender, sender_seq };
         let keys = KeySetRef { version: record.keys_version, set: &key_set };
         let sk = random()?;
-        let sealed = seal_call(&of, keys, &ContentKey::new(sk), uri, &call.encode_to_vec());
-        let sealed = sealed.map_err(|e| unverifiable(format!("a member's key: {e}")))?;
+        let seal = |uri: &str| {
+            let sealed = seal_call(&of, keys, &ContentKey::new(sk), uri, &call.encode_to_vec());
+            sealed.map_err(|e| unverifiable(format!("a member's key: {e}")))
+        };
+        let mut sealed = seal("")?;
+        if let Some(origin) = origin {
+            // The content does not depend on where it is; the wraps do. The first ones are never sent.
+            sealed = seal(&uri(origin, &sealed.content_hash))?;
+        }
         let keys_version = record.keys_version;
         Ok(PrivateTx {
             contract_id: id,
@@ -347,51 +349,6 @@ fn class_of(number: u32) -> Result<Class, NodeError> {
         .ok_or_else(|| unverifiable(format!("{number} is no class of a transaction")))
 }
 
-/// A sealed call: what the sender keeps until the result is read.
-#[derive(Debug, Clone)]
-pub struct PrivateTx {
-    /// The contract.
-    pub contract_id: ContractId,
-    /// The sender's number for it.
-    pub sender_seq: u64,
-    /// The key set to which it is sealed.
-    pub keys_version: u64,
-    /// The content key. Secret.
-    pub sk: [u8; 32],
-    /// Content and wraps.
-    pub sealed: SealedCall,
-    /// Of members that keep the content.
-    pub receipts: Vec<Receipt>,
-}
-
-impl PrivateTx {
-    fn length(&self) -> Result<u32, NodeError> {
-        u32::try_from(self.sealed.content.len()).map_err(|e| NodeError::usage("the call", e))
-    }
-
-    /// Has a member keep the content, and takes its receipt.
-    pub async fn store_at(
-        &mut self,
-        member: &mut MemberClient,
-        sender: &SigningKey,
-        certificate: &Certificate,
-        height: u64,
-    ) -> Result<(), NodeError> {
-        let upload = Upload {
-            contract_id: self.contract_id,
-            content_hash: self.sealed.content_hash,
-            length: self.length()?,
-            expires: height.saturating_add(UPLOAD_BLOCKS),
-            certificate: certificate.clone(),
-        };
-        let receipt = member.store(sender, self, &upload).await?;
-        self.receipts.retain(|known| known.index != receipt.index);
-        self.receipts.push(receipt);
-        self.receipts.sort_by_key(|receipt| receipt.index);
-        Ok(())
-    }
-}
-
 /// A result with its path to the batch's results root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedResult {
@@ -403,204 +360,4 @@ pub struct VerifiedResult {
     pub result: TxResult,
     /// Its path.
     pub path: MerkleProof,
-}
-
-/// A member's own service.
-#[derive(Debug, Clone)]
-pub struct MemberClient {
-    service: StakeholderServiceClient<Channel>,
-    /// Its account, as it says itself: what it signs is verified against it.
-    pub account: PublicKey,
-    chain: paralith_types::ChainContext,
-}
-
-impl MemberClient {
-    /// Connects to a member's node.
-    pub async fn connect(
-        node: &str,
-        trust: &Trust,
-        chain: paralith_types::ChainContext,
-    ) -> Result<Self, NodeError> {
-        let channel = endpoint::connect(node, trust).await?;
-        let mut service = StakeholderServiceClient::new(channel);
-        let status = service.status(pb::StatusRequest {}).await.map_err(|s| refused(&s))?;
-        let account = PublicKey::try_from(status.get_ref().account.as_slice());
-        Ok(Self { service, account: account.map_err(unverifiable)?, chain })
-    }
-
-    /// How it is.
-    pub async fn status(&mut self) -> Result<pb::StatusResponse, NodeError> {
-        let status = self.service.status(pb::StatusRequest {}).await;
-        Ok(status.map_err(|s| refused(&s))?.into_inner())
-    }
-
-    fn signed(
-        &self,
-        key: &SigningKey,
-        id: &ContractId,
-        height: u64,
-        what: What,
-    ) -> pb::SignedRequest {
-        request::sign(key, &self.chain, &self.account, id, height, what)
-    }
-
-    /// Installs a sealed package; `key` is the member's account key.
-    pub async fn install(
-        &mut self,
-        key: &SigningKey,
-        id: &ContractId,
-        height: u64,
-        sealed: Vec<u8>,
-    ) -> Result<pb::InstallPackageResponse, NodeError> {
-        let request = self.signed(key, id, height, What::InstallPackage(sealed));
-        let answer = self.service.install_package(request).await;
-        Ok(answer.map_err(|s| refused(&s))?.into_inner())
-    }
-
-    /// Its contracts; `key` is the member's account key.
-    pub async fn contracts(
-        &mut self,
-        key: &SigningKey,
-        height: u64,
-    ) -> Result<Vec<pb::ContractStatus>, NodeError> {
-        let none = ContractId([0; 32]);
-        let request = self.signed(key, &none, height, What::ListContracts(true));
-        let answer = self.service.list_contracts(request).await;
-        Ok(answer.map_err(|s| refused(&s))?.into_inner().contracts)
-    }
-
-    /// The contract's answer to a query; `key` is the member's account key.
-    pub async fn query(
-        &mut self,
-        key: &SigningKey,
-        id: &ContractId,
-        height: u64,
-        call: &abi::Call,
-    ) -> Result<pb::QueryResponse, NodeError> {
-        let request = self.signed(key, id, height, What::Query(call.encode_to_vec()));
-        Ok(self.service.query(request).await.map_err(|s| refused(&s))?.into_inner())
-    }
-
-    /// An entry of the contract's tree; `key` is the member's account key.
-    pub async fn prove(
-        &mut self,
-        key: &SigningKey,
-        id: &ContractId,
-        height: u64,
-        entry: Vec<u8>,
-    ) -> Result<pb::GetProofResponse, NodeError> {
-        let request = self.signed(key, id, height, What::GetProof(entry));
-        Ok(self.service.get_proof(request).await.map_err(|s| refused(&s))?.into_inner())
-    }
-
-    async fn get_result(
-        &mut self,
-        sender: &SigningKey,
-        id: &ContractId,
-        height: u64,
-        seq: u64,
-    ) -> Result<pb::GetResultResponse, NodeError> {
-        let request = self.signed(sender, id, height, What::GetResult(seq));
-        Ok(self.service.get_result(request).await.map_err(|s| refused(&s))?.into_inner())
-    }
-
-    async fn store(
-        &mut self,
-        sender: &SigningKey,
-        tx: &PrivateTx,
-        upload: &Upload,
-    ) -> Result<Receipt, NodeError> {
-        let signature = sign(sender, &self.chain, upload);
-        let request = pb::StoreContentRequest {
-            ticket: ticket_bytes(upload, &signature),
-            sender_seq: tx.sender_seq,
-            content: tx.sealed.content.clone(),
-        };
-        let answer = self.service.store_content(request).await;
-        let answer = answer.map_err(|s| refused(&s))?.into_inner();
-        let stored = Stored {
-            contract_id: tx.contract_id,
-            content_hash: ContentHash(sha3_256(&tx.sealed.content)),
-            sender: sender.public(),
-            sender_seq: tx.sender_seq,
-            until: answer.until,
-        };
-        let signature = Signature::try_from(answer.signature.as_slice()).map_err(unverifiable)?;
-        if !is_signed(&self.account, &self.chain, &stored, &signature) {
-            return Err(unverifiable("the member's receipt does not verify"));
-        }
-        Ok(Receipt { index: answer.index, until: answer.until, signature })
-    }
-}
-
-/// What a watcher has seen of a contract's transactions.
-#[derive(Debug, Default)]
-pub struct Watched {
-    next: u64,
-    open: BTreeMap<u64, ContentHash>,
-}
-
-/// What a watcher reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// A transaction was taken.
-    Init {
-        /// Its number.
-        seq: u64,
-        /// Of its content.
-        content_hash: ContentHash,
-    },
-    /// It is final.
-    Fini {
-        /// It.
-        seq: u64,
-        /// What became of it.
-        record: Box<TransactionRecord>,
-        /// The contract's last final root.
-        root: Hash,
-    },
-}
-
-impl Watched {
-    /// Begins with a transaction; 1 is the first.
-    #[must_use]
-    pub fn from(next: u64) -> Self {
-        Self { next, open: BTreeMap::new() }
-    }
-
-    /// What is new in the newest proven state.
-    pub async fn look(
-        &mut self,
-        client: &mut ContractClient,
-        id: &ContractId,
-    ) -> Result<Vec<Seen>, NodeError> {
-        let contract = client.contract(id).await?;
-        let mut seen = Vec::new();
-        while self.next < contract.next_seq {
-            let seq = self.next;
-            self.next = self.next.saturating_add(1);
-            // Gone if it was final long ago.
-            let record: Option<TransactionRecord> =
-                client.record(places::transaction(id, seq)).await?;
-            if let Some(record) = record {
-                seen.push(Seen::Init { seq, content_hash: record.content_hash });
-                self.open.insert(seq, record.content_hash);
-            }
-        }
-        for seq in self.open.keys().copied().filter(|seq| *seq < contract.head).collect::<Vec<_>>()
-        {
-            self.open.remove(&seq);
-            let record = client.transaction(id, seq).await?;
-            let root = match record.batch {
-                0 => contract.last_root,
-                batch => match client.final_batch(id, batch).await {
-                    Ok(done) => done.root,
-                    Err(NodeError::NotFound { .. }) => contract.last_root,
-                    Err(error) => return Err(error),
-                },
-            };
-            seen.push(Seen::Fini { seq, record: Box::new(record), root });
-        }
-        Ok(seen)
-    }
 }
