@@ -193,7 +193,11 @@ pub struct StakeholderConfig {
     /// `PARALITH_PASSWORD`, or typed.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// "http://host:port" by which senders reach this node's store of contents, as published in the
+    /// Gas limit of its calls to the mediator, which the fee follows from. Without it the highest,
+    /// where gas costs nothing; where it has a price, this is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas_limit: Option<u64>,
+    /// "http://host:port" by which members reach this node's store of contents, as published in the
     /// mediator; empty if it has none.
     #[serde(default)]
     pub origin: String,

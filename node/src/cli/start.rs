@@ -78,6 +78,7 @@ fn stakeholder(
     StakeholderRole::new(RoleConfig {
         keys,
         mediator: section.map(|one| one.mediator.clone()).unwrap_or_default(),
+        gas_limit: section.and_then(|one| one.gas_limit),
         link_address: config.link_address.clone().unwrap_or_default(),
         origin: section.map(|one| one.origin.clone()).unwrap_or_default(),
         chain_context: parts.genesis.context,

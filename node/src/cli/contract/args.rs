@@ -127,6 +127,9 @@ pub struct JoinArgs {
     pub contract: ContractId,
     /// The package that the owner sealed to this member.
     pub package: PathBuf,
+    /// The definition, as `change propose` has written it, if the mediator has not accepted it yet.
+    #[arg(long, value_name = "FILE")]
+    pub definition: Option<PathBuf>,
     /// The member's node.
     #[arg(long, value_name = "URL")]
     pub member: String,
@@ -368,8 +371,11 @@ pub struct ProposeChangeArgs {
     #[arg(long, requires = "member")]
     pub policy: Option<String>,
     /// The package from then on; another one is needed if a member is dropped.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "sealed")]
     pub package: Option<PathBuf>,
+    /// The folder for the sealed packages, one a member.
+    #[arg(long, value_name = "DIR", requires = "package")]
+    pub sealed: Option<PathBuf>,
     /// Where the definition is written.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

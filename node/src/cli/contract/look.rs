@@ -1,5 +1,7 @@
 //! What anybody looks at, and what members disclose: watch, show, root, query, prove, verify.
 
+use std::time::Duration;
+
 use paralith_private_contract_core::disclosure::DisclosedEntry;
 use paralith_private_contract_messages::{ContractId, TransactionStatus};
 use paralith_proto::Canonical as _;
@@ -49,6 +51,9 @@ pub(super) fn shown_output(bytes: &[u8]) -> Value {
     }
 }
 
+/// After this a watcher looks, also if no round was announced.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 fn unverifiable(reason: impl ToString) -> NodeError {
     NodeError::Unverifiable { reason: reason.to_string() }
 }
@@ -68,8 +73,9 @@ pub(super) async fn watch(args: WatchArgs) -> Result<(), NodeError> {
                 return Ok(());
             }
         }
-        let next = rounds.message().await.map_err(|status| refused(&status))?;
-        if next.is_none() {
+        // The newest proven state may be older than the round that was announced: look again anyway.
+        let Ok(next) = paralith_rt::timeout(LOOK_AGAIN, rounds.message()).await else { continue };
+        if next.map_err(|status| refused(&status))?.is_none() {
             return Err(NodeError::Unreachable {
                 node: args.mediator.node.node,
                 reason: "it ended the stream of rounds".to_string(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use paralith_crypto::keystore::KdfParams;
 use paralith_private_contract_core::ids::definition_hash;
-use paralith_private_contract_messages::{Canonical as _, Join, OfContract};
+use paralith_private_contract_messages::{Canonical as _, Definition, Join, OfContract};
 use paralith_private_contract_stakeholder::{Agreement, Keys};
 use paralith_storage::Files;
 use paralith_types::{Hash, PublicKey};
@@ -21,6 +21,7 @@ use crate::error::NodeError;
 use crate::keystore::write_private;
 use crate::links::endpoint::ClientTls;
 use crate::password::Passwords;
+use crate::systems::private_contract::client::ContractClient;
 
 /// A member's node that is to be made.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct NewMember<'a> {
     /// Whether it keeps contents for others.
     pub(crate) data: bool,
     pub(crate) mediator: &'a str,
+    /// Gas limit of its calls to the mediator.
+    pub(crate) gas_limit: Option<u64>,
     /// The full node by which it follows the chain.
     pub(crate) node: &'a str,
     pub(crate) tls: Option<ClientTls>,
@@ -85,6 +88,7 @@ pub(super) async fn init(args: InitArgs) -> Result<(), NodeError> {
         listen,
         data: args.data,
         mediator: &mediator,
+        gas_limit: args.mediator.gas,
         node: &args.mediator.node.node,
         tls: (tls != ClientTls::default()).then_some(tls),
         password_file: args.password_file.as_deref(),
@@ -120,6 +124,7 @@ impl NewMember<'_> {
             stakeholder: Some(StakeholderConfig {
                 mediator: self.mediator.to_string(),
                 keys: PathBuf::from("keys"),
+                gas_limit: self.gas_limit,
                 password_file: self.password_file.map(absolute).transpose()?,
                 origin,
             }),
@@ -145,9 +150,18 @@ pub(super) fn index_of(members: &[PublicKey], account: &PublicKey) -> Result<u32
     index.ok_or_else(|| NodeError::usage(account.to_string(), reason))
 }
 
-/// Installs the package at the member's node and joins.
-pub(super) async fn join(args: JoinArgs) -> Result<(), NodeError> {
+/// A package that was installed, of a definition.
+struct Installed {
+    client: ContractClient,
+    keys: Keys,
+    definition: Definition,
+    batch: u64,
+    root: Hash,
+}
+
+async fn install_at(args: &JoinArgs) -> Result<Installed, NodeError> {
     let sealed = files::read_sealed(&args.package)?;
+    let next = args.definition.as_deref().map(files::read_definition).transpose()?;
     let keys = args.keys.open()?;
     let mut client = args.mediator.connect().await?;
     let mut member = args.mediator.member(&client, &args.member).await?;
@@ -157,31 +171,55 @@ pub(super) async fn join(args: JoinArgs) -> Result<(), NodeError> {
     }
     let height = client.chain.sync().await?.0;
     let id = args.contract;
-    let installed = member.install(keys.account_key(), &id, height, sealed).await?;
-    let record = client.contract(&id).await?;
-    let known = client.definition(&id, record.last_version).await?;
+    let installed = member.install(keys.account_key(), &id, height, sealed, next.as_ref()).await?;
+    let definition = match next {
+        Some(next) => next,
+        None => {
+            let version = client.contract(&id).await?.last_version;
+            client.definition(&id, version).await?.definition
+        }
+    };
     let root = Hash::try_from(installed.root.as_slice())
         .map_err(|e| NodeError::Unverifiable { reason: e.to_string() })?;
-    if installed.batch == 0 && record.last_batch == 0 && root != record.last_root {
+    Ok(Installed { client, keys, definition, batch: installed.batch, root })
+}
+
+/// Installs a package at the member's node.
+pub(super) async fn install(args: JoinArgs) -> Result<(), NodeError> {
+    let Installed { keys, definition, batch, root, .. } = install_at(&args).await?;
+    let shown = json!({
+        "contract": args.contract.to_hex(), "member": keys.account(),
+        "version": definition.version, "package_hash": definition.package_hash,
+        "batch": batch, "root": root,
+    });
+    output::print(&shown, args.mediator.node.json)
+}
+
+/// Installs the package at the member's node and joins.
+pub(super) async fn join(args: JoinArgs) -> Result<(), NodeError> {
+    let Installed { mut client, keys, definition, batch, root } = install_at(&args).await?;
+    let id = args.contract;
+    let known = client.final_batch(&id, batch).await?.root;
+    if root != known {
         let reason = format!(
-            "the contract's first root here is {root}, the owner's is {}: its code does not give \
-             the same everywhere, or this is another package",
-            record.last_root
+            "the contract's root after batch {batch} is {root} here and {known} at the others: its \
+             code does not give the same everywhere, or this is another package"
         );
         return Err(NodeError::Unverifiable { reason });
     }
     let join = Join {
         contract_id: id,
-        definition: definition_hash(&known.definition),
-        batch: installed.batch,
+        definition: definition_hash(&definition),
+        batch,
         root,
-        bond: known.definition.terms.bond,
+        bond: definition.terms.bond,
     };
     let (confirmed, _) = client.call(keys.account_key(), "join", join.encode()).await?;
     let now = client.contract(&id).await?;
     let shown = json!({
-        "contract": id.to_hex(), "member": keys.account(), "batch": installed.batch,
-        "root": root, "round": confirmed.header.round, "status": format!("{:?}", now.status),
+        "contract": id.to_hex(), "member": keys.account(), "version": definition.version,
+        "batch": batch, "root": root, "round": confirmed.header.round,
+        "status": format!("{:?}", now.status),
     });
     output::print(&shown, args.mediator.node.json)
 }

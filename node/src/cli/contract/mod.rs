@@ -14,8 +14,10 @@ use clap::{Args, Subcommand};
 use paralith_private_contract_messages::ContractId;
 use paralith_private_contract_stakeholder::Keys;
 use paralith_storage::Files;
+use paralith_types::Amount;
 
 use super::NodeArgs;
+use crate::client::TxOptions;
 use crate::error::NodeError;
 use crate::password::Passwords;
 use crate::systems::private_contract::client::{ContractClient, MemberClient};
@@ -44,6 +46,11 @@ pub enum ContractCommand {
         after_help = "Example:\n  paralith contract join CONTRACT ./sealed/package-0 --keys ./bank-a/keys --member http://127.0.0.1:27000"
     )]
     Join(JoinArgs),
+    /// Install the package of another definition at a member's node.
+    #[command(
+        after_help = "Example:\n  paralith contract install CONTRACT ./next/package-0 --definition next.definition --keys ./bank-a/keys --member http://127.0.0.1:27000"
+    )]
+    Install(JoinArgs),
     /// Leave a contract as a member. The bond returns after the contract's retention time.
     #[command(after_help = "Example:\n  paralith contract leave CONTRACT --keys ./bank-a/keys")]
     Leave(MemberCallArgs),
@@ -114,7 +121,7 @@ pub enum ContractCommand {
 pub enum ChangeCommand {
     /// Write the next definition, from the one in force.
     #[command(
-        after_help = "Example:\n  paralith contract change propose CONTRACT --member a=KEY --member b=KEY --policy 'all(a, b)' --package next.package --out next.definition"
+        after_help = "Example:\n  paralith contract change propose CONTRACT --member a=KEY --member b=KEY --policy 'all(a, b)' --package next.package --sealed ./next --out next.definition"
     )]
     Propose(ProposeChangeArgs),
     /// Agree to a definition as a member.
@@ -135,6 +142,13 @@ pub struct MediatorArgs {
     /// The mediator's name or id.
     #[arg(long, default_value = crate::network::MEDIATOR, value_name = "NAME")]
     pub mediator: String,
+    /// Most gas that a call to the mediator may use. By default what the fee buys; where gas costs
+    /// nothing, as much as a transaction may have.
+    #[arg(long)]
+    pub gas: Option<u64>,
+    /// The fee in base units of the mediator; by default its least price for the gas limit.
+    #[arg(long, value_name = "AMOUNT")]
+    pub fee: Option<Amount>,
     /// Which node.
     #[command(flatten)]
     pub node: NodeArgs,
@@ -142,7 +156,9 @@ pub struct MediatorArgs {
 
 impl MediatorArgs {
     async fn connect(&self) -> Result<ContractClient, NodeError> {
-        ContractClient::new(self.node.connect().await?, &self.mediator).await
+        let mut client = ContractClient::new(self.node.connect().await?, &self.mediator).await?;
+        client.options = TxOptions { gas_limit: self.gas, fee: self.fee };
+        Ok(client)
     }
 
     async fn member(
@@ -195,6 +211,7 @@ pub async fn run(command: ContractCommand) -> Result<(), NodeError> {
         ContractCommand::Package(args) => owner::package(&args),
         ContractCommand::Create(args) => owner::create(args).await,
         ContractCommand::Join(args) => member::join(args).await,
+        ContractCommand::Install(args) => member::install(args).await,
         ContractCommand::Leave(args) => member::leave(args).await,
         ContractCommand::Certify(args) => owner::certify(args).await,
         ContractCommand::Fund(args) => sender::fund(args).await,

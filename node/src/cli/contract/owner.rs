@@ -1,5 +1,7 @@
 //! What owners do: package, create, certify, change, revoke, close.
 
+use std::path::Path;
+
 use paralith_consensus_api::address;
 use paralith_crypto::Domain;
 use paralith_policy::{CERTIFICATE_DOMAIN, CERTIFICATE_VERSION, Certificate};
@@ -90,20 +92,24 @@ pub(super) async fn create(args: CreateArgs) -> Result<(), NodeError> {
     }
     let (id, installed) = client.create(&owner, &package, definition).await?;
     let sealed = client.seal_for_members(id, &package).await?;
-    let folder = args.out.display().to_string();
-    std::fs::create_dir_all(&args.out).map_err(|e| NodeError::io(folder, &e))?;
-    let mut written = Vec::new();
-    for (index, sealed) in sealed.iter().enumerate() {
-        let file = args.out.join(format!("package-{index}"));
-        write_private(&file, sealed)?;
-        written.push(file.display().to_string());
-    }
+    let written = write_sealed(&args.out, &sealed)?;
     let shown = json!({
         "contract": id.to_hex(), "package_hash": installed.package_hash,
         "genesis_root": installed.root, "sealed": written,
         "next": "give each member its file: `paralith contract join`. The contract runs when all have joined",
     });
     output::print(&shown, args.mediator.node.json)
+}
+
+/// Writes sealed packages, one file a member.
+fn write_sealed(folder: &Path, sealed: &[Vec<u8>]) -> Result<Vec<String>, NodeError> {
+    let mut written = Vec::new();
+    for (index, sealed) in sealed.iter().enumerate() {
+        let file = folder.join(format!("package-{index}"));
+        write_private(&file, sealed)?;
+        written.push(file.display().to_string());
+    }
+    Ok(written)
 }
 
 /// The domain of certificates, as this program signs.
@@ -155,17 +161,23 @@ pub(super) async fn propose(args: ProposeChangeArgs) -> Result<(), NodeError> {
     if let Some(policy) = &args.policy {
         (next.members, next.policy) = files::members(&args.member, policy)?;
     }
-    if let Some(package) = &args.package {
-        next.package_hash = package_hash(&files::read_package(package)?);
+    let package = args.package.as_deref().map(files::read_package).transpose()?;
+    if let Some(package) = &package {
+        next.package_hash = package_hash(package);
     }
     if let Some(fault) = terms::fault(&next) {
         return Err(NodeError::usage("the definition", fault));
     }
+    let mut sealed = Vec::new();
+    if let (Some(package), Some(folder)) = (&package, &args.sealed) {
+        let made = client.seal_for(args.contract, &record.owner, &next, package).await?;
+        sealed = write_sealed(folder, &made)?;
+    }
     files::write_definition(&args.out, &next)?;
     let shown = json!({
         "definition": args.out.display().to_string(), "version": next.version,
-        "hash": definition_hash(&next),
-        "next": "members agree with `paralith contract change sign`",
+        "hash": definition_hash(&next), "sealed": sealed,
+        "next": "new members `join --definition`, the others `install` its package and `change sign`",
     });
     output::print(&shown, args.mediator.node.json)
 }
@@ -227,8 +239,8 @@ pub(super) async fn close(args: CloseArgs) -> Result<(), NodeError> {
 async fn agree_to_close(
     args: &CloseArgs,
     client: &mut ContractClient,
-    folder: &std::path::Path,
-    out: &std::path::Path,
+    folder: &Path,
+    out: &Path,
 ) -> Result<(), NodeError> {
     let keys = open_keys(folder, args.signer.password_file.clone())?;
     let record = client.contract(&args.contract).await?;

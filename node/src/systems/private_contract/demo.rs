@@ -138,6 +138,7 @@ async fn start_member(
         listen,
         data: false,
         mediator: MEDIATOR,
+        gas_limit: None,
         node,
         tls: None,
         password_file: None,
@@ -244,7 +245,8 @@ impl Stage<'_> {
             let client = &mut self.client;
             let install = async || {
                 let height = client.chain.sync().await?.0;
-                member.install(keys.account_key(), &id, height, sealed.clone()).await.map(Some)
+                let sealed = sealed.clone();
+                member.install(keys.account_key(), &id, height, sealed, None).await.map(Some)
             };
             let installed = until("a member to see the contract", install).await?;
             let root = Hash::try_from(installed.root.as_slice())

@@ -58,7 +58,8 @@ async fn follow(
 ) {
     let mediator = resolve(&shared.config.mediator, &state).await;
     let _ = shared.mediator.set(mediator);
-    let submitter = Submitter::new(shared.config.keys.account_key().clone(), mediator, via);
+    let key = shared.config.keys.account_key().clone();
+    let submitter = Submitter::new(key, mediator, shared.config.gas_limit, via);
     let outside = Outside {
         links: MemberLinks::new(network, shared.members.clone()),
         origins: DataOrigins::new(&shared.config.keys, shared.config.chain_context),

@@ -27,6 +27,8 @@ const SUBMIT_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Submitter {
     key: SigningKey,
     mediator: RuntimeId,
+    /// Gas limit of a call; none: the most there is, where gas costs nothing.
+    gas_limit: Option<u64>,
     via: Vec<Via>,
     connected: Mutex<Option<Connected>>,
 }
@@ -39,8 +41,13 @@ struct Connected {
 }
 
 impl Submitter {
-    pub(super) fn new(key: SigningKey, mediator: RuntimeId, via: Vec<Via>) -> Arc<Self> {
-        Arc::new(Self { key, mediator, via, connected: Mutex::new(None) })
+    pub(super) fn new(
+        key: SigningKey,
+        mediator: RuntimeId,
+        gas_limit: Option<u64>,
+        via: Vec<Via>,
+    ) -> Arc<Self> {
+        Arc::new(Self { key, mediator, gas_limit, via, connected: Mutex::new(None) })
     }
 
     /// Returns when the call is in a pool, or refused.
@@ -57,7 +64,8 @@ impl Submitter {
             None => self.connect().await?,
         };
         let call = Call { method: method.to_string(), args: arguments };
-        let done = connected.submit(&self.key, &call).await;
+        let options = TxOptions { gas_limit: self.gas_limit, fee: None };
+        let done = connected.submit(&self.key, options, &call).await;
         // After a refusal the connection is as good as before; after anything else another is made.
         if matches!(&done, Ok(()) | Err(NodeError::Refused(_))) {
             *place = Some(connected);
@@ -85,12 +93,17 @@ impl Submitter {
 }
 
 impl Connected {
-    async fn submit(&mut self, key: &SigningKey, call: &Call) -> Result<(), NodeError> {
+    async fn submit(
+        &mut self,
+        key: &SigningKey,
+        options: TxOptions,
+        call: &Call,
+    ) -> Result<(), NodeError> {
         let Self { chain, mediator, next } = self;
         chain.sync().await?;
         let own = address::of_key(&key.public());
         let known = mediator.nonce(chain, &own).await?;
-        let gas = mediator.price(TxOptions::default())?;
+        let gas = mediator.price(options)?;
         // Calls in the pool are not in the state yet.
         let mut nonce = known.max(*next);
         let mut service = ParaTimeServiceClient::new(chain.channel());

@@ -13,7 +13,7 @@ use paralith_private_contract_grpc::pb;
 use paralith_private_contract_grpc::pb::request::What;
 use paralith_private_contract_grpc::pb::stakeholder_service_server::StakeholderService;
 use paralith_private_contract_messages::{
-    ContractId, MAX_CONTENT_BYTES, Stored, TransactionStatus, Upload,
+    ContractId, Definition, MAX_CALL_BYTES, MAX_CONTENT_BYTES, Stored, TransactionStatus, Upload,
 };
 use paralith_private_contract_stakeholder::{BatchLog, CallLog, ServiceError, Stakeholder};
 use paralith_proto::Canonical as _;
@@ -26,6 +26,7 @@ use super::request::{self, Verified};
 use super::serve::refused;
 use super::tickets::check_certificate;
 use super::{Shared, follow, lock};
+use crate::error::NodeError;
 use crate::rpc::bad_argument;
 
 /// Blocks for which a content is kept at most before its transaction is final.
@@ -74,19 +75,24 @@ impl MemberService {
     async fn install(
         &self,
         id: ContractId,
-        sealed: &[u8],
+        request: pb::InstallPackage,
     ) -> Result<pb::InstallPackageResponse, Status> {
         let contract = self.0.contract(id)?;
         let record = contract.record().map_err(failed)?.ok_or_else(unknown)?;
-        let known = contract.definition(record.last_version).map_err(failed)?;
-        let index = self.index(&known.definition.members)?;
-        let (place, hash) = (*contract.place(), known.definition.package_hash);
+        let definition = match &request.definition {
+            // The operator signed the request: it is the one that is about to be agreed to.
+            Some(next) => Definition::decode(next, MAX_CALL_BYTES)
+                .map_err(|e| bad_argument("definition", e))?,
+            None => contract.definition(record.last_version).map_err(failed)?.definition,
+        };
+        let index = self.index(&definition.members)?;
+        let (place, hash) = (*contract.place(), definition.package_hash);
         let keys = &self.0.config.keys;
         let package = keys
-            .open_package(&place, &record.owner, &hash, index, sealed)
+            .open_package(&place, &record.owner, &hash, index, &request.sealed)
             .ok_or_else(|| refused(StakeholderError::PackageDiffers))?;
         let (engine, store) = (&self.0.engine, self.0.store(&id));
-        let gas_limit = known.definition.terms.gas_limit;
+        let gas_limit = definition.terms.gas_limit;
         let installed = Stakeholder::install(engine, place, &store, package, gas_limit).await;
         let installed = installed.map_err(failed)?;
         let is_new = !self.0.is_installed(&id).map_err(failed)?;
@@ -201,7 +207,8 @@ impl MemberService {
         let store = self.0.store(&upload.contract_id);
         let kept = store.keep_content(&upload.content_hash, version, until, &request.content);
         if !kept.map_err(failed)? {
-            return Err(not_allowed());
+            let reason = "this member keeps too many contents already: try another one, or later";
+            return Err(NodeError::NotReady { reason: reason.to_string() }.into());
         }
         let stored = Stored {
             contract_id: upload.contract_id,
@@ -231,8 +238,8 @@ impl StakeholderService for MemberService {
         request: Request<pb::SignedRequest>,
     ) -> Answered<pb::InstallPackageResponse> {
         let verified = self.of_operator(request.get_ref())?;
-        let What::InstallPackage(sealed) = verified.what else { return Err(not_allowed()) };
-        self.install(verified.contract_id, &sealed).await.map(Response::new)
+        let What::InstallPackage(package) = verified.what else { return Err(not_allowed()) };
+        self.install(verified.contract_id, package).await.map(Response::new)
     }
 
     async fn list_contracts(

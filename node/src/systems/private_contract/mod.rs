@@ -82,6 +82,8 @@ pub struct RoleConfig {
     pub keys: Keys,
     /// The mediator's name or id.
     pub mediator: String,
+    /// Gas limit of its calls to the mediator; none: the most there is, where gas costs nothing.
+    pub gas_limit: Option<u64>,
     /// "host:port" of its links, as published.
     pub link_address: String,
     /// Its data store, as published, or empty.

@@ -6,7 +6,9 @@ use paralith_private_contract_core::signed::{is_signed, sign, ticket_bytes};
 use paralith_private_contract_grpc::pb;
 use paralith_private_contract_grpc::pb::request::What;
 use paralith_private_contract_grpc::pb::stakeholder_service_client::StakeholderServiceClient;
-use paralith_private_contract_messages::{ContentHash, ContractId, Receipt, Stored, Upload};
+use paralith_private_contract_messages::{
+    Canonical as _, ContentHash, ContractId, Definition, Receipt, Stored, Upload,
+};
 use paralith_runtime_abi as abi;
 use paralith_types::{ChainContext, PublicKey, Signature};
 use prost::Message as _;
@@ -57,15 +59,19 @@ impl MemberClient {
         request::sign(key, &self.chain, &self.account, id, height, what)
     }
 
-    /// Installs a sealed package; `key` is the member's account key.
+    /// Installs a sealed package, of the last accepted definition or of this next one; `key` is the
+    /// member's account key.
     pub async fn install(
         &mut self,
         key: &SigningKey,
         id: &ContractId,
         height: u64,
         sealed: Vec<u8>,
+        next: Option<&Definition>,
     ) -> Result<pb::InstallPackageResponse, NodeError> {
-        let request = self.signed(key, id, height, What::InstallPackage(sealed));
+        let definition = next.map(|next| next.encode());
+        let package = pb::InstallPackage { sealed, definition };
+        let request = self.signed(key, id, height, What::InstallPackage(package));
         let answer = self.service.install_package(request).await;
         Ok(answer.map_err(|s| refused(&s))?.into_inner())
     }

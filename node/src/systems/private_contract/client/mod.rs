@@ -47,6 +47,8 @@ pub struct ContractClient {
     pub chain: ChainClient,
     /// The mediator.
     pub mediator: ParaTimeClient,
+    /// What each call may use and pays.
+    pub options: TxOptions,
 }
 
 /// A record that there is not.
@@ -62,7 +64,7 @@ impl ContractClient {
     /// Over a connection to the chain, with the mediator of this name or id.
     pub async fn new(mut chain: ChainClient, mediator: &str) -> Result<Self, NodeError> {
         let mediator = ParaTimeClient::new(&mut chain, mediator).await?;
-        Ok(Self { chain, mediator })
+        Ok(Self { chain, mediator, options: TxOptions::default() })
     }
 
     /// Where a contract is.
@@ -167,7 +169,7 @@ impl ContractClient {
         method: &str,
         args: Vec<u8>,
     ) -> Result<(Confirmed, Vec<u8>), NodeError> {
-        let gas = self.mediator.price(TxOptions::default())?;
+        let gas = self.mediator.price(self.options)?;
         let call = Call { method: method.to_string(), args };
         let sent = self.mediator.prepare(&mut self.chain, key, nonce, gas, call).await?;
         let confirmed = self.mediator.submit(&mut self.chain, &sent, |_| {}).await?;
@@ -208,16 +210,27 @@ impl ContractClient {
     ) -> Result<Vec<Vec<u8>>, NodeError> {
         let record = self.contract(&id).await?;
         let known = self.definition(&id, record.last_version).await?;
-        if known.definition.package_hash != package_hash(package) {
+        self.seal_for(id, &record.owner, &known.definition, package).await
+    }
+
+    /// Seals a package to each member of a definition, in their order.
+    pub async fn seal_for(
+        &mut self,
+        id: ContractId,
+        owner: &PublicKey,
+        definition: &Definition,
+        package: &Package,
+    ) -> Result<Vec<Vec<u8>>, NodeError> {
+        if definition.package_hash != package_hash(package) {
             let reason = "the contract's definition names another package";
             return Err(NodeError::usage("the package", reason));
         }
         let place = self.place(id);
         let mut sealed = Vec::new();
-        for (index, member) in (0_u32..).zip(&known.definition.members) {
+        for (index, member) in (0_u32..).zip(&definition.members) {
             let keys = self.account_keys(member).await?;
             let key = KemKey { kem_id: keys.kem_id, key: keys.kem_key };
-            let seal = seal_package(&place, &record.owner, package, index, &key, &random()?);
+            let seal = seal_package(&place, owner, package, index, &key, &random()?);
             sealed.push(seal.ok_or_else(|| unverifiable("a member's key takes no package"))?);
         }
         Ok(sealed)
