@@ -17,6 +17,8 @@ mod origins;
 mod public;
 pub mod request;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod tickets;
 
 use std::collections::BTreeMap;
