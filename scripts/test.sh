@@ -18,6 +18,7 @@ guests="${CARGO_TARGET_DIR:-$PWD/target}/guest-tests"
 run cargo test --manifest-path paratime-runtime/sdk/Cargo.toml --target-dir "$guests"
 run cargo test --manifest-path paratime-runtime/examples/Cargo.toml --workspace --target-dir "$guests"
 run cargo test --manifest-path systems/private-contract/mediator/Cargo.toml --target-dir "$guests"
+run cargo test --manifest-path systems/chaincode/guests/Cargo.toml --workspace --target-dir "$guests"
 
 echo
 skipped=$(grep -h '^SKIPPED ' "$log" | sort -u || true)

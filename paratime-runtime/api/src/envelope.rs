@@ -55,9 +55,9 @@ pub struct Info {
     pub epoch: Epoch,
     /// The sender's public key; empty for an unsigned query.
     pub sender: Vec<u8>,
-    /// The sender's nonce; 0 for a query.
+    /// The sender's nonce; 0 for a query and for a call to endorse.
     pub nonce: u64,
-    /// "transaction" or "query".
+    /// "transaction", "query" or "endorse".
     pub purpose: String,
 }
 wire_struct!(
@@ -90,6 +90,19 @@ impl Info {
     ) -> Self {
         let sender = sender.map(|key| key.as_bytes().to_vec()).unwrap_or_default();
         let purpose = "query".to_string();
+        Self { version: VERSION, chain_context, runtime_id, epoch, sender, nonce: 0, purpose }
+    }
+
+    /// Of a call that enclaves of an application execute and endorse. It has no nonce: who seals it
+    /// binds it to one transaction by signing what it is part of.
+    pub fn endorse(
+        chain_context: ChainContext,
+        application: RuntimeId,
+        epoch: Epoch,
+        sender: &PublicKey,
+    ) -> Self {
+        let (runtime_id, sender) = (application, sender.as_bytes().to_vec());
+        let purpose = "endorse".to_string();
         Self { version: VERSION, chain_context, runtime_id, epoch, sender, nonce: 0, purpose }
     }
 }

@@ -6,6 +6,7 @@ use paralith_proto::DecodeError;
 use paralith_storage::StorageError;
 use paralith_tee_channel::{BoundaryError, Failure, ViewError};
 use paralith_tee_enclave::TeeError;
+use paralith_types::PublicKey;
 
 use paralith_runtime_vm::{EngineError, NodeFault, UploadError};
 
@@ -67,6 +68,11 @@ pub enum EnclaveError {
     NoRandomness(String),
     #[error(transparent)]
     Boundary(#[from] BoundaryError),
+    /// An older identity was put back, or the node runs another enclave of this application.
+    #[error(
+        "the registry names the enclave {registered} for this node: remove the sealed identity and start again"
+    )]
+    IdentityReplaced { registered: PublicKey },
     /// The asker's: a transaction or query that is refused before it runs, under its own module.
     #[error("{0}")]
     Refused(Failure),
@@ -100,6 +106,7 @@ impl EnclaveError {
             Self::NoRandomness(_) => 22,
             Self::Boundary(_) => 23,
             Self::Refused(_) => 24,
+            Self::IdentityReplaced { .. } => 25,
         }
     }
 }

@@ -26,6 +26,12 @@ use super::start::to_keep;
 const MAX_WAITING: usize = 8;
 
 impl Secrets {
+    /// Whether the enclave may use its keys in this epoch: it has proven in it, or in the one before,
+    /// that it sees the living chain.
+    pub(crate) fn is_fresh(&self, epoch: Epoch) -> bool {
+        self.freshness.proven().is_some_and(|(fresh, _)| fresh.next() >= epoch)
+    }
+
     /// An epoch runs. Erased are keys of epochs that no envelope may name any more, blobs that do
     /// not count any more, and requests with their reply keys that no key manager answers any more.
     /// A call that reads an older state erases nothing.
@@ -61,8 +67,9 @@ pub(crate) fn sync(
         Ok(synced)
     })?;
     synced.sealed = to_keep(session, false)?;
-    // Where this root's keys or state are not here yet, neither can a round be executed.
-    if synced.has_keys {
+    // Applications have no rounds. Where this root's keys or state are not here yet, neither can a
+    // round be executed.
+    if synced.has_keys && session.identity.is_none() {
         synced.wake_height = read::wake_height(session, callbacks).unwrap_or_default();
     }
     Ok(synced)
@@ -113,7 +120,9 @@ pub(crate) fn confirm_freshness(
         view.ensure(callbacks, height)?;
         let at = at(view, callbacks, height);
         let found: Option<registry::Freshness> = at.get(&key)?;
-        Ok((at.epoch()?, found, newest(view, callbacks).epoch()?.epoch))
+        let newest = newest(view, callbacks);
+        session.refuse_replaced(&newest)?;
+        Ok((at.epoch()?, found, newest.epoch()?.epoch))
     })?;
     let mut secrets = session.secrets();
     secrets.enter(newest);
@@ -128,6 +137,7 @@ pub(crate) fn request(
 ) -> Result<Vec<u8>, EnclaveError> {
     let (runtime, height, runs, state_root) = session.with_view(callbacks, |view, callbacks| {
         let at = newest(view, callbacks);
+        session.refuse_replaced(&at)?;
         let runtime = at.runtime(&session.runtime_id)?;
         let root = view.app_hash(at.height).ok_or(EnclaveError::NotFresh { epoch: epoch.0 })?;
         Ok((runtime, at.height, at.epoch()?.epoch, root))

@@ -18,6 +18,8 @@
 //! * A confidential runtime's enclave works only in epochs for which it has proven that it sees the
 //!   living chain, or the one after.
 //!
+//! Enclaves of applications share all but the rounds: [`Application`] has the parts.
+//!
 //! `docs/protocol/enclave.md` is the specification. One file for each group of calls; [`process`]
 //! joins the enclave to its host.
 
@@ -34,6 +36,7 @@
     )
 )]
 
+mod application;
 mod block;
 mod error;
 mod guest;
@@ -60,26 +63,56 @@ use paralith_tee_channel::{Callbacks, Failure, Handler, HostCall, HostReply, pb}
 use paralith_tee_enclave::EnclaveId;
 use paralith_types::{Epoch, Height};
 
+pub use application::{Application, ApplicationKeys, StateTree};
 pub use block::{BLOCK_ERROR, BLOCK_GAS, INIT_GAS, MESSAGE_SKIPPED};
 pub use error::EnclaveError;
 pub use guest::{END_BLOCK_BYTES, MAX_ROUND_BYTES, MAX_ROUND_LOG_BYTES, RECEIPT_BYTES};
 pub use paralith_tee_channel::process;
+pub use proven_state::{At, PinnedState};
 pub use read::READ_GAS;
 pub use round::MAX_BATCH_TRANSACTIONS;
+pub use sealer::{RoundContext, Sealer, Seeds};
 pub use start::measurement;
 
 use session::{Session, lock};
 
-/// The enclave of one compute runtime on one node.
+/// What an enclave serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EnclaveKind {
+    /// A ParaTime: it executes rounds, with new keys at every start.
+    #[default]
+    Compute,
+    /// An application: it has no rounds, and its keys outlive it, sealed.
+    Application,
+}
+
+/// The enclave of one runtime on one node.
+///
+/// Of an application it answers what every enclave does: start, chain, freshness, keys. The system
+/// that the application belongs to answers the rest, over [`RuntimeEnclave::application`].
 #[derive(Debug, Default)]
 pub struct RuntimeEnclave {
+    kind: EnclaveKind,
     session: Mutex<Option<Arc<Session>>>,
 }
 
 impl RuntimeEnclave {
-    /// One that waits for its first call.
+    /// One of a ParaTime that waits for its first call.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One of an application that waits for its first call.
+    pub fn of_application() -> Self {
+        Self { kind: EnclaveKind::Application, ..Self::default() }
+    }
+
+    /// What a started enclave of an application builds its own calls on.
+    pub fn application(&self, callbacks: &Callbacks) -> Result<Application, EnclaveError> {
+        match self.kind {
+            EnclaveKind::Application => Ok(Application::new(self.session()?, callbacks.clone())),
+            EnclaveKind::Compute => Err(EnclaveError::WrongCall),
+        }
     }
 
     /// A second start at the same place gives the claims again, at the height proven since: so the
@@ -90,7 +123,7 @@ impl RuntimeEnclave {
         let session = match &*running {
             Some(session) if session.is_at(&id) => Arc::clone(session),
             Some(_) => return Err(EnclaveError::AlreadyStarted),
-            None => Arc::clone(running.insert(Arc::new(start::start(call)?))),
+            None => Arc::clone(running.insert(Arc::new(start::start(call, self.kind)?))),
         };
         drop(running);
         Ok(start::claims(&session))
@@ -120,6 +153,16 @@ impl RuntimeEnclave {
             Call::ProvideKeys(call) => {
                 keys::provide(session, callbacks, &call.reply)?;
                 Reply::Empty(pb::Empty {})
+            }
+            Call::Application(_) => return Err(EnclaveError::WrongCall),
+            Call::Check(_)
+            | Call::Execute(_)
+            | Call::Release(_)
+            | Call::RunQuery(_)
+            | Call::Reveal(_)
+                if self.kind == EnclaveKind::Application =>
+            {
+                return Err(EnclaveError::WrongCall);
             }
             Call::Check(call) => Reply::Bytes(read::check(session, callbacks, &call.transactions)?),
             Call::Execute(call) => Reply::Executed(round::execute(session, callbacks, call)?),

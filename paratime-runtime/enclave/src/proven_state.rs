@@ -12,22 +12,54 @@ use paralith_consensus_api::scheduler::{self, Committee};
 use paralith_proto::Canonical;
 use paralith_runtime_abi as abi;
 use paralith_tee_channel::{Callbacks, ChainView, with_fetched};
-use paralith_types::{ChainContext, Hash, Height, Round, RuntimeId};
+use paralith_types::{ChainContext, Hash, Height, PublicKey, Round, RuntimeId};
 
 use super::error::EnclaveError;
 use super::session::lock;
 use paralith_runtime_vm::{ConsensusRead, Module, StateError};
 
-/// Consensus state at one height.
+/// Consensus state at one height that is proven.
 #[derive(Clone, Copy)]
-pub(crate) struct At<'a> {
+pub struct At<'a> {
     pub(crate) view: &'a ChainView,
     pub(crate) callbacks: &'a Callbacks,
     pub(crate) height: Height,
 }
 
-impl At<'_> {
-    pub(crate) fn get<T: Canonical>(&self, key: &[u8]) -> Result<Option<T>, EnclaveError> {
+impl std::fmt::Debug for At<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "At(height {})", self.height)
+    }
+}
+
+impl<'a> At<'a> {
+    /// The state at a height; reads fail if the view has not proven it.
+    pub fn new(view: &'a ChainView, callbacks: &'a Callbacks, height: Height) -> Self {
+        Self { view, callbacks, height }
+    }
+
+    /// The height.
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
+    /// The bytes under a key.
+    pub fn get_raw(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EnclaveError> {
+        Ok(self.view.get_raw(self.callbacks, self.height, key)?)
+    }
+
+    /// The enclave that a node has registered for a runtime.
+    pub fn registered_rak(
+        &self,
+        node: &PublicKey,
+        id: &RuntimeId,
+    ) -> Result<Option<PublicKey>, EnclaveError> {
+        let node: Option<registry::Node> = self.get(&registry::keys::node(node))?;
+        Ok(node.and_then(|node| Some(node.runtime(id)?.tee.as_ref()?.rak)))
+    }
+
+    /// The value under a key.
+    pub fn get<T: Canonical>(&self, key: &[u8]) -> Result<Option<T>, EnclaveError> {
         Ok(self.view.get(self.callbacks, self.height, key)?)
     }
 
@@ -39,11 +71,13 @@ impl At<'_> {
         self.get(key)?.ok_or(EnclaveError::NotProven { what, height: self.height.0 })
     }
 
-    pub(crate) fn epoch(&self) -> Result<EpochState, EnclaveError> {
+    /// The epoch.
+    pub fn epoch(&self) -> Result<EpochState, EnclaveError> {
         self.need("epoch", &beacon::keys::epoch())
     }
 
-    pub(crate) fn runtime(&self, id: &RuntimeId) -> Result<Runtime, EnclaveError> {
+    /// A runtime's descriptor.
+    pub fn runtime(&self, id: &RuntimeId) -> Result<Runtime, EnclaveError> {
         self.need("runtime", &registry::keys::runtime(id))
     }
 
@@ -51,7 +85,8 @@ impl At<'_> {
         self.need("registry parameters", &registry::keys::params())
     }
 
-    pub(crate) fn runtime_state(&self, id: &RuntimeId) -> Result<RuntimeState, EnclaveError> {
+    /// How far a ParaTime has come.
+    pub fn runtime_state(&self, id: &RuntimeId) -> Result<RuntimeState, EnclaveError> {
         self.need("ParaTime", &roothash::keys::runtime_state(id))
     }
 
@@ -64,7 +99,7 @@ impl At<'_> {
     }
 
     /// The header of a round that is final and has results; none if it is not known here.
-    pub(crate) fn normal_header(
+    pub fn normal_header(
         &self,
         id: &RuntimeId,
         round: Round,
@@ -99,7 +134,7 @@ impl At<'_> {
     }
 
     /// The generation under which a confidential runtime's rounds are sealed at this height.
-    pub(crate) fn generation(&self, runtime: &Runtime) -> Result<u64, EnclaveError> {
+    pub fn generation(&self, runtime: &Runtime) -> Result<u64, EnclaveError> {
         let Some(key_manager) = runtime.key_manager else {
             return Err(EnclaveError::NoKeys("the runtime has no key manager".into()));
         };
@@ -111,10 +146,16 @@ impl At<'_> {
 }
 
 /// Consensus state at one height, for the calls of a guest.
-pub(crate) struct PinnedState<'a> {
+pub struct PinnedState<'a> {
     pub(crate) view: &'a Mutex<ChainView>,
     pub(crate) callbacks: &'a Callbacks,
     pub(crate) height: Height,
+}
+
+impl std::fmt::Debug for PinnedState<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PinnedState(height {})", self.height)
+    }
 }
 
 impl ConsensusRead for PinnedState<'_> {

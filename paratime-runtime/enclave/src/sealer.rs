@@ -45,15 +45,19 @@ const VALUE_HEADER: usize = 8 + 8 + 12;
 
 /// Which execution something is derived for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RoundContext {
-    pub(crate) round: Round,
-    pub(crate) previous_hash: Hash,
-    /// Hash of the whole proposal header.
-    pub(crate) proposal_id: Hash,
+pub struct RoundContext {
+    /// The round.
+    pub round: Round,
+    /// Hash of the block before.
+    pub previous_hash: Hash,
+    /// Hash of the whole proposal header; of an execution without one, what stands for it: it must
+    /// differ between executions that seal different values.
+    pub proposal_id: Hash,
 }
 
 impl RoundContext {
-    pub(crate) fn of_proposal(proposal: &ProposalHeader) -> Self {
+    /// That of a proposal.
+    pub fn of_proposal(proposal: &ProposalHeader) -> Self {
         Self {
             round: proposal.round,
             previous_hash: proposal.previous_hash,
@@ -62,7 +66,7 @@ impl RoundContext {
     }
 
     /// That of the proposal which led to a final block.
-    pub(crate) fn of_final(header: &Header) -> Self {
+    pub fn of_final(header: &Header) -> Self {
         Self {
             round: header.round,
             previous_hash: header.previous_hash,
@@ -73,16 +77,16 @@ impl RoundContext {
 
 /// What a round's randomness grows from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seeds {
+pub struct Seeds {
     /// Of `init`, `migrate` and `begin_block`: fixed as soon as the block before is final, so that
     /// no scheduler can choose among draws.
-    pub(crate) block: [u8; 32],
+    pub block: [u8; 32],
     /// Of transactions and `end_block`.
-    pub(crate) transactions: [u8; 32],
+    pub transactions: [u8; 32],
 }
 
 /// A confidential runtime's keys at work.
-pub(crate) struct Sealer {
+pub struct Sealer {
     chain: ChainContext,
     runtime: RuntimeId,
     index_key: Zeroizing<[u8; 32]>,
@@ -105,7 +109,8 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    pub(crate) fn new(chain: ChainContext, runtime: RuntimeId, keys: &RuntimeKeys) -> Self {
+    /// Over all generations that these keys have.
+    pub fn new(chain: ChainContext, runtime: RuntimeId, keys: &RuntimeKeys) -> Self {
         let generations: Vec<Generation> = (0..=keys.generation())
             .map_while(|generation| {
                 let value_key = keys.value_key(generation)?;
@@ -126,12 +131,12 @@ impl Sealer {
     }
 
     /// Where a key's value is stored.
-    pub(crate) fn index(&self, key: &[u8]) -> Vec<u8> {
+    pub fn index(&self, key: &[u8]) -> Vec<u8> {
         kdf::prf(&self.index_key, INDEX, &[key]).to_vec()
     }
 
     /// Seals a value that is written in a round.
-    pub(crate) fn seal_value(
+    pub fn seal_value(
         &self,
         generation: u64,
         context: &RoundContext,
@@ -148,7 +153,7 @@ impl Sealer {
     }
 
     /// Opens a stored value.
-    pub(crate) fn open_value(&self, index: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+    pub fn open_value(&self, index: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
         let (header, ciphertext) = sealed.split_at_checked(VALUE_HEADER).ok_or(CannotOpen)?;
         let (numbers, nonce) = header.split_at_checked(16).ok_or(CannotOpen)?;
         let generation = numbers.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
@@ -159,7 +164,7 @@ impl Sealer {
     }
 
     /// Seals an output until its round is final.
-    pub(crate) fn seal_output(
+    pub fn seal_output(
         &self,
         generation: u64,
         context: &RoundContext,
@@ -173,7 +178,7 @@ impl Sealer {
     }
 
     /// Opens an output of a round.
-    pub(crate) fn open_output(
+    pub fn open_output(
         &self,
         context: &RoundContext,
         tx_hash: &Hash,
@@ -186,7 +191,7 @@ impl Sealer {
     }
 
     /// What makes an output's commitment hiding.
-    pub(crate) fn blinding(
+    pub fn blinding(
         &self,
         generation: u64,
         context: &RoundContext,
@@ -197,7 +202,7 @@ impl Sealer {
     }
 
     /// The seeds of a round's randomness.
-    pub(crate) fn seeds(&self, generation: u64, context: &RoundContext) -> Option<Seeds> {
+    pub fn seeds(&self, generation: u64, context: &RoundContext) -> Option<Seeds> {
         let keys = self.generation(generation)?;
         let round = context.round.0.to_be_bytes();
         let before: [&[u8]; 2] = [&round, context.previous_hash.as_bytes()];
@@ -208,13 +213,13 @@ impl Sealer {
     }
 
     /// The seed of what reads a final root: the same in every enclave, whatever generations it has.
-    pub(crate) fn read_seed(&self, state_root: &Hash) -> Option<[u8; 32]> {
+    pub fn read_seed(&self, state_root: &Hash) -> Option<[u8; 32]> {
         let keys = self.generation(0)?;
         Some(kdf::prf(&keys.seed_key, REVEAL_SEED, &[state_root.as_bytes()]))
     }
 
     /// What the guest's `derive_key` begins with.
-    pub(crate) fn guest_secret(&self) -> [u8; 32] {
+    pub fn guest_secret(&self) -> [u8; 32] {
         *self.guest_secret
     }
 

@@ -6,7 +6,7 @@ use paralith_consensus_api::registry::Runtime;
 use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_keymanager_core::{KeyRequest, RuntimeKeys};
 use paralith_tee_channel::{Callbacks, ChainView, with_fetched};
-use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, SealingKey};
+use paralith_tee_enclave::{EnclaveId, Entropy, Freshness, IdentityOf, SealingKey};
 use paralith_types::{ChainContext, Height, PublicKey, RuntimeId};
 
 use super::error::EnclaveError;
@@ -21,11 +21,15 @@ pub(crate) struct Session {
     pub(crate) chain: ChainContext,
     pub(crate) runtime_id: RuntimeId,
     pub(crate) node: PublicKey,
-    /// Signs what this enclave says. Made here.
+    /// Signs what this enclave says. Made here, or by this enclave in an earlier run.
     pub(crate) rak: SigningKey,
-    /// Receives secrets. Made here.
+    /// Receives secrets. Made with `rak`.
     pub(crate) rek: HpkeSecret,
     pub(crate) module: Option<Module>,
+    /// Of an application's enclave: what its identity is sealed for.
+    pub(crate) identity: Option<IdentityOf>,
+    /// Whether the keys are those of an earlier run.
+    pub(crate) restored: bool,
     /// Seals what the host keeps for the next start.
     pub(crate) sealing_key: Option<SealingKey>,
     pub(crate) randomness: Mutex<Entropy>,
@@ -106,11 +110,26 @@ impl Session {
         let mut secrets = self.secrets();
         secrets.enter(epoch);
         // EN-19: an enclave that sees no living chain uses no keys.
-        if secrets.freshness.proven().is_none_or(|(fresh, _)| fresh.next() < epoch) {
+        if !secrets.is_fresh(epoch) {
             return Err(EnclaveError::NotFresh { epoch: epoch.0 });
         }
         let keys = secrets.keys.clone();
         keys.map(Some).ok_or_else(|| EnclaveError::NoKeys("none were fetched yet".into()))
+    }
+
+    /// Refuses an identity of an earlier run if the registry names another enclave for this node.
+    pub(crate) fn refuse_replaced(&self, at_newest: &At<'_>) -> Result<(), EnclaveError> {
+        // A new identity has yet to take the place of the one before.
+        if !self.restored {
+            return Ok(());
+        }
+        // EN-21
+        match at_newest.registered_rak(&self.node, &self.runtime_id)? {
+            Some(registered) if registered != self.rak.public() => {
+                Err(EnclaveError::IdentityReplaced { registered })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn sealer(&self, keys: Option<&RuntimeKeys>) -> Option<Sealer> {

@@ -9,9 +9,12 @@ use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_genesis::Document;
 use paralith_storage::VerifiedValues;
 use paralith_tee_channel::{ChainView, pb};
-use paralith_tee_enclave::{EnclaveId, Opened, SealedFor, SealingKey, open};
+use paralith_tee_enclave::{
+    EnclaveId, Entropy, Identity, IdentityOf, Opened, SealedFor, SealingKey, open,
+};
 use paralith_types::{ChainContext, CodeId, Hash, RuntimeId};
 
+use super::EnclaveKind;
 use super::error::EnclaveError;
 use super::kept::{EXECUTIONS_AT_ONCE, KeptTrees, READS_AT_ONCE};
 use super::known::KnownSignatures;
@@ -47,16 +50,37 @@ fn compile(code: &[u8]) -> Result<Module, EnclaveError> {
     Ok(module)
 }
 
-/// Starts: checks what the host hands over, makes the enclave's keys, compiles the module.
-pub(crate) fn start(call: &pb::Start) -> Result<Session, EnclaveError> {
+/// The keys of an enclave and its view of the chain.
+struct Origin {
+    rak: SigningKey,
+    rek: HpkeSecret,
+    view: ChainView,
+    identity: Option<IdentityOf>,
+    /// They are those of an earlier run.
+    restored: bool,
+}
+
+/// Starts: checks what the host hands over, makes or restores the enclave's keys, compiles the module.
+pub(crate) fn start(call: &pb::Start, kind: EnclaveKind) -> Result<Session, EnclaveError> {
     let Opened { id, document, sealing_key, mut entropy } = open(call)?;
-    let view = open_view(&document, sealing_key.as_ref(), &id, &call.sealed)?;
     let module = match call.code.as_slice() {
         [] => None,
         code => Some(compile(code)?),
     };
-    let rak = SigningKey::from_seed(entropy.bytes()?);
-    let rek = HpkeSecret::from_ikm(&*entropy.draw()?);
+    let key = sealing_key.as_ref();
+    let origin = match kind {
+        EnclaveKind::Compute => {
+            let view = open_view(&document, key, &id, &call.sealed)?;
+            let (rak, rek) = new_keys(&mut entropy)?;
+            Origin { rak, rek, view, identity: None, restored: false }
+        }
+        EnclaveKind::Application => {
+            let code = module.as_ref().map(paralith_runtime_vm::Module::code_id);
+            application(&document, key, &id, code, &call.sealed, &mut entropy)?
+        }
+    };
+    let Origin { rak, rek, view, identity, restored } = origin;
+    let new_identity = identity.is_some() && !restored;
     let values = VerifiedValues::default();
     Ok(Session {
         chain: id.chain,
@@ -65,15 +89,47 @@ pub(crate) fn start(call: &pb::Start) -> Result<Session, EnclaveError> {
         rak,
         rek,
         module,
+        identity,
+        restored,
         sealing_key,
         randomness: Mutex::new(entropy),
-        kept: Mutex::new(view.to_sealed()),
+        // The host has yet to be given a new identity.
+        kept: Mutex::new(if new_identity { Vec::new() } else { view.to_sealed() }),
         view: Mutex::new(view),
         secrets: Mutex::new(Secrets::default()),
         known: KnownSignatures::default(),
         execution: KeptTrees::new(EXECUTIONS_AT_ONCE, values.clone()),
         reads: KeptTrees::new(READS_AT_ONCE, values),
     })
+}
+
+fn new_keys(entropy: &mut Entropy) -> Result<(SigningKey, HpkeSecret), EnclaveError> {
+    let rak = SigningKey::from_seed(entropy.bytes()?);
+    Ok((rak, HpkeSecret::from_ikm(&*entropy.draw()?)))
+}
+
+/// The identity of an earlier run, or a new one. A seal that does not open is refused: the host
+/// removes it to have a new identity.
+fn application(
+    document: &Document,
+    key: Option<&SealingKey>,
+    id: &EnclaveId,
+    code: Option<CodeId>,
+    sealed: &[u8],
+    entropy: &mut Entropy,
+) -> Result<Origin, EnclaveError> {
+    let bad = |reason: &str| EnclaveError::BadStart(reason.to_string());
+    let key = key.ok_or_else(|| bad("this platform has no sealing key: applications need one"))?;
+    let EnclaveId { chain, runtime_id: application, .. } = *id;
+    let of = IdentityOf { chain, application, measurement: measurement(), code };
+    if sealed.is_empty() {
+        let (rak, rek) = new_keys(entropy)?;
+        let view = ChainView::from_genesis(document)?;
+        return Ok(Origin { rak, rek, view, identity: Some(of), restored: false });
+    }
+    let Identity { rak, rek, header } = Identity::open(key, &of, sealed)?;
+    let view = ChainView::from_sealed(document, &header)?;
+    Ok(Origin { rak, rek, view, identity: Some(of), restored: true })
 }
 
 /// What the platform is to vouch for: this enclave's keys and the chain that it follows, as of now.
@@ -107,8 +163,8 @@ fn open_view(
     Ok(ChainView::from_sealed(document, &opened)?)
 }
 
-/// What the host is to keep for the next start: the newest verified header, and no secret. Empty if
-/// there is nothing new, or nothing to seal with.
+/// What the host is to keep for the next start: the newest verified header; of an application's
+/// enclave its keys too, and else no secret. Empty if there is nothing new, or nothing to seal with.
 pub(crate) fn to_keep(session: &Session, always: bool) -> Result<Vec<u8>, EnclaveError> {
     let Some(key) = &session.sealing_key else { return Ok(Vec::new()) };
     let newest = session.view().to_sealed();
@@ -117,7 +173,13 @@ pub(crate) fn to_keep(session: &Session, always: bool) -> Result<Vec<u8>, Enclav
         return Ok(Vec::new());
     }
     let nonce = lock(&session.randomness).nonce()?;
-    let sealed = key.seal(&sealed_for(&session.chain, &session.runtime_id), nonce, &newest);
+    let sealed = match &session.identity {
+        None => key.seal(&sealed_for(&session.chain, &session.runtime_id), nonce, &newest),
+        Some(of) => {
+            let (rak, rek, header) = (session.rak.clone(), session.rek.clone(), newest.clone());
+            Identity { rak, rek, header }.seal(key, of, nonce)
+        }
+    };
     *kept = newest;
     Ok(sealed)
 }

@@ -135,6 +135,26 @@ impl Context {
         self.host.wake_at(height);
     }
 
+    /// Has this transaction an effect only if it is ordered before this consensus height. In a round
+    /// that pins the height or a later one the call traps, so all that it did is undone; an application
+    /// records the smallest of these heights, and who orders the call asks for it.
+    ///
+    /// In a WebAssembly module it takes the crate's feature `abi-2`.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    pub fn commit_before(&mut self, height: u64) {
+        self.host.commit_before(height);
+    }
+
+    /// A value of consensus state at the pinned height, proven; while reading, at the newest proven
+    /// height. Nothing if it is proven absent. **Hosts see the key.** Traps in `reveal`.
+    ///
+    /// In a WebAssembly module it takes the crate's feature `abi-2`.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.host.consensus_get(key)
+    }
+
     /// Reads a value.
     pub fn get<V: Value>(&self, key: &[u8]) -> Result<Option<V>> {
         let Some(bytes) = self.host.state_get(key) else { return Ok(None) };

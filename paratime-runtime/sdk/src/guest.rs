@@ -131,6 +131,23 @@ impl Host for Imports {
         Some(take(ptr, len))
     }
 
+    #[cfg(feature = "abi-2")]
+    fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        // SAFETY: the host reads `key` during the call and keeps no pointer to it.
+        let packed = unsafe { consensus_get(key.as_ptr(), key.len()) };
+        if packed == ABSENT {
+            return None;
+        }
+        let (ptr, len) = unpack(packed);
+        Some(take(ptr, len))
+    }
+
+    #[cfg(feature = "abi-2")]
+    fn commit_before(&mut self, height: u64) {
+        // SAFETY: it takes a number and gives nothing.
+        unsafe { commit_before(height as i64) }
+    }
+
     fn log(&self, text: &[u8]) {
         // SAFETY: the host reads `text` during the call and keeps no pointer to it.
         unsafe { log(text.as_ptr(), text.len()) }
@@ -171,6 +188,8 @@ unsafe extern "C" {
 #[link(wasm_import_module = "paralith_v2")]
 unsafe extern "C" {
     fn wake_at(height: i64);
+    fn consensus_get(key: *const u8, len: usize) -> i64;
+    fn commit_before(height: i64);
     fn bls_possession(key: *const u8, message: *const u8, len: usize, proof: *const u8) -> i32;
     fn bls_verify(
         keys: *const u8,

@@ -33,6 +33,12 @@ pub(crate) trait Host {
         plaintext: &[u8],
         ikm: &[u8; 32],
     ) -> Option<Vec<u8>>;
+    /// Consensus state at the pinned height. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>>;
+    /// The transaction has an effect only if it is ordered before this height. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn commit_before(&mut self, height: u64);
     fn log(&self, text: &[u8]);
     fn sha256(&self, data: &[u8]) -> [u8; 32];
     fn ed25519_verify(&self, key: &[u8; 32], signature: &[u8; 64], message: &[u8]) -> bool;

@@ -477,3 +477,36 @@ fn codes_of_the_sdk_are_frozen() {
         assert_eq!(error.code(), code, "{error}");
     }
 }
+
+#[test]
+fn consensus_state_and_deadlines_are_those_of_the_pinned_height() {
+    struct Reader;
+    impl Runtime for Reader {
+        fn execute(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
+            ctx.set(b"key", &1u8);
+            ctx.commit_before(args::<u64>(call)?);
+            ctx.request_reveal(b"handle");
+            reply(&ctx.consensus_get(b"state"))
+        }
+
+        fn query(ctx: &Context, _: &Call) -> Result<Vec<u8>> {
+            reply(&ctx.consensus_get(b"state"))
+        }
+
+        fn reveal(ctx: &Context, _: &[u8]) -> Result<Vec<u8>> {
+            reply(&ctx.consensus_get(b"state"))
+        }
+    }
+    let mut chain = Chain::new::<Reader>();
+    let late = chain.height();
+    let error = chain.sender("alice").call("read", &late).unwrap_err();
+    assert_eq!((error.module.as_str(), error.code), (HOST_MODULE, TRAP));
+    assert_eq!(chain.stored(b"key"), None);
+    assert_eq!(chain.sender("alice").call("read", &(late + 1)), Ok(b"null".to_vec()));
+    chain.set_consensus(b"state", Some(&[7]));
+    assert_eq!(chain.query("read", &json!({})), Ok(b"[7]".to_vec()));
+    chain.next_round();
+    assert!(chain.reveal(b"handle").is_err());
+    chain.set_consensus(b"state", None);
+    assert_eq!(chain.query("read", &json!({})), Ok(b"null".to_vec()));
+}

@@ -65,6 +65,11 @@ impl SealingKey {
             .map_err(|_| TeeError::CannotUnseal)
     }
 
+    /// For keys of other purposes, which are derived from it under a domain of their own.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &*self.0
+    }
+
     fn key(&self, to: &SealedFor) -> AeadKey {
         let info = [to.chain.as_bytes(), to.runtime_id.as_bytes(), to.measurement.as_bytes()];
         // KM-S2: what was sealed elsewhere or by other code does not open.

@@ -17,7 +17,9 @@ use super::host::{Access, Event, Imports, Trap, World};
 use super::sender::Sender;
 use super::{HOST_MODULE, NOT_ASKED, NOT_MIGRATED, TRAP, address, sha256};
 use crate::host::Host;
-use crate::{Address, Amount, Error, Export, Result, Runtime, entry, reply};
+use crate::{
+    Address, Amount, ChainContext, Error, Export, Result, Runtime, RuntimeId, entry, reply,
+};
 
 /// A runtime's [`entry::run`].
 type Run = fn(Export, Box<dyn Host>, &[u8]) -> Vec<u8>;
@@ -102,6 +104,8 @@ impl Chain {
             messages_max: 32,
             drawn: 0,
             operations: 0,
+            consensus: BTreeMap::new(),
+            pinned: FIRST_HEIGHT,
         };
         let mut chain = Self {
             run: entry::run::<R>,
@@ -248,6 +252,34 @@ impl Chain {
         self.read(Export::Reveal, state.clone(), &request.encode_to_vec())
     }
 
+    /// Puts a value into consensus state, or removes it: `consensus_get` gives it from now on. There
+    /// is nothing unless told.
+    pub fn set_consensus(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let consensus = &mut self.world.borrow_mut().consensus;
+        match value {
+            Some(value) => consensus.insert(key.to_vec(), value.to_vec()),
+            None => consensus.remove(key),
+        };
+    }
+
+    /// The chain's context.
+    #[must_use]
+    pub fn chain_context(&self) -> ChainContext {
+        ChainContext(sha256(b"chain"))
+    }
+
+    /// The runtime's id.
+    #[must_use]
+    pub fn runtime_id(&self) -> RuntimeId {
+        RuntimeId(sha256(b"runtime"))
+    }
+
+    /// The whole state, as stored, the host's entries too.
+    #[must_use]
+    pub fn entries(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.world.borrow().effects.state.all().clone()
+    }
+
     /// The open round.
     #[must_use]
     pub fn round(&self) -> u64 {
@@ -355,7 +387,8 @@ impl Chain {
     /// Calls with read access to some state.
     fn read(&self, export: Export, state: State, request: &[u8]) -> Result<Vec<u8>> {
         let world = self.world.borrow().with(Effects::of(state));
-        self.call_in(&Rc::new(RefCell::new(world)), Access::Read, export, request)
+        let access = if export == Export::Reveal { Access::Reveal } else { Access::Read };
+        self.call_in(&Rc::new(RefCell::new(world)), access, export, request)
     }
 
     fn call_in(
@@ -382,8 +415,8 @@ impl Chain {
     pub(super) fn context(&self) -> abi::Context {
         let world = self.world.borrow();
         abi::Context {
-            runtime_id: sha256(b"runtime").to_vec(),
-            chain_context: sha256(b"chain").to_vec(),
+            runtime_id: self.runtime_id().0.to_vec(),
+            chain_context: self.chain_context().0.to_vec(),
             round: world.round,
             epoch: self.epoch,
             consensus_height: self.height,

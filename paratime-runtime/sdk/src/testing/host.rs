@@ -1,6 +1,7 @@
 //! The contract's imports over a map in memory.
 
 use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ed25519_zebra::{Signature, VerificationKey};
@@ -31,12 +32,16 @@ pub(super) struct World {
     pub(super) drawn: u64,
     /// Reads and writes of the state, and wake-ups.
     pub(super) operations: u64,
+    /// Consensus state, and the height that the open round pins.
+    pub(super) consensus: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) pinned: u64,
 }
 
 impl World {
     /// The same with other effects.
     pub(super) fn with(&self, effects: Effects) -> Self {
-        Self { effects, logs: self.logs.clone(), ..*self }
+        let (logs, consensus) = (self.logs.clone(), self.consensus.clone());
+        Self { effects, logs, consensus, ..*self }
     }
 }
 
@@ -44,6 +49,8 @@ impl World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
+    /// Of `reveal`, which reads the runtime's own state alone.
+    Reveal,
     Write,
 }
 
@@ -61,7 +68,7 @@ impl Imports {
     }
 
     fn change(&self, what: &str) -> RefMut<'_, World> {
-        if self.access == Access::Read {
+        if self.access != Access::Write {
             trap(format!("`{what}` in a call that may only read"));
         }
         self.world.borrow_mut()
@@ -171,6 +178,23 @@ impl Host for Imports {
         paralith_crypto::kem::hpke_seal(kem, key, info, plaintext, ikm)
     }
 
+    fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        check_key(key);
+        if self.access == Access::Reveal {
+            trap("`consensus_get` in `reveal`".into());
+        }
+        let mut world = self.world.borrow_mut();
+        world.operations += 1;
+        world.consensus.get(key).cloned()
+    }
+
+    fn commit_before(&mut self, height: u64) {
+        let pinned = self.world().pinned;
+        if pinned >= height {
+            trap(format!("`commit_before` of {height} in a round that pins {pinned}"));
+        }
+    }
+
     fn log(&self, text: &[u8]) {
         let mut world = self.world.borrow_mut();
         if !world.confidential {
@@ -214,6 +238,8 @@ mod tests {
             messages_max: 1,
             drawn: 0,
             operations: 0,
+            consensus: BTreeMap::new(),
+            pinned: 1,
         };
         Imports { world: Rc::new(RefCell::new(world)), access }
     }

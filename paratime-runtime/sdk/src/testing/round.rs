@@ -18,6 +18,7 @@ impl Chain {
         {
             let mut world = self.world.borrow_mut();
             world.round += 1;
+            world.pinned = height;
             world.drawn = 0;
             world.effects.begin_round();
         }

@@ -37,8 +37,9 @@ fn terms_fault(terms: &Terms, members: usize) -> Option<&'static str> {
     if terms.fetch_blocks == 0 || terms.vote_blocks < MIN_VOTE_BLOCKS {
         return Some("fetch_blocks is at least 1, vote_blocks at least 8");
     }
-    if terms.retention_blocks < terms.fetch_blocks {
-        return Some("retention_blocks is at least fetch_blocks");
+    // A member that leaves may still vote in the open batch: its bond is held that long.
+    if terms.retention_blocks < terms.fetch_blocks.saturating_add(terms.vote_blocks) {
+        return Some("retention_blocks is at least fetch_blocks + vote_blocks");
     }
     if terms.max_batch == 0 || terms.max_batch > MAX_BATCH {
         return Some("max_batch is 1 to 64");

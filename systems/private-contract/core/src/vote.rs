@@ -5,8 +5,8 @@ use paralith_crypto::merkle::{MerkleProof, MerkleTree};
 use paralith_crypto::wrap::ContentKey;
 use paralith_crypto::{hash, hash::Hasher};
 use paralith_private_contract_messages::{
-    Action, Actions, Batch, Canonical, ContractVote, MAX_ACTION_BYTES, MAX_ACTIONS, MAX_TEXT_BYTES,
-    Verdict,
+    Action, Actions, Batch, Canonical, ContractVote, MAX_ACTION_BYTES, MAX_ACTIONS,
+    MAX_EMIT_TOPIC_BYTES, Verdict,
 };
 use paralith_types::{Amount, Hash};
 
@@ -105,7 +105,7 @@ pub fn actions_allowed(actions: &Actions) -> bool {
     let allowed = |action: &Action| match action {
         Action::Pay(pay) => pay.amount != Amount::ZERO,
         Action::Emit(emit) => {
-            emit.topic.len() <= MAX_TEXT_BYTES && emit.data.len() <= MAX_ACTION_BYTES
+            emit.topic.len() <= MAX_EMIT_TOPIC_BYTES && emit.data.len() <= MAX_ACTION_BYTES
         }
     };
     actions.actions.len() <= MAX_ACTIONS && actions.actions.iter().all(allowed)

@@ -12,8 +12,9 @@ use crate::due::{DEADLINES, Deadline};
 use crate::fini::{End, Payment, end_transaction, schedule};
 use crate::state::{Definitions, contract, corrupt, need, next, put, put_contract};
 
-/// Contracts that are served in a round; the next round serves the rest.
-const SERVED_A_ROUND: u64 = 64;
+/// Work on contracts in a round, see [`weight`]; the next round serves the rest. Deadlines have the same limit,
+/// so that batches end as fast as they open.
+pub(crate) const WORK_A_ROUND: u64 = 64;
 /// Transactions of a dropped definition that expire in one go.
 const DROPPED_A_ROUND: u64 = 16;
 
@@ -51,14 +52,15 @@ pub(crate) fn want(ctx: &mut Context, id: &ContractId, record: &mut ContractReco
 /// Serves the contracts that wait, those first that waited longest.
 pub(crate) fn serve_ring<H: Hooks>(ctx: &mut Context) -> Result<()> {
     let (first, end) = ring(ctx)?;
-    let until = end.min(first.saturating_add(SERVED_A_ROUND));
-    for number in first..until {
-        let key = keys::ring_entry(number);
+    let (mut until, mut work) = (first, 0_u64);
+    while until < end && work < WORK_A_ROUND {
+        let key = keys::ring_entry(until);
+        until = next(until)?;
         let id = ContractId(ctx.get(&key)?.ok_or_else(corrupt)?);
         ctx.remove(&key);
         let mut record = contract(ctx, &id)?;
         record.waiting = false;
-        serve::<H>(ctx, &id, &mut record)?;
+        work = work.saturating_add(serve::<H>(ctx, &id, &mut record)?);
         put_contract(ctx, &id, &record);
     }
     let (_, end) = ring(ctx)?;
@@ -71,31 +73,41 @@ pub(crate) fn serve_ring<H: Hooks>(ctx: &mut Context) -> Result<()> {
     Ok(())
 }
 
-fn serve<H: Hooks>(ctx: &mut Context, id: &ContractId, record: &mut ContractRecord) -> Result<()> {
+/// What a contract takes of [`WORK_A_ROUND`]: 1, and more for what touches so many members or their keys.
+pub(crate) const fn weight(members: u64) -> u64 {
+    (members >> 3).saturating_add(1)
+}
+
+/// Does what there is to do for a contract; gives its weight.
+fn serve<H: Hooks>(ctx: &mut Context, id: &ContractId, record: &mut ContractRecord) -> Result<u64> {
     let runs = matches!(record.status, ContractStatus::Active | ContractStatus::Changing);
     if !runs || record.open_batch != 0 {
-        return Ok(());
+        return Ok(1);
     }
     if record.head < record.dropped_before {
         expire_dropped::<H>(ctx, id, record)?;
-        return want(ctx, id, record);
+        want(ctx, id, record)?;
+        return Ok(weight(DROPPED_A_ROUND));
     }
+    let mut members = 0;
     if record.status == ContractStatus::Changing && record.head >= record.boundary {
         if record.migrates {
-            return open(ctx, id, record, BatchKind::Migrate, 0);
+            // As heavy as its end may be, which makes a key set.
+            let members = Definitions::need(ctx, id, record.version)?.count();
+            open(ctx, id, record, BatchKind::Migrate, 0)?;
+            return Ok(weight(u64::try_from(members).map_err(|_| corrupt())?));
         }
-        enforce(ctx, id, record)?;
+        members = enforce(ctx, id, record)?;
     }
     let changing = record.status == ContractStatus::Changing;
     let end = if changing { record.boundary } else { record.next_seq };
     let pending = end.saturating_sub(record.head);
     if pending > 0 {
-        return open(ctx, id, record, BatchKind::Transactions, pending);
+        open(ctx, id, record, BatchKind::Transactions, pending)?;
+    } else if record.probe {
+        open(ctx, id, record, BatchKind::Probe, 0)?;
     }
-    if record.probe {
-        return open(ctx, id, record, BatchKind::Probe, 0);
-    }
-    Ok(())
+    Ok(weight(members))
 }
 
 /// Transactions that were sealed to a definition that never came into force end, and run under no other.

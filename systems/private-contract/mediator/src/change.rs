@@ -12,7 +12,7 @@ use crate::batch::want;
 use crate::contract::{enrol, return_bond};
 use crate::due::{CHORES, Chore};
 use crate::error::MediatorError;
-use crate::keysets::{forget, rotate};
+use crate::keysets::{carry, forget, newest, rotate};
 use crate::state::{
     Definitions, announce, args, contract, corrupt, get, next, place, put, put_contract, running,
     signers,
@@ -133,12 +133,13 @@ fn take_join(
     Ok(())
 }
 
-/// The accepted definition comes into force: the queue of the one before is empty.
+/// The accepted definition comes into force: the queue of the one before is empty. Gives the number of members
+/// before, to each of whom a bond may return.
 pub(crate) fn enforce(
     ctx: &mut Context,
     id: &ContractId,
     record: &mut ContractRecord,
-) -> Result<()> {
+) -> Result<u64> {
     let before = Definitions::need(ctx, id, record.version)?;
     let after = Definitions::need(ctx, id, record.last_version)?;
     let returns = before.retained(ctx);
@@ -156,7 +157,7 @@ pub(crate) fn enforce(
     record.migrates = false;
     record.residual = after.record.definition.terms.residual;
     announce(ctx, id, record);
-    Ok(())
+    u64::try_from(before.count()).map_err(|_| corrupt())
 }
 
 /// A migration that did not end YES and executed leaves nothing behind: the old code stays, and transactions
@@ -172,7 +173,7 @@ pub(crate) fn drop_change(
     record.migrates = false;
     record.dropped_before = record.next_seq;
     let dropped = record.keys_version;
-    rotate(ctx, id, record, &before)?;
+    carry(ctx, id, record, &before)?;
     forget(ctx, id, record, dropped)?;
     announce(ctx, id, record);
     Ok(())
@@ -182,8 +183,12 @@ pub(crate) fn drop_change(
 pub(crate) fn revoke(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let Revoke { contract_id: id, issuer, serial } = args(call, 128)?;
     let record = contract(ctx, &id)?;
-    let definition = Definitions::get(ctx, &id, record.version)?.ok_or_else(corrupt)?;
-    let listed = definition.record.definition.issuers.contains(&issuer);
+    // While a change waits, `submit` takes certificates of its issuers.
+    let mut listed = false;
+    for version in [record.version, newest(&record)] {
+        let definition = Definitions::need(ctx, &id, version)?;
+        listed |= definition.record.definition.issuers.contains(&issuer);
+    }
     let sender = ctx.sender()?;
     if !listed || (sender != issuer && sender != record.owner) {
         return Err(MediatorError::Issuer.into());

@@ -12,7 +12,7 @@ use paralith_sdk::{Amount, Call, Context, Hash, Result};
 use crate::batch::want;
 use crate::due::{CHORES, Chore};
 use crate::error::MediatorError;
-use crate::keysets::{newest, rotate};
+use crate::keysets::{carry, newest, rotate};
 use crate::money::{give, take};
 use crate::state::{
     Definitions, account_keys, announce, args, contract, corrupt, get, next, place, put,
@@ -217,7 +217,7 @@ fn leave_running(ctx: &mut Context, id: &ContractId, mut record: ContractRecord)
     if !left {
         return Err(MediatorError::Signers("you are no member").into());
     }
-    rotate(ctx, id, &mut record, &definition)?;
+    carry(ctx, id, &mut record, &definition)?;
     announce(ctx, id, &record);
     put_contract(ctx, id, &record);
     Ok(())

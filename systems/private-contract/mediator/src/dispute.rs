@@ -110,7 +110,8 @@ pub(crate) fn accuse(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
 }
 
 /// Takes a part of a member's bond for a batch, once, and gives it to the others in equal parts. Whether
-/// there was something to take.
+/// there was something to take. What a member lost for votes under another definition pays for nothing here:
+/// it could be less.
 pub(crate) fn slash(
     ctx: &mut Context,
     id: &ContractId,
@@ -120,7 +121,8 @@ pub(crate) fn slash(
 ) -> Result<bool> {
     let place = usize::try_from(index).unwrap_or(usize::MAX);
     let Some(member) = definition.record.definition.members.get(place) else { return Ok(false) };
-    let mark = keys::slashed(id, batch, member);
+    let version = definition.record.definition.version;
+    let mark = keys::slashed(id, version, batch, member);
     let key = keys::bond(id, member, Definitions::of(&definition.record.bonds, index)?);
     let Some(mut bond) = get::<BondRecord>(ctx, &key)?.filter(|_| !ctx.contains(&mark)) else {
         return Ok(false);

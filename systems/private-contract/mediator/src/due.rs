@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use paralith_private_contract_core::messages::{
-    BondRecord, ContractId, ContractStatus, TransactionStatus, keys,
+    BatchKind, BondRecord, ContractId, ContractStatus, TransactionStatus, keys,
 };
 use paralith_sdk::{Context, PublicKey, Result, Timers, Value};
 
 use crate::Hooks;
+use crate::batch::{WORK_A_ROUND, weight};
 use crate::contract::return_bond;
 use crate::fini::{End, Payment, end_transaction, fail_batch};
 use crate::keysets::{newest, release};
@@ -22,10 +23,15 @@ pub(crate) const DEADLINES: Timers<Deadline> = Timers::new("deadlines");
 /// Everything else. Another queue, so that no chore delays a deadline.
 pub(crate) const CHORES: Timers<Chore> = Timers::new("chores");
 
-/// PC-15: the limit of the specification, which bounds what `end_block` does. Deadlines come first.
-const TIMERS_A_ROUND: usize = 32;
+/// PC-15: the limit of the specification, which bounds what `end_block` does. Deadlines come first, and take
+/// nothing from chores: else somebody whose batches expire all the time would keep everybody's money.
+const CHORES_A_ROUND: usize = 32;
 /// What all chores of a round handle: transactions, deposits, members.
 const UNITS_A_ROUND: u64 = 512;
+/// What a key set counts as, which may be as long as a record can be.
+const UNITS_OF_KEY_SET: u64 = 64;
+/// Key sets that one chore writes at most.
+const KEY_SETS_A_CHORE: usize = 4;
 /// What one chore handles at most.
 const STEP: u64 = 64;
 
@@ -102,33 +108,50 @@ impl Value for Chore {
 
 /// Everything that this round has reached, up to the limits; the next round takes what is left.
 pub(crate) fn take_due<H: Hooks>(ctx: &mut Context) -> Result<()> {
-    let deadlines = DEADLINES.take_due(ctx, TIMERS_A_ROUND)?;
-    let mut room = TIMERS_A_ROUND.saturating_sub(deadlines.len());
-    for timer in deadlines {
-        let Deadline { id, batch } = timer.item;
-        let mut record = contract(ctx, &id)?;
-        if record.open_batch == batch {
-            let open = open_batch(ctx, &id)?;
-            fail_batch::<H>(ctx, &id, &mut record, &open, TransactionStatus::Expired)?;
-            put_contract(ctx, &id, &record);
-        }
-    }
     // One at a time: what is left asks for the next round, whatever stopped this one.
+    let mut work = 0_u64;
+    loop {
+        let max = usize::from(work < WORK_A_ROUND);
+        let Some(timer) = DEADLINES.take_due(ctx, max)?.pop() else { break };
+        work = work.saturating_add(expire::<H>(ctx, &timer.item)?);
+    }
+    let mut room = CHORES_A_ROUND;
     let mut units = 0_u64;
     loop {
         let max = usize::from(room > 0 && units < UNITS_A_ROUND);
         let Some(timer) = CHORES.take_due(ctx, max)?.pop() else { return Ok(()) };
         room = room.saturating_sub(1);
-        units = units.saturating_add(chore::<H>(ctx, timer.item)?);
+        units = units.saturating_add(chore::<H>(ctx, timer.height, timer.item)?);
     }
 }
 
+/// Ends a batch whose deadline has come; gives the weight of it.
+fn expire<H: Hooks>(ctx: &mut Context, deadline: &Deadline) -> Result<u64> {
+    let Deadline { id, batch } = *deadline;
+    let mut record = contract(ctx, &id)?;
+    if record.open_batch != batch {
+        return Ok(1);
+    }
+    let open = open_batch(ctx, &id)?;
+    fail_batch::<H>(ctx, &id, &mut record, &open, TransactionStatus::Expired)?;
+    put_contract(ctx, &id, &record);
+    if open.batch.kind != BatchKind::Migrate {
+        return Ok(1);
+    }
+    let members = Definitions::need(ctx, &id, open.batch.version)?.count();
+    Ok(weight(u64::try_from(members).map_err(|_| corrupt())?))
+}
+
 /// Does a chore; gives how much it handled.
-fn chore<H: Hooks>(ctx: &mut Context, chore: Chore) -> Result<u64> {
+fn chore<H: Hooks>(ctx: &mut Context, height: u64, chore: Chore) -> Result<u64> {
     match chore {
         Chore::Return { id, first, last } => {
-            return_deposits(ctx, &id, first, last)?;
-            Ok(span(first, last))
+            let (rest, units) = return_deposits(ctx, &id, first, last)?;
+            if rest <= last {
+                // At the same height, so still before the chore that forgets these transactions.
+                CHORES.add(ctx, height, &Chore::Return { id, first: rest, last })?;
+            }
+            Ok(units)
         }
         Chore::Forget { id, first, last } => {
             (first..=last).for_each(|seq| ctx.remove(&keys::transaction(&id, seq)));
@@ -157,12 +180,24 @@ const fn span(first: u64, last: u64) -> u64 {
     last.saturating_sub(first).saturating_add(1)
 }
 
-fn return_deposits(ctx: &mut Context, id: &ContractId, first: u64, last: u64) -> Result<()> {
+/// Returns deposits; gives the first that is left, and how much it handled. A key set is large: it is written
+/// once for all deposits under it, and those under more key sets are left.
+fn return_deposits(
+    ctx: &mut Context,
+    id: &ContractId,
+    first: u64,
+    last: u64,
+) -> Result<(u64, u64)> {
     let record = contract(ctx, id)?;
-    // A key set is large: it is written once for all of them.
     let mut sets: BTreeMap<u64, u64> = BTreeMap::new();
-    for seq in first..=last {
+    let mut rest = first;
+    while rest <= last {
+        let seq = rest;
         let mut tx = transaction(ctx, id, seq)?;
+        if sets.len() == KEY_SETS_A_CHORE && !sets.contains_key(&tx.keys_version) {
+            break;
+        }
+        rest = next(rest)?;
         let deposit = std::mem::take(&mut tx.deposit);
         give(ctx, &tx.sender_address, deposit)?;
         ctx.remove(&keys::wraps(id, seq));
@@ -170,10 +205,12 @@ fn return_deposits(ctx: &mut Context, id: &ContractId, first: u64, last: u64) ->
         *count = count.saturating_add(1);
         put(ctx, &keys::transaction(id, seq), &tx);
     }
+    let mut units = rest.saturating_sub(first);
     for (version, count) in sets {
         release(ctx, id, &record, version, count)?;
+        units = units.saturating_add(UNITS_OF_KEY_SET);
     }
-    Ok(())
+    Ok((rest, units))
 }
 
 fn give_bond(ctx: &mut Context, id: &ContractId, member: &PublicKey, version: u64) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Key sets: to which keys a contract's senders seal.
 
 use paralith_private_contract_core::messages::{
-    ContractId, ContractRecord, ContractStatus, KEYS_BLOCKS, KemKey, KeySet, OfContract, keys,
+    Canonical, ContractId, ContractRecord, ContractStatus, KEYS_BLOCKS, KemKey, KeySet, OfContract,
+    keys,
 };
 use paralith_sdk::{Call, Context, Result};
 
@@ -9,6 +10,9 @@ use crate::error::MediatorError;
 use crate::state::{
     Definitions, account_keys, announce, args, corrupt, key_set, next, put, put_contract, running,
 };
+
+/// Longest key set: a value of the state, less what changes in a record later.
+const MAX_KEY_SET_BYTES: usize = 252 * 1024;
 
 /// The newest definition's version: while a change waits, that of the change.
 pub(crate) const fn newest(contract: &ContractRecord) -> u64 {
@@ -33,8 +37,7 @@ fn present(ctx: &Context, definition: &Definitions) -> Result<KeySet> {
     })
 }
 
-/// Makes the next key set from the members' present keys. The one before stays valid for a while if it is of
-/// the same definition.
+/// Makes the next key set from the members' present keys. Refuses keys that do not fit into a record.
 pub(crate) fn rotate(
     ctx: &mut Context,
     id: &ContractId,
@@ -42,6 +45,33 @@ pub(crate) fn rotate(
     definition: &Definitions,
 ) -> Result<()> {
     let set = present(ctx, definition)?;
+    if set.encode().len() > MAX_KEY_SET_BYTES {
+        return Err(MediatorError::Keys("all members' KEM keys together are too long").into());
+    }
+    install(ctx, id, contract, set)
+}
+
+/// Makes the next key set from the keys of the newest one, which is of the same members. For what must not
+/// fail, as leaving and the end of a batch: whatever keys members set meanwhile, these fit.
+pub(crate) fn carry(
+    ctx: &mut Context,
+    id: &ContractId,
+    contract: &mut ContractRecord,
+    definition: &Definitions,
+) -> Result<()> {
+    let newest = key_set(ctx, id, contract.keys_version)?.ok_or_else(corrupt)?;
+    let version = definition.record.definition.version;
+    let gone = definition.gone.to_bytes();
+    install(ctx, id, contract, KeySet { version, keys: newest.keys, gone, held: 0 })
+}
+
+/// Puts the next key set in force. The one before stays valid for a while if it is of the same definition.
+fn install(
+    ctx: &mut Context,
+    id: &ContractId,
+    contract: &mut ContractRecord,
+    set: KeySet,
+) -> Result<()> {
     let before = key_set(ctx, id, contract.keys_version)?;
     let same = before.is_some_and(|before| before.version == set.version);
     let (newest, previous) = (contract.keys_version, contract.previous_keys_version);

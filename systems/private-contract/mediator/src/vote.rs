@@ -206,7 +206,7 @@ fn set_tallies(open: &mut OpenBatch, tallies: Vec<(Verdict, Members)>, void: &Me
     open.void = void.to_bytes();
 }
 
-/// Makes members void in the open batch, if it is this one: evidence came from elsewhere.
+/// Makes members void in the open batch, if it is this one, of this definition: evidence came from elsewhere.
 pub(crate) fn make_void(
     ctx: &mut Context,
     id: &ContractId,
@@ -219,6 +219,10 @@ pub(crate) fn make_void(
         return Ok(());
     }
     let mut open = open_batch(ctx, id)?;
+    if open.batch.version != definition.record.definition.version {
+        // Their places in that definition are other members' places in this one.
+        return Ok(());
+    }
     let mut void = bitmap(&open.void, definition)?;
     void.extend(members.iter());
     let tallies = tallies(&open, definition)?;

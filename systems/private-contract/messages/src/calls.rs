@@ -45,7 +45,7 @@ messages! {
         value min_receipts: u32 as u32, (uint32, tag = "9");
         /// Where contents may be fetched besides from members.
         value origins: Vec<String> as Vec<String>, (string, repeated, tag = "10");
-        /// Blocks for which roots, results and bonds of former members are kept; at least `fetch_blocks`.
+        /// Blocks for which roots, results and bonds of former members are kept; at least `fetch_blocks + vote_blocks`.
         value retention_blocks: u32 as u32, (uint32, tag = "11");
         /// Blocks after which a contract whose batches fail may be closed; 0: never.
         value dormant_blocks: u32 as u32, (uint32, tag = "12");

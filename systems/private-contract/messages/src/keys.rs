@@ -98,10 +98,10 @@ pub fn join(contract: &ContractId, account: &PublicKey) -> Vec<u8> {
     key(b'j', &[&contract.0, &account.0])
 }
 
-/// Whether a member was slashed for a batch: absent, or one byte 1.
+/// Whether a member was slashed for a batch under a definition: absent, or one byte 1.
 #[must_use]
-pub fn slashed(contract: &ContractId, batch: u64, member: &PublicKey) -> Vec<u8> {
-    key(b'x', &[&contract.0, &batch.to_be_bytes(), &member.0])
+pub fn slashed(contract: &ContractId, version: u64, batch: u64, member: &PublicKey) -> Vec<u8> {
+    key(b'x', &[&contract.0, &version.to_be_bytes(), &batch.to_be_bytes(), &member.0])
 }
 
 /// The ring of contracts that wait for a batch: the first number in it and the next one, 8 bytes each.
@@ -146,7 +146,10 @@ mod tests {
             (revocation(&contract, &member, 1), format!("72{c}{m}0000000000000001")),
             (bond(&contract, &member, 1), format!("6b{c}{m}0000000000000001")),
             (join(&contract, &member), format!("6a{c}{m}")),
-            (slashed(&contract, 1, &member), format!("78{c}0000000000000001{m}")),
+            (
+                slashed(&contract, 2, 1, &member),
+                format!("78{c}00000000000000020000000000000001{m}"),
+            ),
             (ring(), "70".into()),
             (ring_entry(1), "700000000000000001".into()),
             (settings(), "69".into()),

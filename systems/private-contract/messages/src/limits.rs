@@ -6,7 +6,7 @@ pub const MAX_MEMBERS: usize = 256;
 pub const MAX_ISSUERS: usize = 64;
 /// Most origins of a contract.
 pub const MAX_ORIGINS: usize = 16;
-/// Longest origin, link address and topic, in bytes.
+/// Longest origin and link address, in bytes.
 pub const MAX_TEXT_BYTES: usize = 255;
 /// Longest `uri`: an origin, `/data/` and 64 hex digits.
 pub const MAX_URI_BYTES: usize = MAX_TEXT_BYTES + 6 + 64;
@@ -20,6 +20,9 @@ pub const MAX_BATCH_DEPOSITS: u64 = 64;
 pub const MAX_DEPOSITS: u64 = 1024;
 /// Most actions of a batch.
 pub const MAX_ACTIONS: usize = 32;
+/// Longest topic of an action, in bytes: with `contract/`, the contract's id in hex and `/` before it, it is a
+/// topic of the host, which has at most 256 bytes.
+pub const MAX_EMIT_TOPIC_BYTES: usize = 256 - 9 - 64 - 1;
 /// Longest data of an action, in bytes.
 pub const MAX_ACTION_BYTES: usize = 4096;
 /// Most transactions of a contract that are not final.

@@ -39,6 +39,8 @@ const PRUNE_EVERY: u64 = 64;
 const MAX_CONTENTS: usize = 256;
 
 const COLUMN: Column = Column::Blocks;
+/// One vote is kept; a few are taken, so that none stays.
+const OLDER_VOTES: usize = 16;
 
 /// A handle on a contract's part of the store; clones share it.
 #[derive(Debug, Clone)]
@@ -155,16 +157,19 @@ impl ContractStore {
         batch.put(COLUMN, self.numbered("prepared", number), record.encode_to_vec());
         batch.put(COLUMN, self.numbered("log", number), log.encode_to_vec());
         if let Some(vote) = vote {
+            // PC-4: the newest vote outlives its batch, since nobody else may know it any more.
+            let (from, to) = (self.key("vote", b""), self.numbered("vote", number));
+            let older = self.kv.range(COLUMN, &from, Some(&to), OLDER_VOTES)?;
+            older.into_iter().for_each(|(key, _)| batch.delete(COLUMN, key));
             batch.put(COLUMN, self.numbered("vote", number), vote.encode());
         }
         Ok(self.kv.write(batch, Durability::Synced)?)
     }
 
-    /// Removes what is beside the tree of a batch.
+    /// Removes what is beside the tree of a batch, but for its vote.
     fn forget(&self, number: u64) -> WriteBatch {
         let mut batch = WriteBatch::new();
         batch.delete(COLUMN, self.numbered("prepared", number));
-        batch.delete(COLUMN, self.numbered("vote", number));
         batch
     }
 
@@ -221,7 +226,7 @@ impl ContractStore {
     }
 
     fn prune(&self, batch: u64) -> Result<(), ServiceError> {
-        if batch % PRUNE_EVERY != 0 {
+        if !batch.is_multiple_of(PRUNE_EVERY) {
             return Ok(());
         }
         self.tree.prune(batch.saturating_sub(VERSIONS_KEPT))?;

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["paralith-crypto", "paralith-policy", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
+    &["paralith-chaincode-messages"],
     &["paralith-consensus-api"],
     &[
         "paralith-keymanager-core",
@@ -28,6 +29,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["paralith-genesis", "paralith-private-contract-messages"],
     &["paralith-consensus-light", "paralith-private-contract-core"],
+    &["paralith-chaincode-core"],
     &["paralith-consensus-app", "paralith-tee-enclave"],
     &["paralith-tee-channel", "paralith-rt"],
     &["paralith-consensus-abci", "paralith-consensus-client", "paralith-data"],
@@ -39,7 +41,7 @@ const LAYERS: &[&[&str]] = &[
         "paralith-consensus-engine",
         "paralith-private-contract-stakeholder",
     ],
-    &["paralith-runtime-gateway"],
+    &["paralith-runtime-gateway", "paralith-chaincode-endorser"],
     &["paralith"],
     &["paralith-adversary", "paralith-harness"],
     &["tidy", "e2e", "replay", "bench", "vectors"],
@@ -66,6 +68,8 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-genesis",
     "paralith-private-contract-messages",
     "paralith-private-contract-core",
+    "paralith-chaincode-core",
+    "paralith-chaincode-messages",
 ];
 
 /// Who may name a heavy dependency. A name ending in `*` stands for all that begin so.
@@ -325,6 +329,10 @@ fn guests_see_only_the_contract_and_the_types() {
             ][..],
         ),
         ("paratime-runtime/examples/Cargo.toml", &["paralith-sdk"][..]),
+        (
+            "systems/chaincode/guests/Cargo.toml",
+            &["paralith-sdk", "paralith-chaincode-messages", "paralith-policy", "paralith-types"][..],
+        ),
     ] {
         for package in metadata(manifest, false).packages {
             for dependency in &package.dependencies {

@@ -139,7 +139,6 @@ impl Member {
                 if matches!(self.writing, Some(Writing::Drop)) {
                     self.writing = None;
                     self.prepared = None;
-                    self.own = None;
                 }
             }
         }
@@ -171,10 +170,15 @@ impl Member {
             }
         }
         let Some(open) = view.open else {
-            // The next batch opens before this member's eyes: it cannot have voted in it.
+            // The next batch opens before this member's eyes: it cannot have voted in it. A backup's eyes may
+            // see rounds from before its last vote, so it asks about the next one nevertheless.
             self.fresh = false;
             return;
         };
+        if self.own.as_ref().is_some_and(|own| own.batch > open.batch.number) {
+            // The view is older than a vote of this member, which may have voted in that batch, too.
+            return;
+        }
         if open.batch.old_root == self.tip.root {
             self.begin(open, view.height, effects);
         }
@@ -227,7 +231,7 @@ impl Member {
         let knows = self.own.is_some() || self.prepared.is_some();
         let step = if self.prepared.is_some() {
             Step::Done
-        } else if self.fresh && !knows {
+        } else if (self.fresh || self.restored) && !knows {
             Step::Asking
         } else {
             Step::Fetching

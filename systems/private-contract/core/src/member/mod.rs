@@ -61,7 +61,7 @@ pub struct OnDisk {
     pub tip: Tip,
     /// Under `prepared/<batch>`.
     pub prepared: Option<Prepared>,
-    /// Under `vote/<batch>`.
+    /// The newest vote, under `vote/<batch>`. It outlives its batch.
     pub vote: Option<ContractVote>,
     /// Whether the operator says that this is a backup (`stakeholder restore`), until the first batch after
     /// it has ended: the member may have voted since.
@@ -228,7 +228,9 @@ pub enum Effect {
     },
     /// Apply the prepared changes and remove them, in one atomic write. Answer: [`Input::Moved`].
     Commit(Tip),
-    /// Remove the prepared changes and the vote of a batch that has ended. Answer: [`Input::Dropped`].
+    /// Remove the prepared changes of a batch that has ended. The newest vote stays on the disk until
+    /// [`Effect::Store`] writes a newer one: a follower that begins anew may show that batch as open again, and
+    /// nobody else may know that vote any more. Answer: [`Input::Dropped`].
     Drop {
         /// The batch.
         batch: u64,

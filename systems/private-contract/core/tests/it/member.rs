@@ -176,7 +176,9 @@ impl World {
                     VoteOf::Silent => None,
                 };
                 self.disk.prepared = Some(*prepared);
-                self.disk.vote = vote.clone();
+                if vote.is_some() {
+                    self.disk.vote = vote.clone();
+                }
                 self.give(Input::Synced(vote.map(Box::new)));
             }
             Effect::SendVote(vote) => {
@@ -200,7 +202,6 @@ impl World {
             Effect::Drop { batch } => {
                 if self.disk.prepared.as_ref().is_some_and(|prepared| prepared.batch == batch) {
                     self.disk.prepared = None;
-                    self.disk.vote = None;
                 }
                 self.give(Input::Dropped);
             }
@@ -269,6 +270,7 @@ proptest! {
         let mut world = World::new();
         let mut old = world.view.clone();
         let mut saved = world.disk.clone();
+        let mut is_copy = false;
         for step in moves {
             match step {
                 Move::Open => world.open(),
@@ -280,6 +282,8 @@ proptest! {
                     world.view.height += 1;
                     world.show();
                 }
+                // Of an old copy of a store, views must be current: see PC-4.
+                Move::Old if is_copy => world.crash(),
                 Move::Old => {
                     // A follower that begins anew shows older rounds first.
                     world.queue.clear();
@@ -304,6 +308,7 @@ proptest! {
                 Move::Restore(said) => {
                     // A copy of the store from before, with or without the operator saying so.
                     world.disk = OnDisk { restored: said, ..saved.clone() };
+                    is_copy = true;
                     world.crash();
                 }
             }
@@ -436,6 +441,76 @@ fn a_backup_gives_no_vote_in_a_batch_in_which_it_may_have_voted() {
         world.one();
     }
     assert_eq!(world.left[&2].len(), 1);
+}
+
+#[test]
+fn a_backup_that_sees_older_rounds_first_gives_no_vote_either() {
+    let mut world = World::new();
+    let (disk, old) = (world.disk.clone(), world.view.clone());
+    world.show();
+    world.open();
+    while !world.queue.is_empty() {
+        world.one();
+    }
+    // It has voted. All who had the vote are gone, and its follower begins before the batch was opened.
+    let before = std::mem::take(&mut world.left);
+    assert_eq!(before[&1].len(), 1);
+    world.disk = OnDisk { restored: true, ..disk };
+    world.how = "late";
+    world.member = Member::start(world.disk.clone());
+    world.give(Input::View(Box::new(old)));
+    world.show();
+    while !world.queue.is_empty() {
+        world.one();
+    }
+    assert!(world.left.is_empty(), "a second vote");
+    // In the next batch it votes.
+    world.end(None);
+    while !world.queue.is_empty() {
+        world.one();
+    }
+    world.open();
+    while !world.queue.is_empty() {
+        world.one();
+    }
+    assert_eq!(world.left[&2].len(), 1);
+}
+
+#[test]
+fn a_restart_that_shows_an_ended_batch_as_open_gives_no_second_vote_of_it() {
+    for failed in 1..3 {
+        let mut world = World::new();
+        let mut old = None;
+        world.show();
+        for _ in 0..failed {
+            world.open();
+            old = old.or_else(|| Some(world.view.clone()));
+            while !world.queue.is_empty() {
+                world.one();
+            }
+            world.end(None);
+            while !world.queue.is_empty() {
+                world.one();
+            }
+        }
+        // The others have dropped that batch, too: nobody can be asked. Its content has since appeared.
+        let before = std::mem::take(&mut world.left);
+        world.how = "late";
+        world.member = Member::start(world.disk.clone());
+        world.give(Input::View(Box::new(old.unwrap())));
+        while !world.queue.is_empty() {
+            world.one();
+        }
+        for (batch, votes) in std::mem::take(&mut world.left) {
+            assert_eq!(votes, before[&batch], "a second vote of {batch}");
+        }
+        world.settle();
+        world.open();
+        while !world.queue.is_empty() {
+            world.one();
+        }
+        assert_eq!(world.left[&(failed + 1)].len(), 1);
+    }
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn a_definition_that_is_none_is_refused() {
         with(|d| d.terms.max_content_bytes = 1024 * 1024 + 1),
         with(|d| d.terms.slash = paralith_types::Amount(1001)),
         with(|d| d.terms.min_receipts = 4),
-        with(|d| d.terms.retention_blocks = 3),
+        with(|d| d.terms.retention_blocks = 11),
         with(|d| d.terms.dormant_blocks = u32::MAX),
         with(|d| d.terms.origins = vec!["ftp://a".into()]),
         with(|d| d.terms.origins = vec!["https://".into()]),

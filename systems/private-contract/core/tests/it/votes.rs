@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use paralith_bls::{BlsSecret, aggregate, verify};
 use paralith_private_contract_core::messages::{
-    Action, Actions, Batch, ContractVote, Emit, Pay, Verdict, VoteSignature,
+    Action, Actions, Batch, ContractVote, Emit, MAX_EMIT_TOPIC_BYTES, Pay, TOPIC_PREFIX, Verdict,
+    VoteSignature,
 };
 use paralith_private_contract_core::vote::{
     MaySign, TxResult, actions_allowed, actions_hash, inputs_hash, may_sign, paid, vote_hash,
@@ -105,9 +106,12 @@ fn actions_are_bounded_and_add_up() {
         Action::Emit(Emit { topic: "t".repeat(topic), data: vec![0; data] })
     };
     let allowed = |actions: Vec<Action>| actions_allowed(&Actions { actions });
-    assert!(allowed(vec![emit(255, 4096); 32]));
-    assert!(!allowed(vec![emit(255, 4096); 33]));
-    assert!(!allowed(vec![emit(256, 0)]));
+    let longest = MAX_EMIT_TOPIC_BYTES;
+    assert!(allowed(vec![emit(longest, 4096); 32]));
+    assert!(!allowed(vec![emit(longest, 4096); 33]));
+    // A host takes topics of 256 bytes: a longer one would stop the vote that decides.
+    assert_eq!(format!("{TOPIC_PREFIX}{}/", "0".repeat(64)).len() + longest, 256);
+    assert!(!allowed(vec![emit(longest + 1, 0)]));
     assert!(!allowed(vec![emit(0, 4097)]));
     assert!(!allowed(vec![pay(0)]));
     assert_eq!(paid(&Actions { actions: vec![pay(u128::MAX), pay(1)] }), None);

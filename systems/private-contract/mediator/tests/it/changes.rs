@@ -2,7 +2,7 @@
 
 use paralith_policy::Policy;
 use paralith_private_contract_core::messages::{
-    BatchKind, ContractStatus, Definition, Join, TransactionStatus, keys,
+    BatchKind, ContractStatus, Definition, Join, Revoke, TransactionStatus, keys,
 };
 use paralith_private_contract_core::{Class, ids};
 use paralith_sdk::testing::public_key;
@@ -21,7 +21,7 @@ fn exchanged(world: &World) -> Definition {
     }
 }
 
-fn join(world: &mut World, who: &str, definition: &Definition) {
+pub(crate) fn join(world: &mut World, who: &str, definition: &Definition) {
     let contract = world.contract();
     let join = Join {
         contract_id: world.id,
@@ -142,6 +142,21 @@ fn a_join_that_no_definition_takes_is_left_with_its_bond() {
     assert_eq!(world.of("m3"), RICH - 4 * FEE);
     assert_eq!(code(world.of_contract("m3", "leave")), 20);
     assert_eq!(code(world.change("m0", &next, false, &[0, 1])), 32);
+}
+
+#[test]
+fn an_issuer_of_a_change_that_waits_revokes_its_certificates() {
+    let mut world = World::new();
+    let issuers = vec![public_key("bob")];
+    let next = Definition { version: 2, issuers, ..world.definition.clone() };
+    // The queue keeps the change waiting.
+    world.submit("alice", 0).unwrap();
+    world.next();
+    let revoke = Revoke { contract_id: world.id, issuer: public_key("bob"), serial: 7 };
+    assert_eq!(code(world.call("bob", "revoke", &revoke)), 4);
+    world.change("m0", &next, false, &[0, 1]).unwrap();
+    world.call("bob", "revoke", &revoke).unwrap();
+    assert_eq!(code(world.call("alice", "revoke", &revoke)), 4);
 }
 
 fn migrated(world: &World) -> Definition {

@@ -1,12 +1,15 @@
 //! Complaints and evidence: who is false loses, and nobody else.
 
+use paralith_policy::Policy;
 use paralith_private_contract_core::Class;
 use paralith_private_contract_core::messages::{
-    Accuse, Complain, Evidence, Revealed, TransactionStatus, VoteSignature,
+    Accuse, Complain, Definition, Evidence, Revealed, TransactionStatus, VoteSignature,
 };
+use paralith_private_contract_core::vote::vote_hash;
+use paralith_sdk::testing::public_key;
 use paralith_sdk::{Amount, Hash};
 
-use crate::fixture::{World, code, no_actions, root};
+use crate::fixture::{World, bitmap, bls, code, definition, no_actions, place, root};
 
 fn complaint(world: &World, seq: u64, index: u32) -> Complain {
     let (sk, uri) = &world.sks[&seq];
@@ -140,6 +143,70 @@ fn evidence_after_fini_and_after_leaving_reaches_the_bond() {
     world.advance(30);
     assert!(world.bond("m1", 1).is_none(), "the rest returned");
     assert_eq!(code(world.call("bob", "accuse", &accuse)), 25);
+}
+
+/// Two verdicts of the open batch's number that a member signs as one of this version.
+fn under(world: &World, version: u64, name: &str, index: u32) -> Accuse {
+    let batch = world.open().batch.number;
+    let inputs_hash = world.inputs();
+    let evidence = |number| {
+        let verdict = world.verdict(root(number), Class::Executed, &no_actions());
+        let hash = vote_hash(&place(world.id), version, batch, &inputs_hash, &verdict);
+        let signature = VoteSignature(bls(name).sign(&hash.0));
+        Evidence { verdict, signers: bitmap(&[index]), signature }
+    };
+    let (first, second) = (evidence(8), evidence(9));
+    Accuse { contract_id: world.id, version, batch, inputs_hash, first, second }
+}
+
+#[test]
+fn a_former_member_that_accuses_itself_makes_no_present_member_void() {
+    let mut world = World::new();
+    let next = Definition {
+        version: 2,
+        package_hash: Hash([5; 32]),
+        members: ["m3", "m0", "m1"].map(public_key).to_vec(),
+        policy: Policy::parse("2 of (a, b, c)", &["a", "b", "c"]).unwrap(),
+        ..world.definition.clone()
+    };
+    crate::changes::join(&mut world, "m3", &next);
+    world.change("m0", &next, false, &[0, 1]).unwrap();
+    world.next();
+    world.members = vec!["m3", "m0", "m1"];
+    world.submit("alice", 0).unwrap();
+    world.next();
+    assert_eq!(world.open().batch.version, 2);
+    // Its place 2 of the first definition is m1's place in the second.
+    let accuse = under(&world, 1, "m2", 2);
+    let _ = world.call("m2", "accuse", &accuse);
+    let verdict = world.verdict(root(2), Class::Executed, &no_actions());
+    world.vote(&[1, 2], &verdict).unwrap();
+    assert_eq!(world.contract().last_root, root(2));
+    assert_eq!(world.bond("m1", 1).unwrap().amount, Amount(1000));
+    world.next();
+}
+
+#[test]
+fn a_cheap_slash_under_an_old_definition_pays_for_no_later_vote() {
+    let members = ["m0", "m1", "m2"];
+    let mut first = definition(&members, "2 of (m0, m1, m2)");
+    first.terms.slash = Amount(1);
+    let mut world = World::with(first.clone(), &members);
+    let mut next = Definition { version: 2, ..first };
+    next.terms.slash = Amount(500);
+    world.change("m0", &next, false, &[0, 1]).unwrap();
+    world.next();
+    world.submit("alice", 0).unwrap();
+    world.next();
+    assert_eq!(world.open().batch.version, 2);
+    let accuse = under(&world, 1, "m1", 1);
+    let _ = world.call("m1", "accuse", &accuse);
+    for number in [2, 3] {
+        let verdict = world.verdict(root(number), Class::Executed, &no_actions());
+        world.vote(&[1], &verdict).unwrap();
+    }
+    assert!(world.bond("m1", 1).unwrap().amount <= Amount(500));
+    world.holds();
 }
 
 #[test]

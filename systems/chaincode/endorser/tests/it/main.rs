@@ -1,0 +1,13 @@
+//! Endorsers' enclaves, spoken to as their hosts do, on a chain of real headers and proofs. The ledger's
+//! state is written as its guest writes it; the chaincode is real.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, unreachable_pub, missing_debug_implementations)]
+
+mod answers;
+mod chaincode;
+mod endorse;
+#[path = "../../../../../paratime-runtime/vm/tests/guest/mod.rs"]
+mod guest;
+mod identity;
+mod refusals;
+mod world;
