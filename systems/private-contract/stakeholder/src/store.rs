@@ -221,7 +221,7 @@ impl ContractStore {
     }
 
     fn prune(&self, batch: u64) -> Result<(), ServiceError> {
-        if batch % PRUNE_EVERY != 0 {
+        if !batch.is_multiple_of(PRUNE_EVERY) {
             return Ok(());
         }
         self.tree.prune(batch.saturating_sub(VERSIONS_KEPT))?;

@@ -151,8 +151,8 @@ impl Code {
         };
         let base = Unsalted(Snapshot::new(tree.clone(), Some(version)));
         let context = self.context(batch.number, batch.epoch, batch.open_height, &batch.old_root);
-        let budget = payments(inputs)
-            .fold(Ok(batch.balance), |sum, (_, tx)| sum.and_then(|sum| sum.add(tx.record.payment)));
+        let budget =
+            payments(inputs).try_fold(batch.balance, |sum, (_, tx)| sum.add(tx.record.payment));
         let budget = budget.map_err(|error| ServiceError::damaged("the balance", error))?;
         let mut guest = self.guest(&base, context, &inputs.inputs_hash, budget);
         let (taken, calls, results) = match batch.kind {

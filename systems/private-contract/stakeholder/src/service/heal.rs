@@ -22,7 +22,7 @@ const MAX_TREE_BYTES: usize = 1 << 30;
 impl Stakeholder {
     /// The version that the tree is at then; `None`: nobody has what is needed, or answers.
     pub(super) async fn heal(
-        &mut self,
+        &self,
         contract: &Contract,
         to: Tip,
     ) -> Result<Option<Tip>, ServiceError> {

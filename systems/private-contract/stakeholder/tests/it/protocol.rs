@@ -347,3 +347,55 @@ async fn the_loop_follows_the_mediator_until_its_source_is_gone() {
         task.await.unwrap().unwrap();
     }
 }
+
+/// Writes 600 keys with each transaction.
+fn writer() -> Vec<u8> {
+    let body = "(local $i i32)
+        (loop $next
+          (i32.store (i32.const 600) (local.get $i))
+          (i64.store (i32.const 72) (i64.add (call $read) (i64.extend_i32_u (local.get $i))))
+          (call $set (i32.const 600) (i32.const 4) (i32.const 72) (i32.const 8))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $next (i32.lt_u (local.get $i) (i32.const 600))))
+        (call $write (i64.add (call $read) (i64.const 1)))
+        (call $ok)";
+    guest(&[("execute", body)], "")
+}
+
+#[tokio::test]
+async fn a_tree_of_many_pages_is_fetched_whole_and_what_a_member_leaves_out_is_found() {
+    let mut world = World::new(package(writer(), b""), "2 of (a, b, c)").await;
+    world.stop(2);
+    for _ in 0..2 {
+        world.submit(40, &call("", ""), 0);
+        world.rounds(3).await;
+    }
+    let omits = world.nodes[0].keys.account();
+    {
+        let mut outer = world.outer.lock().unwrap();
+        outer.false_logs = true;
+        outer.omits.insert(omits);
+    }
+    world.start(2);
+    world.rounds(1).await;
+    world.assert_all_at_last_root();
+    assert_eq!(world.outer.lock().unwrap().pages, 6, "three pages of each");
+    // It goes on with them.
+    world.stop(1);
+    let seq = world.submit(40, &call("", ""), 0);
+    world.rounds(4).await;
+    assert_eq!(status(&world, seq), YES);
+}
+
+#[tokio::test]
+async fn a_no_costs_three_operations_and_a_yes_what_it_writes() {
+    let mut world = World::new(package(writer(), b""), "all(a, b, c)").await;
+    world.submit(40, &call("", ""), 0);
+    world.rounds(3).await;
+    assert!(world.nodes[0].disk.writes().last().unwrap() > &600);
+    world.stop(2);
+    world.submit(40, &call("", ""), 0);
+    world.rounds(13).await;
+    assert_eq!(status(&world, 2), Some(TransactionStatus::Expired));
+    assert_eq!(world.nodes[0].disk.writes().last(), Some(&3));
+}
