@@ -351,10 +351,11 @@ async fn the_loop_follows_the_mediator_until_its_source_is_gone() {
 /// Writes 600 keys with each transaction.
 fn writer() -> Vec<u8> {
     let body = "(local $i i32)
+        (i32.store8 (i32.const 599) (i32.const 107))
         (loop $next
           (i32.store (i32.const 600) (local.get $i))
           (i64.store (i32.const 72) (i64.add (call $read) (i64.extend_i32_u (local.get $i))))
-          (call $set (i32.const 600) (i32.const 4) (i32.const 72) (i32.const 8))
+          (call $set (i32.const 599) (i32.const 5) (i32.const 72) (i32.const 8))
           (local.set $i (i32.add (local.get $i) (i32.const 1)))
           (br_if $next (i32.lt_u (local.get $i) (i32.const 600))))
         (call $write (i64.add (call $read) (i64.const 1)))
