@@ -35,8 +35,8 @@ const LOGS_KEPT: u64 = 4096;
 const VERSIONS_KEPT: u64 = 256;
 /// Old logs and versions are removed after so many batches.
 const PRUNE_EVERY: u64 = 64;
-/// Most sealed contents of a contract.
-const MAX_CONTENTS: usize = 256;
+/// Most sealed contents of a contract: as many as transactions that are not final.
+const MAX_CONTENTS: usize = 1024;
 
 const COLUMN: Column = Column::Blocks;
 /// One vote is kept; a few are taken, so that none stays.
@@ -277,6 +277,19 @@ impl ContractStore {
         };
         let version = head.first_chunk().ok_or_else(|| damaged("kept/", "its length"))?;
         Ok(Some(KeptContent { version: u64::from_be_bytes(*version), bytes }))
+    }
+
+    /// Removes contents of transactions that are final.
+    pub(crate) fn drop_contents<'a>(
+        &self,
+        hashes: impl Iterator<Item = &'a ContentHash>,
+    ) -> Result<(), ServiceError> {
+        let mut gone = WriteBatch::new();
+        for hash in hashes {
+            gone.delete(COLUMN, self.key("content", hash.as_bytes()));
+            gone.delete(COLUMN, self.key("kept", hash.as_bytes()));
+        }
+        Ok(self.kv.write(gone, Durability::Lazy)?)
     }
 
     /// Removes contents whose time is over at this height.

@@ -39,6 +39,10 @@ impl Stakeholder {
             }
             Effect::Commit(tip) => {
                 self.shared.store.commit(tip)?;
+                if self.batch == tip.batch && !self.opened.is_empty() {
+                    let final_ones = self.opened.values().map(|tx| &tx.record.content_hash);
+                    self.shared.store.drop_contents(final_ones)?;
+                }
                 self.give(Input::Moved(tip))?;
             }
             Effect::Drop { batch } => {

@@ -36,6 +36,8 @@ pub(crate) struct Outer {
     /// Members that get no content from anybody.
     pub(crate) no_content: BTreeSet<PublicKey>,
     pub(crate) false_pages: BTreeSet<PublicKey>,
+    /// Members that leave an entry out of each page.
+    pub(crate) omits: BTreeSet<PublicKey>,
     pub(crate) pages: usize,
     /// Every vote that left a process, by batch and index.
     pub(crate) left: BTreeMap<(u64, u32), BTreeSet<Vec<u8>>>,
@@ -120,6 +122,11 @@ impl Links for Net {
             && let Ok(page) = &mut page
         {
             page.entries[0].held[33] ^= 1;
+        }
+        if outer.omits.contains(&peer)
+            && let Ok(page) = &mut page
+        {
+            page.entries.remove(0);
         }
         ready(page)
     }
