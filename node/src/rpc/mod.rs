@@ -68,7 +68,7 @@ impl From<NodeError> for Status {
             | NodeError::Unreachable { .. }
             | NodeError::Untrusted { .. } => Code::Unavailable,
             NodeError::Refused(error) => grpc_code(error),
-            NodeError::Unverifiable { .. } => Code::DataLoss,
+            NodeError::Unverifiable { .. } | NodeError::NotProven { .. } => Code::DataLoss,
             NodeError::Io { .. } | NodeError::Enclave(_) | NodeError::Internal { .. } => {
                 Code::Internal
             }

@@ -348,11 +348,33 @@ pub struct ProveArgs {
     pub mediator: MediatorArgs,
 }
 
+/// Options of `contract receipt`.
+#[derive(Debug, Clone, Args)]
+pub struct ReceiptArgs {
+    /// The contract.
+    #[arg(value_parser = contract)]
+    pub contract: ContractId,
+    /// The transaction's number.
+    pub seq: u64,
+    /// A member's node that is asked instead of the mediator's committee. Its answer is verified, too.
+    #[arg(long, value_name = "URL")]
+    pub member: Option<String>,
+    /// Write the proof here, which `contract verify` verifies, also without a node.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The mediator.
+    #[command(flatten)]
+    pub mediator: MediatorArgs,
+}
+
 /// Options of `contract verify`.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
     /// A receipt or a disclosure.
     pub file: PathBuf,
+    /// Verify with this genesis document alone: no node is asked.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: Option<PathBuf>,
     /// The mediator.
     #[command(flatten)]
     pub mediator: MediatorArgs,

@@ -13,6 +13,7 @@ use paralith_private_contract_messages::{
 use paralith_types::{Hash, PublicKey};
 use serde::{Deserialize, Serialize};
 
+use crate::client::{PortableProof, ProvenEntry};
 use crate::error::NodeError;
 use crate::keystore::write_private;
 use crate::systems::private_contract::client::VerifiedResult;
@@ -122,9 +123,80 @@ pub(super) enum Disclosed {
         index: u64,
         total: u64,
         path: Vec<Hash>,
+        /// Without it, a node is asked for what the chain says.
+        #[serde(default)]
+        chain: Option<ChainProof>,
     },
     /// An entry of the state with its salt and its proof.
-    Entry { contract: String, batch: u64, key: String, held: String, proof: String },
+    Entry {
+        contract: String,
+        batch: u64,
+        key: String,
+        held: String,
+        proof: String,
+        #[serde(default)]
+        chain: Option<ChainProof>,
+    },
+    /// What became of a transaction. Says nothing of its content.
+    Transaction { contract: String, seq: u64, chain: Option<ChainProof> },
+}
+
+/// A [`PortableProof`] of records of the mediator, in hexadecimal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChainProof {
+    mediator: String,
+    blocks: Vec<String>,
+    runtime: (String, String),
+    header: (String, String),
+    entries: Vec<EntryProof>,
+}
+
+/// A record of the mediator with its proof.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryProof {
+    key: String,
+    value: Option<String>,
+    proof: String,
+}
+
+impl ChainProof {
+    pub(super) fn of(proof: &PortableProof) -> Self {
+        let pair = |(value, proof): &(Vec<u8>, Vec<u8>)| (hex::encode(value), hex::encode(proof));
+        let entry = |entry: &ProvenEntry| EntryProof {
+            key: hex::encode(&entry.key),
+            value: entry.value.as_ref().map(hex::encode),
+            proof: hex::encode(&entry.proof),
+        };
+        Self {
+            mediator: proof.runtime_id.to_string(),
+            blocks: proof.blocks.iter().map(hex::encode).collect(),
+            runtime: pair(&proof.runtime),
+            header: pair(&proof.header),
+            entries: proof.entries.iter().map(entry).collect(),
+        }
+    }
+
+    pub(super) fn read(&self, file: &Path) -> Result<PortableProof, NodeError> {
+        let bytes = |text: &String| hex::decode(text).map_err(|e| unusable(file, e));
+        let pair =
+            |(value, proof): &(String, String)| Ok::<_, NodeError>((bytes(value)?, bytes(proof)?));
+        let entry = |entry: &EntryProof| {
+            Ok(ProvenEntry {
+                key: bytes(&entry.key)?,
+                value: entry.value.as_ref().map(bytes).transpose()?,
+                proof: bytes(&entry.proof)?,
+            })
+        };
+        Ok(PortableProof {
+            runtime_id: self.mediator.parse().map_err(|e| unusable(file, e))?,
+            blocks: self.blocks.iter().map(bytes).collect::<Result<_, _>>()?,
+            runtime: pair(&self.runtime)?,
+            header: pair(&self.header)?,
+            entries: self.entries.iter().map(entry).collect::<Result<_, NodeError>>()?,
+        })
+    }
 }
 
 /// A class by its name.
@@ -138,7 +210,15 @@ pub(super) const fn class_name(class: Class) -> &'static str {
 }
 
 impl Disclosed {
-    pub(super) fn receipt(verified: &VerifiedResult) -> Self {
+    pub(super) const fn chain(&self) -> Option<&ChainProof> {
+        match self {
+            Self::Receipt { chain, .. }
+            | Self::Entry { chain, .. }
+            | Self::Transaction { chain, .. } => chain.as_ref(),
+        }
+    }
+
+    pub(super) fn receipt(verified: &VerifiedResult, chain: Option<ChainProof>) -> Self {
         let VerifiedResult { contract_id, batch, result, path } = verified;
         Self::Receipt {
             contract: contract_id.to_hex(),
@@ -150,14 +230,25 @@ impl Disclosed {
             index: path.index,
             total: path.total,
             path: path.path.clone(),
+            chain,
         }
     }
 }
 
 /// The result of a receipt.
 pub(super) fn result_of(file: &Path, disclosed: &Disclosed) -> Result<VerifiedResult, NodeError> {
-    let Disclosed::Receipt { contract, batch, seq, class, output, blinding, index, total, path } =
-        disclosed
+    let Disclosed::Receipt {
+        contract,
+        batch,
+        seq,
+        class,
+        output,
+        blinding,
+        index,
+        total,
+        path,
+        chain: _,
+    } = disclosed
     else {
         return Err(unusable(file, "it is no receipt"));
     };
@@ -219,7 +310,7 @@ mod tests {
         let file = folder.path().join("r");
         for class in [Class::Malformed, Class::Missing, Class::Failed, Class::Executed] {
             let verified = verified(class);
-            write_json(&file, &Disclosed::receipt(&verified)).unwrap();
+            write_json(&file, &Disclosed::receipt(&verified, None)).unwrap();
             let read: Disclosed = read_json(&file).unwrap();
             assert_eq!(result_of(&file, &read).unwrap(), verified);
         }

@@ -1,24 +1,20 @@
-//! What anybody looks at, and what members disclose: watch, show, root, query, prove, verify.
+//! What anybody looks at, and what members disclose: watch, show, root, query, prove.
 
 use std::time::Duration;
 
-use paralith_private_contract_core::disclosure::DisclosedEntry;
-use paralith_private_contract_messages::{ContractId, TransactionStatus};
+use paralith_private_contract_messages::{TransactionStatus, keys as places};
 use paralith_proto::Canonical as _;
 use paralith_runtime_abi as abi;
 use paralith_runtime_api::output::Output;
-use paralith_storage::Proof;
-use paralith_types::{Hash, PublicKey};
+use paralith_types::Hash;
 use serde_json::{Value, json};
 
-use super::files::{self, Disclosed};
-use super::{
-    ContractArgs, MediatorArgs, ProveArgs, QueryArgs, RootArgs, VerifyArgs, WatchArgs, open_keys,
-};
+use super::files::{self, ChainProof, Disclosed};
+use super::{ContractArgs, ProveArgs, QueryArgs, RootArgs, WatchArgs, open_keys};
 use crate::cli::output;
 use crate::client::refused;
 use crate::error::NodeError;
-use crate::systems::private_contract::client::{ContractClient, Seen, Watched};
+use crate::systems::private_contract::client::{Seen, Watched};
 
 /// A transaction's status as events name it.
 pub(super) const fn status_name(status: TransactionStatus) -> &'static str {
@@ -151,7 +147,7 @@ pub(super) async fn root(args: RootArgs) -> Result<(), NodeError> {
         shown["member"] = json!({
             "key": member.account, "batch": here.batch,
             "root": Hash::try_from(here.root.as_slice()).map_err(unverifiable)?,
-            "fault": here.fault,
+            "fault": here.fault, "voted_batch": here.voted_batch,
         });
     }
     output::print(&shown, args.mediator.node.json)
@@ -188,73 +184,20 @@ pub(super) async fn prove(args: ProveArgs) -> Result<(), NodeError> {
         name: args.key.clone(),
         hint: " in the contract's state".to_string(),
     })?;
+    // So that whoever gets it needs nothing but the genesis document.
+    let chain = client.portable(&[places::final_batch(&args.contract, proven.batch)]).await?;
+    let chain = ChainProof::of(&chain);
     let disclosed = Disclosed::Entry {
         contract: args.contract.to_hex(),
         batch: proven.batch,
         key: hex::encode(&key),
         held: hex::encode(&held),
         proof: hex::encode(&proven.proof),
+        chain: Some(chain),
     };
     files::write_json(&args.out, &disclosed)?;
     let shown = json!({
         "disclosure": args.out.display().to_string(), "batch": proven.batch, "key": args.key,
     });
     output::print(&shown, args.mediator.node.json)
-}
-
-/// Verifies a receipt or a disclosure.
-pub(super) async fn verify(args: VerifyArgs) -> Result<(), NodeError> {
-    let disclosed: Disclosed = files::read_json(&args.file)?;
-    let shown = match &disclosed {
-        Disclosed::Receipt { .. } => {
-            let receipt = files::result_of(&args.file, &disclosed)?;
-            let mut client = args.mediator.connect().await?;
-            client.verify_result(&receipt).await?;
-            let record = client.transaction(&receipt.contract_id, receipt.result.seq).await?;
-            let sender: PublicKey = record.sender;
-            json!({
-                "verified": true, "contract": receipt.contract_id.to_hex(),
-                "seq": receipt.result.seq, "sender": sender, "batch": receipt.batch,
-                "class": files::class_name(receipt.result.class),
-                "result": shown_output(&receipt.result.output),
-            })
-        }
-        Disclosed::Entry { contract, batch, key, held, proof } => {
-            let id = ContractId(files::bytes32(&args.file, "contract", contract)?);
-            let entry = EntryText { key, held, proof };
-            verify_entry(&args.mediator, id, *batch, &entry).await?
-        }
-    };
-    output::print(&shown, args.mediator.node.json)
-}
-
-struct EntryText<'a> {
-    key: &'a str,
-    held: &'a str,
-    proof: &'a str,
-}
-
-async fn verify_entry(
-    mediator: &MediatorArgs,
-    id: ContractId,
-    batch: u64,
-    entry: &EntryText<'_>,
-) -> Result<Value, NodeError> {
-    let bytes = |text: &str| hex::decode(text).map_err(unverifiable);
-    let (key, held, proof) = (bytes(entry.key)?, bytes(entry.held)?, bytes(entry.proof)?);
-    let proof = Proof::from_bytes(&proof).map_err(unverifiable)?;
-    let disclosed =
-        DisclosedEntry::new(&key, &held).ok_or_else(|| unverifiable("the entry has no salt"))?;
-    let mut client: ContractClient = mediator.connect().await?;
-    // Batch 0 is what `init` wrote, with the root that the contract was created with.
-    let root = client.final_batch(&id, batch).await?.root;
-    if !disclosed.holds(&root, &proof) {
-        return Err(unverifiable("the entry is not in the contract's state after this batch"));
-    }
-    let value = &disclosed.value;
-    let text = std::str::from_utf8(value).map_or_else(|_| hex::encode(value), str::to_string);
-    Ok(json!({
-        "verified": true, "contract": id.to_hex(), "batch": batch, "root": root,
-        "key": String::from_utf8_lossy(&key), "value": text,
-    }))
 }

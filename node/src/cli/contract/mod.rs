@@ -5,6 +5,7 @@ mod files;
 mod look;
 pub(crate) mod member;
 mod owner;
+mod proofs;
 mod sender;
 
 use std::path::PathBuf;
@@ -95,8 +96,16 @@ pub enum ContractCommand {
         after_help = "Example:\n  paralith contract prove CONTRACT minter --member http://127.0.0.1:27000 --keys ./bank-a/keys --out minter.disclosure"
     )]
     Prove(ProveArgs),
-    /// Verify a receipt or a disclosure against the chain. Needs no secret and no member.
-    #[command(after_help = "Example:\n  paralith contract verify transfer.receipt")]
+    /// Show what became of a transaction, proven; and write that down for others. Needs no key.
+    #[command(
+        after_help = "Examples:\n  paralith contract receipt CONTRACT 1\n  paralith contract receipt CONTRACT 1 --member http://127.0.0.1:27000 --out transfer.fini"
+    )]
+    Receipt(ReceiptArgs),
+    /// Verify a receipt or a disclosure against the chain, or without any node by the genesis document.
+    /// Needs no secret and no member.
+    #[command(
+        after_help = "Examples:\n  paralith contract verify transfer.receipt\n  paralith contract verify transfer.receipt --genesis genesis.json"
+    )]
     Verify(VerifyArgs),
     /// Propose, sign and submit another definition of a contract.
     #[command(subcommand)]
@@ -222,7 +231,8 @@ pub async fn run(command: ContractCommand) -> Result<(), NodeError> {
         ContractCommand::Root(args) => look::root(args).await,
         ContractCommand::Query(args) => look::query(args).await,
         ContractCommand::Prove(args) => look::prove(args).await,
-        ContractCommand::Verify(args) => look::verify(args).await,
+        ContractCommand::Receipt(args) => proofs::receipt(args).await,
+        ContractCommand::Verify(args) => proofs::verify(args).await,
         ContractCommand::Change(ChangeCommand::Propose(args)) => owner::propose(args).await,
         ContractCommand::Change(ChangeCommand::Sign(args)) => member::sign_change(args).await,
         ContractCommand::Change(ChangeCommand::Submit(args)) => owner::submit_change(args).await,

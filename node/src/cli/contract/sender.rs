@@ -2,13 +2,13 @@
 
 use paralith_private_contract_core::sealing::SealedCall;
 use paralith_private_contract_messages::{
-    Canonical as _, ContentHash, ContractId, Fund, OfContract,
+    Canonical as _, ContentHash, ContractId, Fund, OfContract, keys as places,
 };
 use paralith_runtime_abi as abi;
 use paralith_types::Hash;
 use serde_json::json;
 
-use super::files::{self, Disclosed, SentCall};
+use super::files::{self, ChainProof, Disclosed, SentCall};
 use super::{FundArgs, ResultArgs, SignedContractArgs, SubmitArgs, look};
 use crate::cli::output;
 use crate::error::NodeError;
@@ -95,9 +95,11 @@ pub(super) async fn result(args: ResultArgs) -> Result<(), NodeError> {
     }
     let mut member = args.mediator.member(&client, &args.member).await?;
     let verified = client.result(&mut member, &key, id, seq, sk).await?;
-    let receipt = Disclosed::receipt(&verified);
     if let Some(file) = &args.receipt {
-        files::write_json(file, &receipt)?;
+        // So that whoever gets it needs nothing but the genesis document.
+        let keys = [places::transaction(&id, seq), places::final_batch(&id, verified.batch)];
+        let chain = ChainProof::of(&client.portable(&keys).await?);
+        files::write_json(file, &Disclosed::receipt(&verified, Some(chain)))?;
     }
     let leaf: Hash = verified.result.leaf();
     let shown = json!({

@@ -117,11 +117,13 @@ impl MemberService {
     fn status_of(&self, id: ContractId) -> Result<pb::ContractStatus, Status> {
         let (batch, root) = self.tip(&id)?;
         let fault = lock(&self.0.contracts).get(&id).map(|running| running.fault.clone());
+        let vote = self.0.store(&id).newest_vote().map_err(failed)?;
         Ok(pb::ContractStatus {
             contract_id: id.0.to_vec(),
             batch,
             root: root.0.to_vec(),
             fault: fault.unwrap_or_else(|| "it is about to start".to_string()),
+            voted_batch: vote.map_or(0, |vote| vote.batch),
         })
     }
 

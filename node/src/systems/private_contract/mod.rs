@@ -59,7 +59,7 @@ pub fn keys(config: &Config) -> Result<Option<Keys>, NodeError> {
 fn open_keys(section: &StakeholderConfig) -> Result<Keys, NodeError> {
     let what = section.keys.display().to_string();
     if !section.keys.is_dir() {
-        let reason = format!("there are no keys: make them with `paralith contract init`");
+        let reason = "there are no keys: make them with `paralith contract init`";
         return Err(NodeError::usage(what, reason));
     }
     let files = Files::folder(&section.keys).map_err(|e| NodeError::usage(&what, e))?;

@@ -105,7 +105,7 @@ impl ContractStore {
             }
             None => None,
         };
-        let vote = self.newest("vote")?.map(|bytes| read_vote(&bytes)).transpose()?;
+        let vote = self.newest_vote()?;
         let restored = self.get(&self.key("restored", b""))?.is_some();
         Ok(Some(OnDisk { tip: Tip { batch, root }, prepared, vote, restored }))
     }
@@ -133,6 +133,11 @@ impl ContractStore {
         let mut batch = WriteBatch::new();
         batch.delete(COLUMN, self.key("restored", b""));
         Ok(self.kv.write(batch, Durability::Synced)?)
+    }
+
+    /// The newest stored vote. It outlives its batch.
+    pub fn newest_vote(&self) -> Result<Option<ContractVote>, ServiceError> {
+        self.newest("vote")?.map(|bytes| read_vote(&bytes)).transpose()
     }
 
     /// The stored vote of a batch.

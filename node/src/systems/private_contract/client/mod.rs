@@ -2,6 +2,7 @@
 //! against them.
 
 mod member;
+mod public;
 mod tx;
 mod watch;
 
@@ -30,11 +31,12 @@ use paralith_types::{Amount, Error, Hash, PublicKey, Retry};
 use prost::Message as _;
 
 pub use member::MemberClient;
+pub use public::PublicClient;
 pub use tx::PrivateTx;
 pub use watch::{Seen, Watched};
 
 use super::follow::MAX_RECORD_BYTES;
-use crate::client::{ChainClient, Confirmed, ParaTimeClient, TxOptions};
+use crate::client::{ChainClient, Confirmed, ParaTimeClient, PortableProof, TxOptions};
 use crate::error::NodeError;
 
 /// How often a call is signed anew when its nonce is taken.
@@ -85,6 +87,12 @@ impl ContractClient {
         let values = self.records(&[key]).await?;
         let Some(Some(bytes)) = values.into_iter().next() else { return Ok(None) };
         T::decode(&bytes, MAX_RECORD_BYTES).map(Some).map_err(unverifiable)
+    }
+
+    /// Records of the mediator's newest state, with what proves them without a node.
+    pub async fn portable(&mut self, keys: &[Vec<u8>]) -> Result<PortableProof, NodeError> {
+        self.chain.sync().await?;
+        Ok(self.mediator.prove_portably(&mut self.chain, keys).await?)
     }
 
     /// A contract.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use paralith_crypto::wrap::ContentKey;
 use paralith_private_contract_core::StakeholderError;
 use paralith_private_contract_core::ids::{Place, package_hash};
-use paralith_private_contract_core::member::{Effect, Input, Member, Stage, Tip};
+use paralith_private_contract_core::member::{Effect, Input, Member, Probing, Stage, Tip};
 use paralith_private_contract_core::messages::{
     BatchKind, ContractVote, Definition, Package, TransactionRecord,
 };
@@ -90,6 +90,7 @@ pub struct Stakeholder {
     opened: BTreeMap<u64, Opened>,
     wanted: BTreeSet<u64>,
     executed: Option<Executed>,
+    probing: Probing,
     /// Votes on their way; they end with the member.
     sends: TaskSet,
 }
@@ -170,6 +171,7 @@ impl Stakeholder {
             opened: BTreeMap::new(),
             wanted: BTreeSet::new(),
             executed: None,
+            probing: Probing::default(),
             sends: TaskSet::new(),
         };
         Ok((stakeholder, server))
@@ -231,6 +233,7 @@ impl Stakeholder {
             self.give(Input::Vote(Box::new(vote)))?;
         }
         self.fetch_votes(&contract).await?;
+        self.probe(&contract).await?;
         self.shared.store.expire_contents(contract.height())
     }
 

@@ -155,6 +155,35 @@ async fn a_dissenter_of_three_of_three_makes_a_no_that_leaves_every_tree_as_it_w
 }
 
 #[tokio::test]
+async fn members_that_come_back_probe_before_their_contract_is_dormant() {
+    let mut world = World::new(package(adder(), b""), "2 of (a, b, c)").await;
+    world.with(|model| model.set_dormant_blocks(40));
+    world.stop(1);
+    world.stop(2);
+    let seq = world.submit(40, &call("", ""), 0);
+    world.rounds(12).await;
+    assert_eq!(status(&world, seq), Some(TransactionStatus::Expired));
+    let failed = world.with(|model| model.record.failed_height);
+    assert!(failed != 0);
+    // The one that is left probes and changes nothing by itself.
+    world.rounds(28).await;
+    assert_eq!(world.outer.lock().unwrap().probes, 1);
+    assert_eq!(world.with(|model| model.record.failed_height), failed);
+    world.start(1);
+    world.start(2);
+    world.rounds(9).await;
+    let record = world.with(|model| model.record.clone());
+    assert_eq!((record.failed_height, record.head), (0, 2), "a quorum lives");
+    assert!(world.with(|model| model.height) < failed + 40, "in time");
+    world.assert_all_at_last_root();
+    world.assert_one_vote_a_batch();
+    // Nothing is left to show.
+    let probes = world.outer.lock().unwrap().probes;
+    world.rounds(60).await;
+    assert_eq!(world.outer.lock().unwrap().probes, probes);
+}
+
+#[tokio::test]
 async fn content_withheld_from_all_is_missing_on_time_and_its_payment_returns() {
     let mut world = World::new(package(adder(), b""), "2 of (a, b, c)").await;
     let (withheld, ..) = world.with(|model| model.submit(40, &call("", ""), 9, true, |_| ()));
@@ -392,7 +421,7 @@ async fn a_tree_of_many_pages_is_fetched_whole_and_what_a_member_leaves_out_is_f
 }
 
 #[tokio::test]
-async fn a_no_costs_three_operations_and_a_yes_what_it_writes() {
+async fn a_no_costs_two_operations_and_a_yes_what_it_writes() {
     let mut world = World::new(package(writer(), b""), "all(a, b, c)").await;
     world.submit(40, &call("", ""), 0);
     world.rounds(3).await;
@@ -401,5 +430,5 @@ async fn a_no_costs_three_operations_and_a_yes_what_it_writes() {
     world.submit(40, &call("", ""), 0);
     world.rounds(13).await;
     assert_eq!(status(&world, 2), Some(TransactionStatus::Expired));
-    assert_eq!(world.nodes[0].disk.writes().last(), Some(&3));
+    assert_eq!(world.nodes[0].disk.writes().last(), Some(&2));
 }

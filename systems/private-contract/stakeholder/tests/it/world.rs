@@ -42,6 +42,7 @@ pub(crate) struct Outer {
     /// Every vote that left a process, by batch and index.
     pub(crate) left: BTreeMap<(u64, u32), BTreeSet<Vec<u8>>>,
     pub(crate) refused: Vec<&'static str>,
+    pub(crate) probes: usize,
 }
 
 pub(crate) type Shared = Arc<Mutex<Outer>>;
@@ -165,6 +166,11 @@ impl Mediator for Net {
             "vote" => model.vote(&Vote::decode(&arguments, 1 << 20).unwrap()).err(),
             "complain" => {
                 model.complaints.push(arguments);
+                None
+            }
+            "probe" => {
+                model.probe();
+                outer.probes += 1;
                 None
             }
             other => panic!("{other}"),

@@ -1,7 +1,9 @@
 //! `paralith demo private-contract`: three members, each a process of its own, on a development chain.
 //!
 //! Every figure is read through public services and verified: by light client, state proof and Merkle paths.
-//! A lying member is not shown: this program has no way to lie.
+//! This program has no way to lie. A member gives a false vote here because its disk was changed.
+
+mod faults;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,6 @@ use paralith_consensus_api::address;
 use paralith_crypto::Domain;
 use paralith_crypto::keystore::KdfParams;
 use paralith_policy::{CERTIFICATE_DOMAIN, CERTIFICATE_VERSION, Certificate, Policy};
-use paralith_private_contract_core::disclosure::DisclosedEntry;
 use paralith_private_contract_core::ids::{definition_hash, package_hash};
 use paralith_private_contract_messages::{
     Canonical as _, ContractId, ContractStatus, Definition, Join, Package, Terms,
@@ -21,7 +22,6 @@ use paralith_private_contract_messages::{
 use paralith_private_contract_stakeholder::Keys;
 use paralith_rt::Instant;
 use paralith_runtime_abi as abi;
-use paralith_storage::Proof;
 use paralith_types::{Amount, Hash, Height, Signature};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -99,7 +99,7 @@ async fn show(reporter: &Reporter, node: &str, folder: &Path) -> Result<(), Node
     let certificate = stage.certify(id).await?;
     let tx = stage.call(id, &certificate).await?;
     stage.result(id, &tx).await?;
-    stage.kill_and_restart(id, &certificate).await?;
+    stage.falsify_and_kill(id, &certificate).await?;
     stage.withhold(id, &certificate).await?;
     stage.audit(id).await
 }
@@ -291,25 +291,33 @@ impl Stage<'_> {
         Ok(certificate)
     }
 
-    /// Seals a call of alice; with a member it keeps the content, without one nobody has it.
-    async fn send(
+    /// Seals a call of alice and has these members keep it; without any, nobody has it.
+    async fn seal(
         &mut self,
         id: ContractId,
         certificate: &Certificate,
         amount: &str,
-        at: Option<usize>,
-    ) -> Result<(u64, PrivateTx), NodeError> {
+        at: &[usize],
+    ) -> Result<PrivateTx, NodeError> {
         let alice = account("alice")?;
         let args = json!({ "to": address::of_key(&alice.public()), "amount": amount }).to_string();
         let call = abi::Call { method: "mint".to_string(), args: args.into_bytes() };
         let mut tx = self.client.seal(id, &alice.public(), &call, None).await?;
-        if let Some(place) = at {
-            let (mut member, _) = self.connect(place).await?;
+        for place in at {
+            let (mut member, _) = self.connect(*place).await?;
             let height = self.client.chain.sync().await?.0;
             tx.store_at(&mut member, &alice, certificate, height).await?;
         }
-        let seq = self.client.submit(&alice, certificate.clone(), &tx, Amount::ZERO).await?;
-        Ok((seq, tx))
+        Ok(tx)
+    }
+
+    async fn submit(
+        &mut self,
+        certificate: &Certificate,
+        tx: &PrivateTx,
+    ) -> Result<u64, NodeError> {
+        let alice = account("alice")?;
+        self.client.submit(&alice, certificate.clone(), tx, Amount::ZERO).await
     }
 
     /// Waits until a transaction is final.
@@ -330,7 +338,8 @@ impl Stage<'_> {
         id: ContractId,
         certificate: &Certificate,
     ) -> Result<PrivateTx, NodeError> {
-        let (seq, tx) = self.send(id, certificate, "1234567", Some(0)).await?;
+        let tx = self.seal(id, certificate, "1234567", &[0]).await?;
+        let seq = self.submit(certificate, &tx).await?;
         let facts = json!({
             "alice wrote": "mint 1234567", "seq": seq,
             "content hash (public)": tx.sealed.content_hash.to_hex(),
@@ -378,90 +387,13 @@ impl Stage<'_> {
         );
         Ok(())
     }
-
-    async fn root_at(&mut self, place: usize, id: ContractId) -> Result<Option<Hash>, NodeError> {
-        let (mut member, keys) = self.connect(place).await?;
-        let height = self.client.chain.sync().await?.0;
-        let contracts = member.contracts(keys.account_key(), height).await?;
-        let here = contracts.into_iter().find(|one| one.contract_id == id.0);
-        Ok(here.and_then(|here| Hash::try_from(here.root.as_slice()).ok()))
-    }
-
-    async fn kill_and_restart(
-        &mut self,
-        id: ContractId,
-        certificate: &Certificate,
-    ) -> Result<(), NodeError> {
-        let failed = |e: std::io::Error| NodeError::io("a member's process", &e);
-        if let Some(seller) = self.members.get_mut(2) {
-            seller.process.kill().await.map_err(failed)?;
-        }
-        let (seq, _) = self.send(id, certificate, "5", Some(0)).await?;
-        let record = self.fini(id, seq).await?;
-        if let Some(seller) = self.members.get_mut(2) {
-            seller.process = launch(&seller.folder)?;
-        }
-        let root = self.client.contract(&id).await?.last_root;
-        let began = Instant::now();
-        while self.root_at(2, id).await.ok().flatten() != Some(root) {
-            if began.elapsed() > PATIENCE {
-                let reason = "the member that was killed does not catch up".to_string();
-                return Err(NodeError::NotReady { reason });
-            }
-            paralith_rt::sleep(PAUSE).await;
-        }
-        let facts = json!({
-            "status with two of three": format!("{:?}", record.status),
-            "root of the member that came back": root,
-        });
-        self.reporter.say(
-            "kill",
-            "a member is killed; the others decide; it comes back and catches up",
-            facts,
-        );
-        Ok(())
-    }
-
-    async fn withhold(
-        &mut self,
-        id: ContractId,
-        certificate: &Certificate,
-    ) -> Result<(), NodeError> {
-        let (seq, _) = self.send(id, certificate, "6", None).await?;
-        let record = self.fini(id, seq).await?;
-        let facts = json!({ "seq": seq, "status": format!("{:?}", record.status) });
-        self.reporter.say(
-            "withhold",
-            "a content that nobody has: the transaction ends on time",
-            facts,
-        );
-        Ok(())
-    }
-
-    async fn audit(&mut self, id: ContractId) -> Result<(), NodeError> {
-        let (mut member, keys) = self.connect(0).await?;
-        let height = self.client.chain.sync().await?.0;
-        let key = b"minter".to_vec();
-        let proven = member.prove(keys.account_key(), &id, height, key.clone()).await?;
-        let refused = |reason: String| NodeError::Unverifiable { reason };
-        let entry = proven.held.as_deref().and_then(|held| DisclosedEntry::new(&key, held));
-        let entry = entry.ok_or_else(|| refused("the member disclosed nothing".to_string()))?;
-        let proof = Proof::from_bytes(&proven.proof).map_err(|e| refused(e.to_string()))?;
-        let done = self.client.final_batch(&id, proven.batch).await?;
-        let facts = json!({
-            "entry": "minter", "batch": proven.batch, "root (public)": done.root,
-            "verified": entry.holds(&done.root, &proof),
-            "everything else of the state": "stays hidden: entries are salted",
-        });
-        self.reporter.say("audit", "a member discloses one entry; an auditor verifies it", facts);
-        Ok(())
-    }
 }
 
 fn terms(residual: paralith_types::Address) -> Terms {
     Terms {
         fetch_blocks: 8,
-        vote_blocks: 20,
+        // Enough for members to be killed and started.
+        vote_blocks: 100,
         max_batch: 64,
         max_content_bytes: 1024 * 1024,
         gas_limit: 1_000_000_000,
