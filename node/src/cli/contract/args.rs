@@ -31,10 +31,33 @@ pub struct InitArgs {
     pub mediator: MediatorArgs,
 }
 
+/// Options of `contract restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The configuration of the member's node, which must not run.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `contract mediator`.
+#[derive(Debug, Clone, Args)]
+pub struct MediatorModuleArgs {
+    /// Where the WebAssembly module is written.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `contract package`.
 #[derive(Debug, Clone, Args)]
 pub struct PackageArgs {
-    /// The WebAssembly module.
+    /// The WebAssembly module; or one that this program carries: `example:tokens`, `example:counter`,
+    /// `example:ballot`.
     pub module: PathBuf,
     /// Given to its `init`; JSON by convention.
     #[arg(long, default_value = "")]

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use paralith_crypto::keystore::KdfParams;
 use paralith_private_contract_core::ids::definition_hash;
-use paralith_private_contract_messages::{Canonical as _, Definition, Join, OfContract};
+use paralith_private_contract_messages::{
+    Canonical as _, ContractId, Definition, Join, OfContract,
+};
 use paralith_private_contract_stakeholder::{Agreement, Keys};
 use paralith_storage::Files;
 use paralith_types::{Hash, PublicKey};
 use serde_json::json;
 
 use super::files::{self, AgreementFile};
-use super::{InitArgs, JoinArgs, MemberCallArgs, SignChangeArgs};
+use super::{InitArgs, JoinArgs, MemberCallArgs, RestoreArgs, SignChangeArgs};
 use crate::cli::output;
 use crate::config::{
     Config, DataConfig, EnclavePlacement, EngineConfig, ParaTimeConfig, Role, StakeholderConfig,
@@ -21,7 +23,9 @@ use crate::error::NodeError;
 use crate::keystore::write_private;
 use crate::links::endpoint::ClientTls;
 use crate::password::Passwords;
+use crate::store;
 use crate::systems::private_contract::client::ContractClient;
+use crate::systems::private_contract::mark_restored;
 
 /// A member's node that is to be made.
 #[derive(Debug)]
@@ -100,6 +104,28 @@ pub(super) async fn init(args: InitArgs) -> Result<(), NodeError> {
         "next": format!("paralith start --config {}", config_file.display()),
     });
     output::print(&shown, args.mediator.node.json)
+}
+
+/// Marks a member's store as restored from a backup.
+pub(super) fn restore(args: &RestoreArgs) -> Result<(), NodeError> {
+    let config = Config::load(&args.config)?;
+    if config.stakeholder.is_none() {
+        let reason = "it is the configuration of no stakeholder";
+        return Err(NodeError::usage(args.config.display().to_string(), reason));
+    }
+    let folder = config.home.join("store");
+    if !folder.is_dir() {
+        let reason = "it is not there: copy the backup to its place first";
+        return Err(NodeError::usage(folder.display().to_string(), reason));
+    }
+    let kv = store::open(&folder, config.compression)?;
+    let contracts = mark_restored(&kv).map_err(|e| NodeError::internal(&e))?;
+    let contracts: Vec<String> = contracts.iter().map(ContractId::to_hex).collect();
+    let shown = json!({
+        "store": folder.display().to_string(), "restored": contracts,
+        "next": format!("paralith start --config {}", args.config.display()),
+    });
+    output::print(&shown, args.json)
 }
 
 impl NewMember<'_> {

@@ -31,6 +31,17 @@ pub enum ContractCommand {
         after_help = "Example:\n  paralith contract init ./bank-a --links 127.0.0.1:27001 --listen 127.0.0.1:27000\n  paralith start --config ./bank-a/node.toml"
     )]
     Init(InitArgs),
+    /// Say that a member's data folder comes from a backup, before its node starts again. The member may
+    /// have voted since: it gives no vote in a batch of which nobody can tell it its own.
+    #[command(
+        after_help = "Example:\n  paralith contract restore --config ./bank-a/node.toml\n  paralith start --config ./bank-a/node.toml"
+    )]
+    Restore(RestoreArgs),
+    /// Write the mediator's module, for a chain that has none.
+    #[command(
+        after_help = "Example:\n  paralith contract mediator --out mediator.wasm\n  paralith runtime deploy mediator.wasm --name mediator --init '{}' --from alice"
+    )]
+    Mediator(MediatorModuleArgs),
     /// Make a package: the contract's code, its initial argument and fresh secrets.
     #[command(
         after_help = "Example:\n  paralith contract package ./tokens.wasm --init '{\"minter\":\"paralith1…\"}' --out trade.package"
@@ -217,6 +228,8 @@ fn contract(text: &str) -> Result<ContractId, String> {
 pub async fn run(command: ContractCommand) -> Result<(), NodeError> {
     match command {
         ContractCommand::Init(args) => member::init(args).await,
+        ContractCommand::Restore(args) => member::restore(&args),
+        ContractCommand::Mediator(args) => owner::mediator(&args),
         ContractCommand::Package(args) => owner::package(&args),
         ContractCommand::Create(args) => owner::create(args).await,
         ContractCommand::Join(args) => member::join(args).await,

@@ -16,18 +16,22 @@ use serde_json::json;
 
 use super::files::{self, AgreementFile};
 use super::{
-    CertifyArgs, CloseArgs, CreateArgs, PackageArgs, ProposeChangeArgs, RevokeArgs,
-    SubmitChangeArgs, TermsArgs, open_keys,
+    CertifyArgs, CloseArgs, CreateArgs, MediatorModuleArgs, PackageArgs, ProposeChangeArgs,
+    RevokeArgs, SubmitChangeArgs, TermsArgs, open_keys,
 };
 use crate::cli::output;
 use crate::error::NodeError;
+use crate::guests;
 use crate::keystore::{Keystore, write_private};
 use crate::systems::private_contract::client::{ContractClient, random};
 
 /// Makes a package.
 pub(super) fn package(args: &PackageArgs) -> Result<(), NodeError> {
     let name = args.module.display().to_string();
-    let module = std::fs::read(&args.module).map_err(|e| NodeError::io(name, &e))?;
+    let module = match example(&name)? {
+        Some(module) => module.to_vec(),
+        None => std::fs::read(&args.module).map_err(|e| NodeError::io(name, &e))?,
+    };
     let derive_secret = match &args.after {
         Some(before) => files::read_package(before)?.derive_secret,
         None => Hash(random()?),
@@ -44,6 +48,28 @@ pub(super) fn package(args: &PackageArgs) -> Result<(), NodeError> {
         "code": code_id(&package.module),
         "secret": "whoever has this file can read the contract: give it to nobody, `create` seals it",
     });
+    output::print(&shown, args.json)
+}
+
+/// A reference runtime that this program carries: `example:NAME`.
+fn example(module: &str) -> Result<Option<&'static [u8]>, NodeError> {
+    let Some(name) = module.strip_prefix("example:") else { return Ok(None) };
+    match name {
+        "ballot" => Ok(Some(guests::BALLOT)),
+        "counter" => Ok(Some(guests::COUNTER)),
+        "tokens" => Ok(Some(guests::TOKENS)),
+        _ => Err(NodeError::usage(
+            module,
+            "there are example:ballot, example:counter, example:tokens",
+        )),
+    }
+}
+
+/// Writes the mediator's module, to be deployed on a chain that has none.
+pub(super) fn mediator(args: &MediatorModuleArgs) -> Result<(), NodeError> {
+    let name = args.out.display().to_string();
+    std::fs::write(&args.out, guests::MEDIATOR).map_err(|e| NodeError::io(&name, &e))?;
+    let shown = json!({ "module": name, "code": code_id(guests::MEDIATOR) });
     output::print(&shown, args.json)
 }
 

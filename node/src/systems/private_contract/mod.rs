@@ -105,6 +105,23 @@ struct Running {
     fault: String,
 }
 
+/// The contracts whose packages are installed in a store.
+fn installed_in(kv: &Kv) -> Result<Vec<ContractId>, ServiceError> {
+    let found = kv.prefix(Column::Blocks, INSTALLED, None, MAX_CONTRACTS)?;
+    let id = |key: &Vec<u8>| ContractId::try_from(key.strip_prefix(INSTALLED)?).ok();
+    Ok(found.iter().filter_map(|(key, _)| id(key)).collect())
+}
+
+/// PC-4: marks every contract of a store as restored from a backup, and gives them. Until a batch of a
+/// contract has ended, the member gives no vote there unless the others know the one that it gave.
+pub fn mark_restored(kv: &Kv) -> Result<Vec<ContractId>, ServiceError> {
+    let contracts = installed_in(kv)?;
+    for id in &contracts {
+        ContractStore::new(kv.clone(), id).mark_restored()?;
+    }
+    Ok(contracts)
+}
+
 /// What the parts of the role share.
 #[derive(Debug)]
 struct Shared {
@@ -160,9 +177,7 @@ impl Shared {
 
     /// The contracts whose packages are installed.
     fn installed(&self) -> Result<Vec<ContractId>, ServiceError> {
-        let found = self.config.kv.prefix(Column::Blocks, INSTALLED, None, MAX_CONTRACTS)?;
-        let id = |key: &Vec<u8>| ContractId::try_from(key.strip_prefix(INSTALLED)?).ok();
-        Ok(found.iter().filter_map(|(key, _)| id(key)).collect())
+        installed_in(&self.config.kv)
     }
 
     fn is_installed(&self, id: &ContractId) -> Result<bool, ServiceError> {

@@ -195,12 +195,9 @@ impl Stage<'_> {
             let published = async || Ok(client.account_keys(&key).await.ok());
             until("a member's keys at the mediator", published).await?;
         }
-        let listed: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| json!({ "member": member.name, "key": member.keys.account() }))
-            .collect();
-        let facts = json!({ "members": listed });
+        let keys = self.members.iter();
+        let keys = keys.map(|member| (member.name.to_string(), json!(member.keys.account())));
+        let facts = serde_json::Value::Object(keys.collect());
         self.reporter.say(
             "keys",
             "three members run, each a process; their keys are public",
@@ -263,7 +260,10 @@ impl Stage<'_> {
         }
         let status = self.client.contract(&id).await?.status;
         let is_active = status == ContractStatus::Active;
-        let facts = json!({ "roots at the members": roots, "active": is_active });
+        let names = NAMES.iter().map(|name| format!("root at the {name}"));
+        let roots = names.zip(roots.iter().map(|root| json!(root)));
+        let mut facts = serde_json::Value::Object(roots.collect());
+        facts["active"] = json!(is_active);
         self.reporter.say(
             "join",
             "each got the code, sealed, made the same tree, and joined",
@@ -391,7 +391,7 @@ impl Stage<'_> {
 
 fn terms(residual: paralith_types::Address) -> Terms {
     Terms {
-        fetch_blocks: 8,
+        fetch_blocks: 4,
         // Enough for members to be killed and started.
         vote_blocks: 100,
         max_batch: 64,
