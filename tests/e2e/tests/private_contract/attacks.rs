@@ -1,6 +1,6 @@
 //! Senders that lie, and what the mediator and members make of it.
 
-use e2e::{account_key, address, until};
+use e2e::{account_key, until};
 use paralith_consensus_api::address as addresses;
 use paralith_private_contract_messages::{
     Canonical as _, Complain, Revealed, Revoke, Submit, TransactionStatus,
@@ -8,7 +8,7 @@ use paralith_private_contract_messages::{
 use paralith_types::{Amount, Height};
 use serde_json::json;
 
-use crate::net::{Session, call, code_of, counter, on_network};
+use crate::net::{call, code_of, counter, on_network};
 
 fn mediator(code: u32) -> (String, u32) {
     ("mediator".to_string(), code)
@@ -33,10 +33,7 @@ fn test_07_false_wraps_are_malformed_everywhere_and_the_complaint_pays() {
         longer.sealed.wraps[1].push(0);
         assert_eq!(code_of(it.submit(&contract, &longer, 0).await), mediator(12));
         // One byte of b's is changed: a and c can show it.
-        let shares = |it: &mut Session| -> Vec<_> {
-            (0..3).map(|place| addresses::of_key(&it.key(place))).collect()
-        };
-        let members = shares(it);
+        let members: Vec<_> = (0..3).map(|place| addresses::of_key(&it.key(place))).collect();
         let mut before = Vec::new();
         for member in &members {
             before.push(it.balance(member).await);
@@ -83,7 +80,6 @@ fn test_07_false_wraps_are_malformed_everywhere_and_the_complaint_pays() {
         for place in 0..3 {
             assert_eq!(it.query(place, &contract.id, "get", &json!({})).await, json!(1));
         }
-        assert!(it.balance(&address("alice")).await >= 1_000 - 3 * 90 - 90);
     });
 }
 

@@ -5,8 +5,8 @@ use paralith::systems::private_contract::client::ContractClient;
 use paralith_consensus_api::address as addresses;
 use paralith_consensus_api::roothash::{self, RuntimeState};
 use paralith_private_contract_messages::{
-    BatchEvent, Canonical as _, Close, ContractId, ContractStatus, TOPIC_ENDED, TransactionStatus,
-    Vote,
+    BatchEvent, Canonical as _, Close, ContractId, ContractStatus, TOPIC_ENDED, Terms,
+    TransactionStatus, Vote,
 };
 use paralith_private_contract_stakeholder::ContractStore;
 use paralith_proto::Wire;
@@ -97,7 +97,11 @@ fn test_04_a_member_with_a_wrong_root_is_outvoted_named_and_healed() {
 #[test]
 fn test_05_a_dissenter_of_three_of_three_makes_a_no_and_the_next_one_succeeds() {
     on_network(async |it| {
-        let contract = it.contract("all(a, b, c)", tokens(), |_| {}).await;
+        // Votes that do not make a quorum are submitted shortly before the deadline.
+        let soon = |terms: &mut Terms| {
+            (terms.fetch_blocks, terms.vote_blocks) = (4, 12);
+        };
+        let contract = it.contract("all(a, b, c)", tokens(), soon).await;
         assert_eq!(it.run(&contract, &mint("100")).await, TransactionStatus::Yes);
         let before = it.one_root(&contract.id).await;
         it.net.members[2].kill();
@@ -122,14 +126,16 @@ fn test_05_a_contract_that_lost_a_member_for_good_closes_and_pays_everything_bac
     on_network(async |it| {
         let (alice, dave) = (account_key("alice"), address("dave"));
         it.deposit(&alice, 1_000).await;
+        let mut held = Vec::new();
         for place in 0..3 {
             let key = it.net.members[place].keys.account_key().clone();
             it.deposit(&key, 50).await;
+            held.push(it.balance(&addresses::of_key(&key.public())).await);
         }
-        let bond = |terms: &mut paralith_private_contract_messages::Terms| {
+        let bond = |terms: &mut Terms| {
             (terms.bond, terms.residual) = (Amount(50), dave);
             (terms.fetch_blocks, terms.vote_blocks, terms.dormant_blocks) = (2, 8, 16);
-            terms.retention_blocks = 4;
+            terms.retention_blocks = 10;
         };
         let contract = it.contract("all(a, b, c)", tokens(), bond).await;
         // c is gone for good.
@@ -155,9 +161,9 @@ fn test_05_a_contract_that_lost_a_member_for_good_closes_and_pays_everything_bac
         .await;
         let closed = it.client.contract(&contract.id).await.unwrap();
         assert_eq!((closed.status, closed.balance), (ContractStatus::Closed, Amount::ZERO));
-        for place in 0..3 {
+        for (place, held) in held.into_iter().enumerate() {
             let member = addresses::of_key(&it.key(place));
-            until("the bond is back", async || (it.balance(&member).await == 50).then_some(()))
+            until("the bond is back", async || (it.balance(&member).await == held).then_some(()))
                 .await;
         }
         until("the deposit is back", async || {
@@ -228,6 +234,8 @@ fn test_06_a_copy_of_the_store_from_before_the_vote_gives_no_other_vote() {
         let seq = it.submit(&contract, &tx, 0).await.unwrap();
         let batch = it.open(&contract.id).await;
         it.voted(2, &contract.id, batch).await;
+        // a asks for votes that did not come.
+        it.blocks(4).await;
         it.net.members[2].kill();
         let vote = ContractStore::new(it.net.members[2].store(), &contract.id).newest_vote();
         std::fs::remove_dir_all(&data).unwrap();
@@ -252,7 +260,7 @@ fn test_06_a_copy_of_the_store_from_before_the_vote_gives_no_other_vote() {
 #[test]
 fn test_13_a_member_that_was_away_catches_up_and_votes() {
     on_network(async |it| {
-        let alone = |terms: &mut paralith_private_contract_messages::Terms| terms.max_batch = 1;
+        let alone = |terms: &mut Terms| terms.max_batch = 1;
         let contract = it.contract("2 of (a, b, c)", counter(), alone).await;
         let add = call("add", &json!({ "amount": 1 }));
         it.net.members[2].kill();

@@ -38,7 +38,7 @@ fn test_14_payments_move_with_their_call_and_withdrawals_are_paid_once() {
         let seq = it.submit(&contract, &tx, 200).await.unwrap();
         assert_eq!(it.fini(&contract.id, seq).await.status, TransactionStatus::Expired);
         assert_eq!(it.balance(&address("alice")).await, before - 400);
-        // Two withdrawals in one batch, and a deposit: each is paid once, in the step of FINI.
+        // Two withdrawals and a deposit: each is paid once, in the step of FINI.
         let fund = Fund { contract_id: contract.id, tag: 7, amount: Amount(50) };
         it.client.call(&alice, "fund", fund.encode()).await.unwrap();
         let out = call("withdraw", &json!({ "to": address("carol"), "amount": "150" }));

@@ -262,6 +262,12 @@ impl Session {
         self.client.chain.sync().await.unwrap().0
     }
 
+    /// Waits until the chain has so many more blocks.
+    pub(crate) async fn blocks(&mut self, count: u64) {
+        let until = Height(self.height().await + count);
+        self.client.chain.sync_to(until).await.unwrap();
+    }
+
     /// Creates a contract that all three members have joined.
     pub(crate) async fn contract(
         &mut self,
