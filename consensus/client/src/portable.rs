@@ -101,7 +101,8 @@ impl ParaTimeClient {
 }
 
 impl PortableProof {
-    /// Verifies all of it against a genesis document.
+    /// LC-20: verifies all of it against a genesis document. The caller checks that `runtime_id` is the ParaTime
+    /// that it means.
     pub fn verify(&self, genesis: &GenesisInfo) -> Result<ProvenRound, ClientError> {
         let document = &genesis.document;
         let mut light = LightClient::from_document(document).map_err(|e| unverifiable(&e))?;

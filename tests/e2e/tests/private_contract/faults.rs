@@ -5,8 +5,8 @@ use paralith::systems::private_contract::client::ContractClient;
 use paralith_consensus_api::address as addresses;
 use paralith_consensus_api::roothash::{self, RuntimeState};
 use paralith_private_contract_messages::{
-    BatchEvent, Canonical as _, Close, ContractId, ContractStatus, TOPIC_ENDED, Terms,
-    TransactionStatus, Vote,
+    BatchEvent, Canonical as _, Close, ContractId, ContractStatus, ContractVote, TOPIC_ENDED,
+    Terms, TransactionStatus, Vote,
 };
 use paralith_private_contract_stakeholder::ContractStore;
 use paralith_proto::Wire;
@@ -16,7 +16,7 @@ use paralith_types::Amount;
 use ppb::para_time_service_client::ParaTimeServiceClient;
 use serde_json::json;
 
-use crate::net::{call, code_of, counter, done, mint, on_network, text, tokens};
+use crate::net::{Session, call, code_of, counter, done, mint, on_network, text, tokens};
 
 const SUPPLY: &[u8] = b"supply";
 
@@ -45,6 +45,25 @@ async fn ended(client: &mut ContractClient, from: u64, id: &ContractId) -> Vec<B
     found
 }
 
+/// Submits a member's vote as it stands on its disk; the member's node starts again.
+async fn hand_in(it: &mut Session, place: usize, id: &ContractId) -> ContractVote {
+    it.net.members[place].kill();
+    let own = ContractStore::new(it.net.members[place].store(), id).newest_vote();
+    let own = own.unwrap().unwrap();
+    it.net.members[place].run();
+    let vote = Vote {
+        contract_id: *id,
+        batch: own.batch,
+        verdict: own.verdict.clone(),
+        actions: own.actions.clone(),
+        signers: vec![1 << place],
+        signature: own.signature,
+    };
+    let key = it.net.members[place].keys.account_key().clone();
+    it.client.call(&key, "vote", vote.encode()).await.unwrap();
+    own
+}
+
 #[test]
 fn test_04_a_member_with_a_wrong_root_is_outvoted_named_and_healed() {
     on_network(async |it| {
@@ -64,23 +83,9 @@ fn test_04_a_member_with_a_wrong_root_is_outvoted_named_and_healed() {
         let batch = it.open(&contract.id).await;
         it.voted(0, &contract.id, batch).await;
         it.voted(2, &contract.id, batch).await;
-        // The vote as it stands on c's disk, on the chain.
-        it.net.members[2].kill();
-        let own = ContractStore::new(it.net.members[2].store(), &contract.id).newest_vote();
-        let own = own.unwrap().unwrap();
+        let own = hand_in(it, 2, &contract.id).await;
         assert_eq!((own.batch, own.index), (batch, 2));
-        let vote = Vote {
-            contract_id: contract.id,
-            batch,
-            verdict: own.verdict.clone(),
-            actions: own.actions,
-            signers: vec![0b100],
-            signature: own.signature,
-        };
-        let key = it.net.members[2].keys.account_key().clone();
-        it.client.call(&key, "vote", vote.encode()).await.unwrap();
         it.net.members[1].run();
-        it.net.members[2].run();
         let record = it.fini(&contract.id, seq).await;
         assert_eq!((record.status, record.batch), (TransactionStatus::Yes, batch));
         let root = it.one_root(&contract.id).await;
@@ -97,17 +102,22 @@ fn test_04_a_member_with_a_wrong_root_is_outvoted_named_and_healed() {
 #[test]
 fn test_05_a_dissenter_of_three_of_three_makes_a_no_and_the_next_one_succeeds() {
     on_network(async |it| {
-        // Votes that do not make a quorum are submitted shortly before the deadline.
-        let soon = |terms: &mut Terms| {
-            (terms.fetch_blocks, terms.vote_blocks) = (4, 12);
-        };
-        let contract = it.contract("all(a, b, c)", tokens(), soon).await;
+        let contract = it.contract("all(a, b, c)", tokens(), |_| {}).await;
         assert_eq!(it.run(&contract, &mint("100")).await, TransactionStatus::Yes);
         let before = it.one_root(&contract.id).await;
         it.net.members[2].kill();
         it.net.members[2].falsify(&contract.id, SUPPLY);
         it.net.members[2].run();
-        assert_eq!(it.run(&contract, &mint("5")).await, TransactionStatus::No);
+        let seq = it.send(&contract, &mint("5"), &[0]).await;
+        let batch = it.open(&contract.id).await;
+        it.voted(0, &contract.id, batch).await;
+        it.voted(2, &contract.id, batch).await;
+        // Members submit votes that make no quorum shortly before the deadline. With two that differ on the
+        // chain, all three can agree no more: NO at once.
+        let (first, other) =
+            (hand_in(it, 0, &contract.id).await, hand_in(it, 2, &contract.id).await);
+        assert_ne!(first.verdict, other.verdict);
+        assert_eq!(it.fini(&contract.id, seq).await.status, TransactionStatus::No);
         assert_eq!(it.one_root(&contract.id).await, before);
         it.net.members[2].kill();
         it.net.members[2].falsify(&contract.id, SUPPLY);
@@ -250,9 +260,7 @@ fn test_06_a_copy_of_the_store_from_before_the_vote_gives_no_other_vote() {
         assert_eq!(it.query(2, &contract.id, "get", &json!({})).await, json!(2));
         it.net.members[2].kill();
         let again = ContractStore::new(it.net.members[2].store(), &contract.id).newest_vote();
-        let same = |vote: &paralith_private_contract_messages::ContractVote| {
-            (vote.batch, vote.verdict.clone(), vote.signature.0)
-        };
+        let same = |vote: &ContractVote| (vote.batch, vote.verdict.clone(), vote.signature.0);
         assert_eq!(same(&again.unwrap().unwrap()), same(&vote.unwrap().unwrap()));
     });
 }

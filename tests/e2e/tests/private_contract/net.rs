@@ -242,6 +242,32 @@ pub(crate) fn code_of<T: std::fmt::Debug>(done: Result<T, NodeError>) -> (String
     e2e::refusal(&done.unwrap_err())
 }
 
+/// Installs a package at a member's node, and joins.
+async fn join_one(
+    node: &str,
+    member: &Member,
+    id: ContractId,
+    sealed: Vec<u8>,
+    definition: &Definition,
+) {
+    let mut client = ContractClient::new(connect(node).await.unwrap(), MEDIATOR).await.unwrap();
+    let (key, chain) = (member.keys.account_key(), client.chain.chain_context());
+    let installed = until("the member sees the contract", async || {
+        let mut member = MemberClient::connect(&member.url, &Trust::System, chain).await.ok()?;
+        let height = client.chain.sync().await.unwrap().0;
+        member.install(key, &id, height, sealed.clone(), None).await.ok()
+    })
+    .await;
+    let join = Join {
+        contract_id: id,
+        definition: definition_hash(definition),
+        batch: installed.batch,
+        root: Hash::try_from(installed.root.as_slice()).unwrap(),
+        bond: definition.terms.bond,
+    };
+    client.call(key, "join", join.encode()).await.unwrap();
+}
+
 impl Session {
     fn all_run(&mut self) {
         self.net.members.iter_mut().for_each(Member::run);
@@ -300,25 +326,12 @@ impl Session {
         };
         let (id, _) = self.client.create(&alice, &package, definition.clone()).await.unwrap();
         let sealed = self.client.seal_for_members(id, &package).await.unwrap();
-        for (place, sealed) in sealed.into_iter().enumerate() {
-            let mut member = self.member(place).await;
-            let keys = self.net.members[place].keys.clone();
-            let client = &mut self.client;
-            let installed = until("the member sees the contract", async || {
-                let height = client.chain.sync().await.unwrap().0;
-                let sealed = sealed.clone();
-                member.install(keys.account_key(), &id, height, sealed, None).await.ok()
-            })
-            .await;
-            let join = Join {
-                contract_id: id,
-                definition: definition_hash(&definition),
-                batch: installed.batch,
-                root: Hash::try_from(installed.root.as_slice()).unwrap(),
-                bond: definition.terms.bond,
-            };
-            self.client.call(keys.account_key(), "join", join.encode()).await.unwrap();
-        }
+        let mut sealed = sealed.into_iter();
+        let mut join = |place: usize| {
+            let member = &self.net.members[place];
+            join_one(&self.net.dev.node, member, id, sealed.next().unwrap(), &definition)
+        };
+        tokio::join!(join(0), join(1), join(2));
         assert_eq!(self.client.contract(&id).await.unwrap().status, ContractStatus::Active);
         let certificate = self.certificate(&id, alice.public(), |_| {}).await;
         Contract { id, certificate, package }

@@ -6,11 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use e2e::account_key;
 use paralith_crypto::SigningKey;
-use paralith_data::{Action, Ticket};
+use paralith_data::{Action, Client, ClientLimits, DataError, Origin, Ticket, tcp};
 use paralith_private_contract_messages::TransactionStatus;
 use paralith_types::{Hash, Height};
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::net::{Session, call, mint, on_network, tokens};
 
@@ -60,18 +59,16 @@ fn search(
     }
 }
 
-/// The status of `GET /data/<content>` with these headers.
-async fn get(url: &str, content: &str, headers: &str) -> u16 {
-    let host = url.trim_start_matches("http://");
-    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
-    let request = format!(
-        "GET /data/{content} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let line = String::from_utf8_lossy(&answer);
-    line.split(' ').nth(1).unwrap().parse().unwrap()
+/// The status of `GET /data/<content>` with this authorization.
+async fn get(url: &str, content: &str, authorization: &str) -> u16 {
+    let origin = Origin::parse(url).unwrap();
+    let content = Hash(hex::decode(content).unwrap().try_into().unwrap());
+    let client = Client::new(vec![origin.clone()], tcp(), ClientLimits::default());
+    match client.get(&origin, &content, authorization, 1 << 20, |_| Ok(())).await {
+        Ok(_) => 200,
+        Err(DataError::Answer { status, .. }) => status,
+        Err(error) => error.status(),
+    }
 }
 
 #[test]
@@ -160,7 +157,7 @@ async fn refused_without_a_members_ticket(it: &mut Session, contract: &[u8; 32],
             signer: key.public(),
             credential: Vec::new(),
         };
-        format!("authorization: {}\r\n", ticket.sign(key, &chain).authorization())
+        ticket.sign(key, &chain).authorization()
     };
     let member = it.net.members[1].keys.account_key().clone();
     assert_eq!(get(&url, content, "").await, 403, "no ticket");

@@ -236,28 +236,13 @@ impl Stage<'_> {
     async fn join(&mut self, id: ContractId, package: &Package) -> Result<(), NodeError> {
         let sealed = self.client.seal_for_members(id, package).await?;
         let known = self.client.definition(&id, 1).await?;
-        let mut roots = Vec::new();
+        let node = self.client.chain.node().to_string();
+        let mut joins = Vec::new();
         for (place, sealed) in sealed.into_iter().enumerate() {
-            let (mut member, keys) = self.connect(place).await?;
-            let client = &mut self.client;
-            let install = async || {
-                let height = client.chain.sync().await?.0;
-                let sealed = sealed.clone();
-                member.install(keys.account_key(), &id, height, sealed, None).await.map(Some)
-            };
-            let installed = until("a member to see the contract", install).await?;
-            let root = Hash::try_from(installed.root.as_slice())
-                .map_err(|e| NodeError::Unverifiable { reason: e.to_string() })?;
-            let join = Join {
-                contract_id: id,
-                definition: definition_hash(&known.definition),
-                batch: installed.batch,
-                root,
-                bond: known.definition.terms.bond,
-            };
-            self.client.call(keys.account_key(), "join", join.encode()).await?;
-            roots.push(root);
+            let (member, keys) = self.connect(place).await?;
+            joins.push(join_one(&node, member, keys, id, sealed, &known.definition));
         }
+        let roots: Vec<Hash> = futures::future::try_join_all(joins).await?;
         let status = self.client.contract(&id).await?.status;
         let is_active = status == ContractStatus::Active;
         let names = NAMES.iter().map(|name| format!("root at the {name}"));
@@ -387,6 +372,35 @@ impl Stage<'_> {
         );
         Ok(())
     }
+}
+
+/// Installs a package at a member's node, and joins.
+async fn join_one(
+    node: &str,
+    mut member: MemberClient,
+    keys: Keys,
+    id: ContractId,
+    sealed: Vec<u8>,
+    definition: &Definition,
+) -> Result<Hash, NodeError> {
+    let mut client = ContractClient::new(client::connect(node).await?, MEDIATOR).await?;
+    let install = async || {
+        let height = client.chain.sync().await?.0;
+        let sealed = sealed.clone();
+        member.install(keys.account_key(), &id, height, sealed, None).await.map(Some)
+    };
+    let installed = until("a member to see the contract", install).await?;
+    let root = Hash::try_from(installed.root.as_slice())
+        .map_err(|e| NodeError::Unverifiable { reason: e.to_string() })?;
+    let join = Join {
+        contract_id: id,
+        definition: definition_hash(definition),
+        batch: installed.batch,
+        root,
+        bond: definition.terms.bond,
+    };
+    client.call(keys.account_key(), "join", join.encode()).await?;
+    Ok(root)
 }
 
 fn terms(residual: paralith_types::Address) -> Terms {
