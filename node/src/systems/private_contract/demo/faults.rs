@@ -122,6 +122,11 @@ impl Stage<'_> {
         certificate: &Certificate,
     ) -> Result<(), NodeError> {
         let tx = self.seal(id, certificate, "5", &[BANK, SELLER]).await?;
+        // What is changed on the disk must be there.
+        let last = self.client.contract(&id).await?.last_root;
+        for place in [BANK, BUYER, SELLER] {
+            self.has_root(place, id, last).await?;
+        }
         self.kill(BUYER).await?;
         self.kill(SELLER).await?;
         self.falsify(SELLER, id)?;
