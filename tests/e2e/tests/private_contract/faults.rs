@@ -144,7 +144,7 @@ fn test_05_a_contract_that_lost_a_member_for_good_closes_and_pays_everything_bac
         }
         let bond = |terms: &mut Terms| {
             (terms.bond, terms.residual) = (Amount(50), dave);
-            (terms.fetch_blocks, terms.vote_blocks, terms.dormant_blocks) = (2, 8, 16);
+            (terms.fetch_blocks, terms.vote_blocks, terms.dormant_blocks) = (2, 8, 40);
             terms.retention_blocks = 10;
         };
         let contract = it.contract("all(a, b, c)", tokens(), bond).await;

@@ -100,6 +100,13 @@ fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Whether a key of a store names a contract: stores escape zeros.
+fn holds(key: &[u8], id: &ContractId) -> bool {
+    let escaped: Vec<u8> =
+        id.0.iter().flat_map(|byte| if *byte == 0 { vec![0, 0xff] } else { vec![*byte] }).collect();
+    key.windows(escaped.len()).any(|window| window == escaped)
+}
+
 pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }
@@ -161,7 +168,7 @@ impl Member {
         let kv = self.store();
         let mut batch = WriteBatch::new();
         for (key, mut value) in kv.prefix(Column::Latest, b"", None, 100_000).unwrap() {
-            if key.ends_with(end) && key.windows(32).any(|window| window == id.0) {
+            if key.starts_with(b"private/") && key.ends_with(end) && holds(&key, id) {
                 *value.last_mut().unwrap() ^= 1;
                 batch.put(Column::Latest, key, value);
             }
