@@ -1,21 +1,42 @@
-//! Builds the reference runtimes to WebAssembly, so that the program carries them.
+//! Builds the reference runtimes and the modules of systems to WebAssembly, so that the program carries them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const RUNTIMES: [&str; 3] = ["ballot", "counter", "tokens"];
+/// A workspace of guests: its folder, and the modules that it gives.
+struct Guests {
+    folder: &'static str,
+    modules: &'static [&'static str],
+}
+
+const GUESTS: [Guests; 2] = [
+    Guests { folder: "paratime-runtime/examples", modules: &["ballot", "counter", "tokens"] },
+    Guests { folder: "systems/private-contract/mediator", modules: &["mediator"] },
+];
+
+/// What guests are built from besides their own folders.
+const SOURCES: [&str; 8] = [
+    "paratime-runtime/sdk",
+    "paratime-runtime/abi",
+    "common/types",
+    "common/crypto",
+    "common/policy",
+    "common/proto",
+    "systems/private-contract/messages",
+    "systems/private-contract/core",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let node = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let root = node.parent().ok_or("the node lies in the workspace")?;
-    for watched in [
-        "paratime-runtime/examples",
-        "paratime-runtime/sdk",
-        "paratime-runtime/abi",
-        "common/types",
-    ] {
+    for watched in SOURCES {
         watch(&root.join(watched));
+    }
+    for guests in &GUESTS {
+        let folder = root.join(guests.folder);
+        watch(&folder);
+        guests.modules.iter().for_each(|name| watch(&folder.join(name)));
     }
 
     let target = out.join("guests");
@@ -28,36 +49,46 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         root.display(),
         cargo_home.display()
     );
+    for guests in &GUESTS {
+        build(guests, root, &target, &flags)?;
+        for name in guests.modules {
+            let module = target.join(format!("wasm32-unknown-unknown/release/{name}.wasm"));
+            std::fs::copy(&module, out.join(format!("{name}.wasm")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds one workspace of guests.
+fn build(
+    guests: &Guests,
+    root: &Path,
+    target: &Path,
+    flags: &str,
+) -> Result<(), Box<dyn std::error::Error>> {
     let status = Command::new(std::env::var("CARGO")?)
         .args(["build", "--release", "--locked", "--target", "wasm32-unknown-unknown"])
         .arg("--manifest-path")
-        .arg(root.join("paratime-runtime/examples/Cargo.toml"))
+        .arg(root.join(guests.folder).join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&target)
+        .arg(target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("CARGO_TARGET_DIR")
         .status()?;
     if !status.success() {
-        return Err("the reference runtimes do not build".into());
-    }
-    for name in RUNTIMES {
-        let module = target.join(format!("wasm32-unknown-unknown/release/{name}.wasm"));
-        std::fs::copy(&module, out.join(format!("{name}.wasm")))?;
+        return Err(format!("the guests of {} do not build", guests.folder).into());
     }
     Ok(())
 }
 
 /// Watches sources only: a build folder inside would make every build stale.
 fn watch(folder: &Path) {
-    println!("cargo:rerun-if-changed={}", folder.join("Cargo.toml").display());
-    println!("cargo:rerun-if-changed={}", folder.join("src").display());
-    for name in RUNTIMES {
-        let runtime = folder.join(name);
-        if runtime.is_dir() {
-            println!("cargo:rerun-if-changed={}", runtime.join("Cargo.toml").display());
-            println!("cargo:rerun-if-changed={}", runtime.join("src").display());
+    for watched in ["Cargo.toml", "Cargo.lock", "src"] {
+        let watched = folder.join(watched);
+        if watched.exists() {
+            println!("cargo:rerun-if-changed={}", watched.display());
         }
     }
 }

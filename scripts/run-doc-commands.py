@@ -9,6 +9,7 @@ language are not commands. An HTML comment on the line before a block, or with o
 between, says more:
 
     <!-- needs: dev chain -->    a chain runs (`paralith dev`), and PARALITH_NODE points to it
+    <!-- needs: dev chain --private-contracts -->    the same, with the mediator of private contracts
     <!-- run: by ci itself -->   the block would run this script again: it is named, not run
 
 `--list` prints the blocks and runs nothing. Exit code: 0 if every block succeeded, else 1.
@@ -29,8 +30,14 @@ import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("README.md", "docs/writing-a-runtime.md", "docs/shared-runtimes.md")
+FILES = (
+    "README.md",
+    "docs/writing-a-runtime.md",
+    "docs/shared-runtimes.md",
+    "docs/private-contracts.md",
+)
 NEEDS_CHAIN = "needs: dev chain"
+NEEDS_MEDIATOR = "needs: dev chain --private-contracts"
 BY_CI = "run: by ci itself"
 LISTEN = "127.0.0.1", 26600
 READY_SECONDS = 180
@@ -62,7 +69,7 @@ def blocks_of(file):
             sys.exit(f"{file}:{number}: a fence that this script does not understand: {line}")
         elif comment := re.fullmatch(r"<!-- (.*) -->", line.strip()):
             notes = notes + [comment[1]]
-            if comment[1] not in (NEEDS_CHAIN, BY_CI):
+            if comment[1] not in (NEEDS_CHAIN, NEEDS_MEDIATOR, BY_CI):
                 sys.exit(f"{file}:{number}: unknown comment: {comment[1]}")
         elif line.strip():
             if notes:
@@ -77,7 +84,7 @@ def blocks_of(file):
 class Chain:
     """`paralith dev`, from its banner until `stop`."""
 
-    def __init__(self, paralith):
+    def __init__(self, paralith, more):
         # Takes the documented port; if somebody listens there, any other.
         with socket.socket() as probe:
             taken = probe.connect_ex(LISTEN) == 0
@@ -85,7 +92,7 @@ class Chain:
         listen = f"{host}:{0 if taken else port}"
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [paralith, "dev", "--json", "--listen", listen],
+            [paralith, "dev", "--json", "--listen", listen, *more],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -161,13 +168,14 @@ def main():
     # README puts the build's folder into PATH: make that the folder of this very program.
     environment["CARGO_TARGET_DIR"] = str(paralith.parent.parent)
 
-    needs_chain = any(NEEDS_CHAIN in b.notes for blocks in found.values() for b in blocks)
+    notes = {note for blocks in found.values() for block in blocks for note in block.notes}
+    more = ["--private-contracts"] if NEEDS_MEDIATOR in notes else []
     # Asked to end, it still stops what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
     with tempfile.TemporaryDirectory(prefix="paralith-doc-") as scratch:
         # Where `mktemp` puts things.
         environment["TMPDIR"] = scratch
-        chain = Chain(str(paralith)) if needs_chain else None
+        chain = Chain(str(paralith), more) if notes & {NEEDS_CHAIN, NEEDS_MEDIATOR} else None
         if chain:
             environment["PARALITH_NODE"] = chain.node
         try:

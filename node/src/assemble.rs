@@ -29,6 +29,7 @@ use crate::roles::compute::{ComputeConfig, ComputeHost, Connect};
 use crate::roles::keymanager::{KeyManagerHost, KeyManagerStart};
 use crate::roles::registration::{Identity, Registrar};
 use crate::roles::{Alarms, BridgeServices};
+use crate::rpc::PublicService;
 use crate::state::{NodeState, Services};
 
 /// How long a role waits after a pass that failed before blocks wake it again.
@@ -76,6 +77,8 @@ pub struct NodeConfig {
     pub members: MemberServices,
     /// What it keeps for others by its hash, and for whom; none if it keeps nothing.
     pub data: Option<DataHost>,
+    /// What it serves users besides its own services.
+    pub public: Vec<PublicService>,
     /// Ends everything.
     pub stop: CancellationToken,
 }
@@ -158,6 +161,7 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         services: Arc::clone(&services),
         alarms: Alarms::default(),
         home: config.home.clone(),
+        public: config.public.clone(),
         stop: config.stop.clone(),
     });
     let mut roles = TaskSet::new();
@@ -207,7 +211,7 @@ fn role_bits(roles: &[Role]) -> u32 {
             Role::Validator => ROLE_VALIDATOR,
             Role::Compute => ROLE_COMPUTE,
             Role::Keymanager => ROLE_KEYMANAGER,
-            Role::Client => 0,
+            Role::Client | Role::Stakeholder => 0,
         }
     })
 }

@@ -23,6 +23,8 @@ pub enum Role {
     Keymanager,
     /// Serves users.
     Client,
+    /// Is a member of private contracts.
+    Stakeholder,
 }
 
 impl Role {
@@ -33,6 +35,7 @@ impl Role {
             Self::Compute => "compute",
             Self::Keymanager => "keymanager",
             Self::Client => "client",
+            Self::Stakeholder => "stakeholder",
         }
     }
 }
@@ -176,6 +179,34 @@ impl ParaTimeConfig {
     }
 }
 
+/// A member of private contracts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StakeholderConfig {
+    /// The mediator's ParaTime: its name or its id.
+    #[serde(default = "mediator")]
+    pub mediator: String,
+    /// The folder of its key files, which `paralith contract init` makes. The account key is the node's
+    /// key, too.
+    pub keys: PathBuf,
+    /// A file whose first line is the password of the keys; otherwise it is taken from
+    /// `PARALITH_PASSWORD`, or typed.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Gas limit of its calls to the mediator, which the fee follows from. Without it the highest,
+    /// where gas costs nothing; where it has a price, this is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas_limit: Option<u64>,
+    /// "http://host:port" by which members reach this node's store of contents, as published in the
+    /// mediator; empty if it has none.
+    #[serde(default)]
+    pub origin: String,
+}
+
+fn mediator() -> String {
+    crate::network::MEDIATOR.to_string()
+}
+
 /// A node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,13 +219,16 @@ pub struct Config {
     pub genesis: PathBuf,
     /// What it does.
     pub roles: Vec<Role>,
-    /// The file with its key: 64 hexadecimal digits.
-    pub node_key: PathBuf,
+    /// The file with its key: 64 hexadecimal digits. A stakeholder has none: its account key is the
+    /// node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_key: Option<PathBuf>,
     /// The file with its validator key, if it is a validator.
     #[serde(default)]
     pub consensus_key: Option<PathBuf>,
-    /// The entity that answers for it, by public key.
-    pub entity: String,
+    /// The entity that answers for it, by public key. A stakeholder needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
     /// Where users connect: gRPC, over TLS if there is a `[tls]` section. Without one, put it on a
     /// loopback address or behind a proxy.
     pub listen: SocketAddr,
@@ -210,6 +244,9 @@ pub struct Config {
     /// What it keeps for others by its hash; without this section it keeps nothing.
     #[serde(default)]
     pub data: Option<DataConfig>,
+    /// What a stakeholder is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stakeholder: Option<StakeholderConfig>,
     /// Where it learns the chain from.
     pub engine: EngineConfig,
     /// The ParaTimes that it runs, or the key managers that it is part of. A compute node without
@@ -253,8 +290,12 @@ impl Config {
         let text = fs::read_to_string(file).map_err(|e| unusable(e.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|e| unusable(e.to_string()))?;
         let folder = fs::canonicalize(folder_of(file)).map_err(|e| unusable(e.to_string()))?;
-        for path in [&mut config.home, &mut config.genesis, &mut config.node_key]
+        for path in [&mut config.home, &mut config.genesis]
             .into_iter()
+            .chain(config.node_key.as_mut())
+            .chain(config.stakeholder.iter_mut().flat_map(|one| {
+                [Some(&mut one.keys), one.password_file.as_mut()].into_iter().flatten()
+            }))
             .chain(config.consensus_key.as_mut())
             .chain(config.software_platform_key.as_mut())
             .chain(config.record.as_mut())
@@ -276,7 +317,7 @@ impl Config {
         let light = matches!(self.engine, EngineConfig::Light { .. });
         if self.roles.is_empty() {
             return Err(
-                "`roles` is empty: give at least one of validator, compute, keymanager, client"
+                "`roles` is empty: give at least one of validator, compute, keymanager, client, stakeholder"
                     .into(),
             );
         }
@@ -303,8 +344,42 @@ impl Config {
                 "a compute node or key manager needs `link_listen` and `link_address`".into()
             );
         }
+        self.check_stakeholder()?;
         if self.has(Role::Keymanager) && self.runtimes.is_empty() {
             return Err("a key manager needs `runtimes`: the id of the key manager".into());
+        }
+        Ok(())
+    }
+
+    /// A stakeholder is no node of the registry: its node key is its account's, and no entity answers
+    /// for it.
+    fn check_stakeholder(&self) -> Result<(), String> {
+        if !self.has(Role::Stakeholder) {
+            return match (&self.node_key, &self.entity) {
+                (Some(_), Some(_)) => Ok(()),
+                (None, _) => Err("`node_key` is missing: the file with the node's key".into()),
+                (_, None) => Err("`entity` is missing: the public key that answers for it".into()),
+            };
+        }
+        if self.roles.len() > 1 {
+            return Err("a stakeholder has no other role: run another node for it".into());
+        }
+        if self.stakeholder.is_none() {
+            return Err("a stakeholder needs a section `[stakeholder]` with `keys`".into());
+        }
+        if self.node_key.is_some() || self.entity.is_some() {
+            return Err(
+                "a stakeholder has neither `node_key` nor `entity`: its account key is the \
+                        node's key"
+                    .into(),
+            );
+        }
+        if self.link_listen.is_none() || self.link_address.is_none() {
+            return Err(
+                "a stakeholder needs `link_listen` and `link_address`: there other members \
+                        reach it"
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -414,6 +489,40 @@ mod tests {
     }
 
     #[test]
+    fn a_stakeholder_has_its_account_key_and_nothing_of_a_registered_node() {
+        let stakeholder = |change: (&str, &str)| {
+            let text = r#"
+                name = "bank"
+                home = "data"
+                genesis = "genesis.json"
+                roles = ["stakeholder"]
+                listen = "127.0.0.1:27000"
+                link_listen = "127.0.0.1:27001"
+                link_address = "127.0.0.1:27001"
+                [stakeholder]
+                keys = "keys"
+                [engine]
+                kind = "light"
+                nodes = ["http://127.0.0.1:26600"]
+            "#;
+            load(&text.replacen(change.0, change.1, 1))
+        };
+        let config = stakeholder(("", "")).unwrap();
+        let section = config.stakeholder.clone().unwrap();
+        assert!(section.keys.is_absolute() && section.mediator == "mediator");
+        assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+        for (change, mention) in [
+            (("link_address = \"127.0.0.1:27001\"", ""), "link_address"),
+            (("keys = \"keys\"", ""), "keys"),
+            (("name = \"bank\"", "name = \"bank\"\nnode_key = \"k\""), "account key"),
+            (("[stakeholder]\n                keys = \"keys\"", ""), "[stakeholder]"),
+        ] {
+            let error = stakeholder(change).unwrap_err();
+            assert!(error.to_string().contains(mention), "{error}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (change, mention) in [
             (("roles = [\"validator\"]", "roles = []"), "roles"),
@@ -421,6 +530,12 @@ mod tests {
             (("name =", "nmae ="), "nmae"),
             (("roles = [\"validator\"]", "roles = [\"compute\"]"), "link_listen"),
             (("127.0.0.1:26600", "here"), "listen"),
+            (("node_key = \"node.key\"", ""), "node_key"),
+            (("entity = \"00\"", ""), "entity"),
+            (
+                ("roles = [\"validator\"]", "roles = [\"validator\", \"stakeholder\"]"),
+                "no other role",
+            ),
         ] {
             let error = load(&VALIDATOR.replace(change.0, change.1)).unwrap_err();
             assert!(error.to_string().contains(mention), "{error}");

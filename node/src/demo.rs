@@ -19,13 +19,13 @@ use crate::keystore::test_account;
 const GAS: u64 = 100_000_000;
 
 /// Says each step: a line for people, or a JSON object a line.
-struct Reporter {
-    json: bool,
-    began: Instant,
+pub(crate) struct Reporter {
+    pub(crate) json: bool,
+    pub(crate) began: Instant,
 }
 
 impl Reporter {
-    fn say(&self, step: &str, text: &str, facts: Value) {
+    pub(crate) fn say(&self, step: &str, text: &str, facts: Value) {
         let seconds = self.began.elapsed().as_secs_f64();
         if self.json {
             println!("{}", json!({ "step": step, "seconds": seconds, "facts": facts }));
@@ -44,7 +44,7 @@ impl Reporter {
     }
 }
 
-fn account(name: &str) -> Result<paralith_crypto::SigningKey, NodeError> {
+pub(crate) fn account(name: &str) -> Result<paralith_crypto::SigningKey, NodeError> {
     test_account(name).ok_or_else(|| NodeError::internal(&"a test account"))
 }
 
@@ -149,7 +149,7 @@ fn votes(receipt: &ppb::Receipt) -> Vec<Value> {
         .collect()
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 

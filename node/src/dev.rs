@@ -24,7 +24,7 @@ use crate::enclave::Placement;
 use crate::error::NodeError;
 use crate::genesis_info::GenesisInfo;
 use crate::keystore::write_private;
-use crate::links::{MemberServices, Neighbours, ProcessNetwork};
+use crate::links::{BothNetworks, MemberServices, Neighbours, ProcessNetwork, TlsNetwork, bind};
 use crate::network::{Network, NetworkSpec};
 use crate::roles::compute::as_made;
 use crate::rpc;
@@ -90,6 +90,7 @@ pub fn network_spec(seed: u64) -> NetworkSpec {
             empty_round_blocks: 0,
         },
         confidential: true,
+        mediator: false,
     }
 }
 
@@ -105,9 +106,12 @@ impl DevChain {
         let engine = start_engine(args, &network, kv.clone(), home).await?;
         engine.set_hurry(true);
         let neighbours = Neighbours::default();
+        let links = OpenLinks::of(args);
         let mut gateway = None;
         let mut nodes = Vec::new();
         for member in &network.members {
+            let listen = links.address(member.role).await?;
+            let inside = ProcessNetwork::new(member.node_key.public(), Arc::clone(&neighbours));
             let config = NodeConfig {
                 name: member.name.clone(),
                 genesis: network.genesis.clone(),
@@ -115,7 +119,7 @@ impl DevChain {
                 consensus_key: member.consensus_key.clone(),
                 entity: member.entity,
                 roles: vec![member.role],
-                addresses: Vec::new(),
+                addresses: listen.iter().map(ToString::to_string).collect(),
                 runtimes: match member.role {
                     Role::Keymanager => vec![network.key_manager],
                     _ => Vec::new(),
@@ -129,14 +133,21 @@ impl DevChain {
                 kv: member_store(home, &member.name)?,
                 home: home.map(|home| home.join(&member.name)),
                 engine_name: engine.status().engine,
-                network: ProcessNetwork::new(member.node_key.public(), Arc::clone(&neighbours)),
+                network: match listen {
+                    None => inside,
+                    Some(_) => {
+                        let outside = TlsNetwork::new(member.node_key.clone(), None);
+                        BothNetworks::new(inside, outside)
+                    }
+                },
                 record: None,
                 members: MemberServices::default(),
                 data: None,
+                public: Vec::new(),
                 stop: stop.clone(),
             };
             let node = assemble(config, Source::Engine(Arc::clone(&engine)))?;
-            node.serve_links(None).await?;
+            node.serve_links(listen).await?;
             // A committee member: it reports soft confirmations to its users, too.
             if member.role == Role::Compute && gateway.is_none() {
                 gateway = Some(Arc::clone(&node.state));
@@ -228,9 +239,30 @@ impl DevChain {
     }
 }
 
+/// Whether compute nodes are reached from other processes, too.
+#[derive(Debug, Clone, Copy)]
+struct OpenLinks(bool);
+
+impl OpenLinks {
+    fn of(args: &DevArgs) -> Self {
+        Self(args.private_contracts)
+    }
+
+    /// Where a node of this role listens for links; none if only nodes of this process reach it.
+    async fn address(self, role: Role) -> Result<Option<SocketAddr>, NodeError> {
+        if !self.0 || role != Role::Compute {
+            return Ok(None);
+        }
+        // The node registers its address before it listens there: the system names a free port.
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (_released, address) = bind(any, "the links of a compute node").await?;
+        Ok(Some(address))
+    }
+}
+
 /// The network of a home, or a new one, written there.
 fn network(args: &DevArgs, home: Option<&Path>) -> Result<Network, NodeError> {
-    let spec = network_spec(args.seed);
+    let spec = NetworkSpec { mediator: args.private_contracts, ..network_spec(args.seed) };
     let Some(home) = home else { return spec.network(now()?) };
     let file = home.join("genesis.json");
     if !file.exists() {
@@ -245,7 +277,8 @@ fn network(args: &DevArgs, home: Option<&Path>) -> Result<Network, NodeError> {
     if network.genesis.context != genesis.context {
         return Err(NodeError::usage(
             home.display().to_string(),
-            "it holds the chain of another seed or of another version: use that, or another --home",
+            "it holds the chain of another seed, of another version, or with another choice of \
+             --private-contracts: use that, or another --home",
         ));
     }
     Ok(network)

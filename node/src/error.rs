@@ -35,6 +35,9 @@ pub enum NodeError {
          authority with `--tls-ca`, or its key with `--tls-pin`"
     )]
     Untrusted { node: String, reason: String },
+    /// A receipt or a disclosure that is false, or of something else.
+    #[error("{what} does not verify: {reason}. Do not rely on it")]
+    NotProven { what: String, reason: String },
 }
 
 impl NodeError {
@@ -75,6 +78,7 @@ impl NodeError {
             Self::NotReady { .. } => 9,
             Self::Internal { .. } => 10,
             Self::Untrusted { .. } => 11,
+            Self::NotProven { .. } => 12,
         }
     }
 

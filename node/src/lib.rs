@@ -28,6 +28,7 @@ pub mod roles;
 pub mod rpc;
 pub mod state;
 pub(crate) mod store;
+pub mod systems;
 
 use std::io::IsTerminal as _;
 
@@ -53,7 +54,7 @@ pub fn run_with(cli: Cli, connect: roles::compute::Connect) -> Result<(), NodeEr
         Command::CheckModule => return code::check_standard_input(),
         _ => {}
     }
-    log_to_stderr();
+    log_to_stderr(matches!(cli.command, Command::Demo(_)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -68,12 +69,16 @@ pub fn run_with(cli: Cli, connect: roles::compute::Connect) -> Result<(), NodeEr
 /// How long what still runs at the end is given.
 const CLOSING: std::time::Duration = std::time::Duration::from_millis(500);
 
-fn log_to_stderr() {
+/// `shows`: the program says itself what happens, and a log between its lines would hide it.
+fn log_to_stderr(shows: bool) {
     // By target and level alone: `EnvFilter` would bring an engine for regular expressions.
     let chosen = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let chosen: Option<Targets> = chosen.and_then(|text| text.parse().ok());
-    let usual = || {
-        Targets::new().with_default(LevelFilter::WARN).with_target("paralith", LevelFilter::INFO)
+    let usual = || match shows {
+        true => Targets::new().with_default(LevelFilter::ERROR),
+        false => Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("paralith", LevelFilter::INFO),
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

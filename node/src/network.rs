@@ -59,6 +59,8 @@ pub struct NetworkSpec {
     pub batching: Batching,
     /// Whether `tokens` and `ballot` are confidential.
     pub confidential: bool,
+    /// Whether genesis holds the mediator of private contracts.
+    pub mediator: bool,
 }
 
 /// A node of a network.
@@ -244,13 +246,25 @@ impl NetworkSpec {
             .runtime(self.runtime("ballot", owner_id, guests::BALLOT, secret, Vec::new()))
             .runtime(self.runtime("counter", owner_id, guests::COUNTER, false, Vec::new()))
             .policy(policy(&[runtime_id("tokens"), runtime_id("ballot")], 1));
+        let mut modules = vec![guests::TOKENS, guests::BALLOT, guests::COUNTER];
+        if self.mediator {
+            let settings = b"{}".to_vec();
+            builder = builder.runtime(self.runtime(
+                MEDIATOR,
+                owner_id,
+                guests::MEDIATOR,
+                false,
+                settings,
+            ));
+            modules.push(guests::MEDIATOR);
+        }
         let document = builder.build().map_err(|e| NodeError::internal(&e))?;
         Ok(Network {
             genesis: GenesisInfo::new(document)?,
             members,
             platform,
             key_manager: runtime_id(KEY_MANAGER),
-            modules: vec![guests::TOKENS, guests::BALLOT, guests::COUNTER],
+            modules,
         })
     }
 
@@ -306,6 +320,9 @@ impl NetworkSpec {
         }
     }
 }
+
+/// The name of the mediator of private contracts.
+pub const MEDIATOR: &str = "mediator";
 
 /// The name of the key manager's runtime.
 pub const KEY_MANAGER: &str = "keymanager";

@@ -16,7 +16,7 @@ use crate::genesis_info::GenesisInfo;
 use crate::links::NodeLinks;
 use crate::roles::Alarms;
 use crate::roles::keymanager::KeyManagerHost;
-use crate::rpc::refusal;
+use crate::rpc::{PublicService, refusal};
 
 /// What a node runs for others.
 #[derive(Debug)]
@@ -94,6 +94,8 @@ pub struct NodeState {
     pub data: Option<paralith_data::Service>,
     /// What its operator must look at.
     pub alarms: Alarms,
+    /// What it serves users besides its own services.
+    pub public: Vec<PublicService>,
     /// Where its data is; none for a chain in memory.
     pub home: Option<PathBuf>,
     /// Ends everything.

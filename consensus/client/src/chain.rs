@@ -137,7 +137,7 @@ impl ChainClient {
         Ok(())
     }
 
-    async fn light_block(&self, height: Height) -> Result<LightBlock, ClientError> {
+    pub(crate) async fn light_block(&self, height: Height) -> Result<LightBlock, ClientError> {
         let request = pb::consensus::v1::GetLightBlockRequest { height: height.0 };
         let answer = service(&self.channel)
             .get_light_block(request)

@@ -4,6 +4,7 @@
 //! * [`ChainClient`]: the consensus layer. Typed reads of proven state, and transactions.
 //! * [`ParaTimeClient`]: one ParaTime. Encrypted calls, final receipts, queries, proofs of its
 //!   state.
+//! * [`PortableProof`]: entries of a ParaTime's state, verified with the genesis document and no node.
 //! * [`GenesisInfo`]: the genesis document and the identities that follow from it.
 //!
 //! The crate has no store, no Wasm engine and not the application, so that a wallet compiles in
@@ -14,6 +15,7 @@ mod chain;
 mod error;
 mod genesis;
 mod paratime;
+mod portable;
 mod prove;
 mod shared;
 mod submit;
@@ -22,6 +24,7 @@ pub use chain::{ChainClient, ClientOptions, Proven, RESPONSE_MAX_BYTES};
 pub use error::{ClientError, refused};
 pub use genesis::GenesisInfo;
 pub use paratime::{Answer, Confirmed, Gas, ParaTimeClient, Sent};
+pub use portable::{PortableProof, ProvenEntry, ProvenRound};
 pub use prove::ProvenState;
 pub use shared::{Proposals, RegisteredEnclave};
 pub use submit::{Included, TxOptions};

@@ -12,7 +12,7 @@ pub(crate) use pb::paratime::v1 as ppb;
 use ppb::para_time_service_client::ParaTimeServiceClient;
 use tonic::transport::Channel;
 
-use crate::chain::{ChainClient, RESPONSE_MAX_BYTES};
+use crate::chain::{ChainClient, Proven, RESPONSE_MAX_BYTES};
 use crate::error::{ClientError, refused, unverifiable};
 use crate::submit::TxOptions;
 
@@ -315,7 +315,7 @@ impl ParaTimeClient {
         let header =
             receipt.header.ok_or_else(|| unverifiable(&"a final receipt without header"))?;
         let header = roothash::Header::from_pb(header).map_err(|e| unverifiable(&e))?;
-        let proven_at = self.prove_header(chain, &header).await?;
+        let proven_at = self.prove_header(chain, &header).await?.height;
 
         let leaf = receipt.leaf.ok_or_else(|| unverifiable(&"a final receipt without leaf"))?;
         let leaf = IoLeaf::from_pb(leaf).map_err(|e| unverifiable(&e))?;
@@ -345,12 +345,12 @@ impl ParaTimeClient {
         Ok(Confirmed { header, proven_at, leaf, output })
     }
 
-    /// Proves that a header is final, and gives the height of the state that proves it.
+    /// Proves that a header is final.
     pub(crate) async fn prove_header(
         &self,
         chain: &mut ChainClient,
         header: &roothash::Header,
-    ) -> Result<Height, ClientError> {
+    ) -> Result<Proven, ClientError> {
         if header.runtime_id != self.runtime.id {
             return Err(unverifiable(&"the header is another runtime's"));
         }
@@ -364,7 +364,7 @@ impl ParaTimeClient {
             proven = chain.proven(None, &key).await?;
         }
         match proven.value {
-            Some(value) if value == header.encode() => Ok(proven.height),
+            Some(ref value) if *value == header.encode() => Ok(proven),
             Some(_) => Err(unverifiable(&"the chain has another header for this round")),
             None => Err(unverifiable(&"the chain does not have this round")),
         }

@@ -13,6 +13,7 @@ use paralith_types::{Height, Round};
 use crate::chain::ChainClient;
 use crate::error::{ClientError, refused, unverifiable};
 use crate::paratime::{ParaTimeClient, STALE_TRIES, ppb};
+use crate::portable::ProvenEntry;
 
 /// Entries of a ParaTime's state, every step verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,19 @@ impl ParaTimeClient {
         round: Option<Round>,
         keys: &[Vec<u8>],
     ) -> Result<ProvenState, ClientError> {
+        let (header, entries) = self.prove_entries(chain, round, keys).await?;
+        let proven_at = self.prove_past_header(chain, &header).await?;
+        let values = entries.into_iter().map(|entry| entry.value).collect();
+        Ok(ProvenState { header, proven_at, values })
+    }
+
+    /// Entries under the state root of a header, which is not proven yet.
+    pub(crate) async fn prove_entries(
+        &mut self,
+        chain: &mut ChainClient,
+        round: Option<Round>,
+        keys: &[Vec<u8>],
+    ) -> Result<(Header, Vec<ProvenEntry>), ClientError> {
         let places = self.places(keys)?;
         let mut tries = 0;
         let (header, entries) = loop {
@@ -66,9 +80,12 @@ impl ParaTimeClient {
                 .and_then(|proof| proof.verify(&header.state_root, place, entry.value.as_deref()))
                 .map_err(|e| unverifiable(&format!("an entry: {e}")))?;
         }
-        let proven_at = self.prove_past_header(chain, &header).await?;
-        let values = entries.into_iter().map(|entry| entry.value).collect();
-        Ok(ProvenState { header, proven_at, values })
+        let entries = keys.iter().zip(entries).map(|(key, entry)| ProvenEntry {
+            key: key.clone(),
+            value: entry.value,
+            proof: entry.proof,
+        });
+        Ok((header, entries.collect()))
     }
 
     fn places(&self, keys: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
@@ -111,7 +128,7 @@ impl ParaTimeClient {
             Some(known_header) if known_header == header.encode() => return Ok(known.height),
             Some(_) => return Err(unverifiable(&"the chain has another header for this round")),
             None if header.round >= state.last_block.round => {
-                return self.prove_header(chain, header).await;
+                return Ok(self.prove_header(chain, header).await?.height);
             }
             None => {}
         }

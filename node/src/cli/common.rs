@@ -54,7 +54,8 @@ pub struct TlsArgs {
 }
 
 impl TlsArgs {
-    fn trust(&self) -> Result<Trust, NodeError> {
+    /// As connections take it.
+    pub(crate) fn trust(&self) -> Result<Trust, NodeError> {
         ClientTls { ca: self.tls_ca.clone(), pins: self.tls_pin.clone() }.trust()
     }
 }

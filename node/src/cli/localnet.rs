@@ -50,6 +50,7 @@ pub fn local_spec(args: &LocalnetArgs) -> NetworkSpec {
         compute: args.compute,
         keymanagers: args.keymanagers,
         client: true,
+        mediator: args.private_contracts,
         epoch_blocks: 200,
         first_epochs: FIRST_EPOCHS,
         executor: Executor { round_timeout_blocks: ROUND_TIMEOUT_BLOCKS, ..dev.executor.clone() },
@@ -165,7 +166,7 @@ fn port(
 ) -> Result<u16, NodeError> {
     // The client is the first of all, at the port where commands look for a node.
     let place = match network.members.get(index).map(|member| member.role) {
-        Some(Role::Client) => 0,
+        Some(Role::Client | Role::Stakeholder) => 0,
         _ => index.saturating_add(1),
     };
     u16::try_from(place)
@@ -212,13 +213,14 @@ fn prepare_node(
         home: PathBuf::from("data"),
         genesis: PathBuf::from("../genesis.json"),
         roles: vec![member.role],
-        node_key: PathBuf::from("node.key"),
+        node_key: Some(PathBuf::from("node.key")),
         consensus_key: is_validator.then(|| PathBuf::from("consensus.key")),
-        entity: member.entity.to_string(),
+        entity: Some(member.entity.to_string()),
         listen: local(own(0)?),
         link_listen: works.then(|| own(1).map(local)).transpose()?,
         link_address: works.then(|| own(1).map(|port| local(port).to_string())).transpose()?,
         data: None,
+        stakeholder: None,
         engine,
         runtimes: if member.role == Role::Keymanager {
             vec![network.key_manager]

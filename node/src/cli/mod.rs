@@ -10,6 +10,7 @@ use crate::roles::compute::Connect;
 
 mod common;
 pub mod completions;
+pub mod contract;
 mod deploy;
 pub mod dev;
 pub mod keys;
@@ -64,6 +65,12 @@ pub enum Command {
     /// Deploy, call and watch ParaTimes.
     #[command(subcommand)]
     Runtime(RuntimeCommand),
+    /// Private contracts: code and state only at their members, order and outcome on the chain.
+    #[command(subcommand)]
+    Contract(contract::ContractCommand),
+    /// Show a whole system at work, on a chain of its own that is gone at the end.
+    #[command(subcommand)]
+    Demo(DemoCommand),
     /// Ask a node how it is.
     #[command(after_help = "Example:\n  paralith status --node http://127.0.0.1:26600")]
     Status(NodeArgs),
@@ -113,6 +120,10 @@ pub struct DevArgs {
     /// Send a first confidential transaction, then keep running.
     #[arg(long, conflicts_with = "once")]
     pub demo: bool,
+    /// Hold the mediator of private contracts, and let stakeholders' nodes of other processes on this
+    /// machine connect to the compute nodes.
+    #[arg(long)]
+    pub private_contracts: bool,
     /// Where the public service listens.
     #[arg(long, default_value = "127.0.0.1:26600", value_name = "HOST:PORT")]
     pub listen: String,
@@ -147,6 +158,9 @@ pub struct LocalnetArgs {
     /// databases uncompressed: for a search for secrets. Only when the network is made.
     #[arg(long)]
     pub record: bool,
+    /// Hold the mediator of private contracts. Only when the network is made.
+    #[arg(long)]
+    pub private_contracts: bool,
     /// The first of the ports that the network listens on.
     #[arg(long, default_value_t = 26600)]
     pub base_port: u16,
@@ -606,6 +620,23 @@ pub struct RevealArgs {
     pub node: NodeArgs,
 }
 
+/// `paralith demo …`
+#[derive(Debug, Subcommand)]
+pub enum DemoCommand {
+    /// A private contract of three members, each a process: a call, votes, a verified receipt, a killed
+    /// member, a content that is withheld, an auditor.
+    #[command(after_help = "Example:\n  paralith demo private-contract")]
+    PrivateContract(DemoArgs),
+}
+
+/// Options of a demonstration.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Print JSON, a line an object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `completions`.
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsArgs {
@@ -632,6 +663,10 @@ pub async fn run(command: Command, connect: Connect) -> Result<(), NodeError> {
         Command::Tx(command) => tx::run(command).await,
         Command::Query(command) => query::run(command).await,
         Command::Runtime(command) => runtime::run(command).await,
+        Command::Contract(command) => contract::run(command).await,
+        Command::Demo(DemoCommand::PrivateContract(args)) => {
+            crate::systems::private_contract::demo::run(args.json).await
+        }
         Command::Status(args) => status::run(args).await,
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

@@ -1,5 +1,6 @@
 //! `paralith start`
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use paralith_consensus_engine::{
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_genesis::Document;
+use paralith_private_contract_stakeholder::Keys;
 use paralith_storage::Kv;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,7 @@ use crate::remote::RemoteChain;
 use crate::roles::compute::Connect;
 use crate::rpc;
 use crate::store;
+use crate::systems::private_contract::{self, RoleConfig, StakeholderRole, Via};
 
 /// Names the process that started this node as part of a local network.
 pub(super) const PARENT_VARIABLE: &str = "PARALITH_PARENT";
@@ -42,10 +45,20 @@ pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     let mut signals = EndSignals::listen()?;
     let config = Config::load(&args.config)?;
     let stop = CancellationToken::new();
+    let keys = private_contract::keys(&config)?;
     let (source, engine, kv) = source(&config, &stop).await?;
-    let node = assemble(node_config(&config, kv, &source, stop.clone(), connect)?, source)?;
+    let node_key = node_key(&config, keys.as_ref())?;
+    let mut parts = node_config(&config, node_key, kv, &source, stop.clone(), connect)?;
+    let stakeholder = keys.map(|keys| stakeholder(&config, keys, &parts)).transpose()?;
+    if let Some(role) = &stakeholder {
+        role.add_to(&mut parts);
+    }
+    let network = Arc::clone(&parts.network);
+    let node = assemble(parts, source)?;
     node.serve_links(config.link_listen).await?;
     let endpoint = rpc::serve(config.listen, config.tls.as_ref(), Arc::clone(&node.state)).await?;
+    let via = submits_by(&config, endpoint)?;
+    let _role = stakeholder.map(|role| role.start(&node.state, network, via));
     tracing::info!(name = %config.name, %endpoint, "running");
     let ended = wait(engine.as_ref(), &mut signals).await;
     stop.cancel();
@@ -53,6 +66,46 @@ pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
         engine.shutdown().await.map_err(|e| engine_error(&e))?;
     }
     ended
+}
+
+/// The role of a stakeholder's node.
+fn stakeholder(
+    config: &Config,
+    keys: Keys,
+    parts: &NodeConfig,
+) -> Result<StakeholderRole, NodeError> {
+    let section = config.stakeholder.as_ref();
+    StakeholderRole::new(RoleConfig {
+        keys,
+        mediator: section.map(|one| one.mediator.clone()).unwrap_or_default(),
+        gas_limit: section.and_then(|one| one.gas_limit),
+        link_address: config.link_address.clone().unwrap_or_default(),
+        origin: section.map(|one| one.origin.clone()).unwrap_or_default(),
+        chain_context: parts.genesis.context,
+        kv: parts.kv.clone(),
+    })
+}
+
+/// Through which nodes a stakeholder submits: those that it follows the chain by, or itself.
+fn submits_by(config: &Config, endpoint: SocketAddr) -> Result<Vec<Via>, NodeError> {
+    match &config.engine {
+        EngineConfig::Light { nodes, tls } => {
+            let trust = tls.as_ref().map(ClientTls::trust).transpose()?.unwrap_or_default();
+            Ok(nodes.iter().map(|node| Via { node: node.clone(), trust: trust.clone() }).collect())
+        }
+        EngineConfig::Solo | EngineConfig::Cometbft { .. } => {
+            Ok(vec![Via { node: format!("http://{endpoint}"), trust: Trust::System }])
+        }
+    }
+}
+
+/// The node's key: that of its file, or a stakeholder's account key.
+fn node_key(config: &Config, keys: Option<&Keys>) -> Result<SigningKey, NodeError> {
+    match (keys, &config.node_key) {
+        (Some(keys), _) => Ok(keys.account_key().clone()),
+        (None, Some(file)) => read_key(file),
+        (None, None) => Err(NodeError::usage("node_key", "the configuration names no key")),
+    }
 }
 
 /// A node of a local network ends with the program that started it, however that ends: there are no
@@ -116,7 +169,7 @@ async fn source(
         }
         EngineConfig::Solo => {
             let application = Application::open(kv.clone()).map_err(|e| NodeError::internal(&e))?;
-            let key = consensus_key(config, &read_key(&config.node_key)?)?;
+            let key = consensus_key(config, &node_key(config, None)?)?;
             let options = SoloOptions {
                 document: genesis.document,
                 kv: kv.clone(),
@@ -131,7 +184,7 @@ async fn source(
         }
         EngineConfig::Cometbft { .. } => {
             let application = Application::open(kv.clone()).map_err(|e| NodeError::internal(&e))?;
-            let key = consensus_key(config, &read_key(&config.node_key)?)?;
+            let key = consensus_key(config, &node_key(config, None)?)?;
             let options = comet_options(config, genesis.document, key)?;
             let engine = CometEngine::start(&application, options).await;
             Arc::new(engine.map_err(|e| engine_error(&e))?)
@@ -173,7 +226,7 @@ fn comet_options(
     options.seeds = seeds.clone();
     options.prometheus = prometheus.map(|address| address.to_string());
     options.moniker = config.name.clone();
-    options.node_key = read_key(&config.node_key)?;
+    options.node_key = node_key(config, None)?;
     options.took_over_key = *took_over_key;
     if let Some(interval) = empty_block_interval_ms {
         options.timing.empty_block_interval_ms = *interval;
@@ -192,12 +245,16 @@ fn consensus_key(config: &Config, node_key: &SigningKey) -> Result<SigningKey, N
 
 fn node_config(
     config: &Config,
+    node_key: SigningKey,
     kv: Kv,
     source: &Source,
     stop: CancellationToken,
     connect: Connect,
 ) -> Result<NodeConfig, NodeError> {
-    let node_key = read_key(&config.node_key)?;
+    let entity = match &config.entity {
+        Some(entity) => entity.parse().map_err(|e| NodeError::usage("entity", e))?,
+        None => node_key.public(),
+    };
     let program = || -> Result<PathBuf, NodeError> {
         std::env::current_exe().map_err(|e| NodeError::io("this program's own file", &e))
     };
@@ -205,7 +262,7 @@ fn node_config(
         name: config.name.clone(),
         genesis: genesis(config)?,
         consensus_key: consensus_key(config, &node_key)?,
-        entity: config.entity.parse().map_err(|e| NodeError::usage("entity", e))?,
+        entity,
         roles: config.roles.clone(),
         addresses: config.link_address.iter().cloned().collect(),
         runtimes: config.runtimes.clone(),
@@ -226,7 +283,8 @@ fn node_config(
         },
         network: TlsNetwork::new(node_key.clone(), config.record.clone()),
         record: config.record.clone(),
-        // The systems that a node runs add their services and rules here.
+        // The systems that a node runs add their services and rules.
+        public: Vec::new(),
         members: MemberServices::default(),
         data: config.data.map(|limits| DataHost { limits, rules: Vec::new() }),
         stop,

@@ -2,7 +2,8 @@
 
 pub use paralith_consensus_client::{
     Answer, ChainClient, ClientError, ClientOptions, Confirmed, Gas, Included, ParaTimeClient,
-    Proposals, Proven, ProvenState, RegisteredEnclave, Sent, TxOptions,
+    PortableProof, Proposals, Proven, ProvenEntry, ProvenRound, ProvenState, RegisteredEnclave,
+    Sent, TxOptions,
 };
 
 use crate::error::NodeError;

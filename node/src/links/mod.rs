@@ -40,8 +40,9 @@ use tonic::{Code, Response, Status};
 pub use directory::{Directory, Member, Members, Role};
 pub(crate) use listen::{accept_users, bind, http_server};
 pub use members::{LinkService, MemberLimits, MemberService};
-pub use network::{Neighbours, Network, ProcessNetwork, TlsNetwork, Wire};
+pub use network::{BothNetworks, Neighbours, Network, ProcessNetwork, TlsNetwork, Wire};
 pub use rules::WORKER_SERVICE;
+pub(crate) use server::linked;
 pub use server::{LinkServer, MemberServices};
 pub use stream::Recording;
 

@@ -166,3 +166,52 @@ impl Network for ProcessNetwork {
         futures::future::ready(Ok(None)).boxed()
     }
 }
+
+/// Links within a process, and over TLS to everybody else: a development chain that other processes
+/// join.
+pub struct BothNetworks {
+    inside: Arc<ProcessNetwork>,
+    outside: Arc<TlsNetwork>,
+}
+
+impl BothNetworks {
+    /// Of these two.
+    pub fn new(inside: Arc<ProcessNetwork>, outside: Arc<TlsNetwork>) -> Arc<Self> {
+        Arc::new(Self { inside, outside })
+    }
+}
+
+impl fmt::Debug for BothNetworks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BothNetworks")
+    }
+}
+
+impl Network for BothNetworks {
+    fn dial(
+        &self,
+        node: PublicKey,
+        addresses: Vec<String>,
+    ) -> BoxFuture<'_, Result<Wire, NodeError>> {
+        async move {
+            match self.inside.dial(node, Vec::new()).await {
+                Ok(wire) => Ok(wire),
+                Err(_) => self.outside.dial(node, addresses).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn serve(
+        &self,
+        address: Option<SocketAddr>,
+        server: LinkServer,
+        stop: CancellationToken,
+    ) -> BoxFuture<'_, Result<Option<SocketAddr>, NodeError>> {
+        async move {
+            self.inside.serve(None, server.clone(), stop.clone()).await?;
+            self.outside.serve(address, server, stop).await
+        }
+        .boxed()
+    }
+}

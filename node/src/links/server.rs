@@ -91,7 +91,7 @@ fn peer<T>(request: &Request<T>) -> Option<PublicKey> {
 }
 
 /// The caller at the other end of a link: the key of the handshake.
-fn linked<T>(request: &Request<T>) -> Option<PublicKey> {
+pub(crate) fn linked<T>(request: &Request<T>) -> Option<PublicKey> {
     request.extensions().get::<Option<Connection>>().copied().flatten().map(|link| link.peer)
 }
 

@@ -30,6 +30,21 @@ use crate::state::NodeState;
 /// Longest request: a module with what stands around it. The vm's limit for modules is the only one.
 const MAX_REQUEST_BYTES: usize = MAX_CODE_BYTES + 64 * 1024;
 
+/// Services of a system, beside the node's own.
+#[derive(Clone)]
+pub struct PublicService {
+    /// Adds them to the routes.
+    pub add: Arc<dyn Fn(Routes) -> Routes + Send + Sync>,
+    /// Their files, for reflection.
+    pub descriptors: &'static [&'static [u8]],
+}
+
+impl std::fmt::Debug for PublicService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PublicService")
+    }
+}
+
 /// A refusal with its stable identity. One that is unavailable here may be had of another node.
 pub(crate) fn refusal(
     grpc: Code,
@@ -53,7 +68,7 @@ impl From<NodeError> for Status {
             | NodeError::Unreachable { .. }
             | NodeError::Untrusted { .. } => Code::Unavailable,
             NodeError::Refused(error) => grpc_code(error),
-            NodeError::Unverifiable { .. } => Code::DataLoss,
+            NodeError::Unverifiable { .. } | NodeError::NotProven { .. } => Code::DataLoss,
             NodeError::Io { .. } | NodeError::Enclave(_) | NodeError::Internal { .. } => {
                 Code::Internal
             }
@@ -110,8 +125,9 @@ async fn routes(state: &Arc<NodeState>) -> Result<Routes, NodeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection = || {
-        let all = DESCRIPTORS.iter().copied().chain([tonic_health::pb::FILE_DESCRIPTOR_SET]);
-        all.fold(
+        let systems = state.public.iter().flat_map(|service| service.descriptors);
+        let all = DESCRIPTORS.iter().chain(systems).copied();
+        all.chain([tonic_health::pb::FILE_DESCRIPTOR_SET]).fold(
             tonic_reflection::server::Builder::configure(),
             tonic_reflection::server::Builder::register_encoded_file_descriptor_set,
         )
@@ -137,6 +153,9 @@ async fn routes(state: &Arc<NodeState>) -> Result<Routes, NodeError> {
             .max_decoding_message_size(MAX_REQUEST_BYTES),
     );
     routes = routes.add_service(NodeServiceServer::new(node::Node::new(Arc::clone(state))));
+    for service in &state.public {
+        routes = (service.add)(routes);
+    }
     Ok(match &state.data {
         Some(service) => data::with_contents(routes, service.clone()),
         None => routes,

@@ -168,6 +168,7 @@ impl Chain {
             record: None,
             members: MemberServices::default(),
             data: None,
+            public: Vec::new(),
             connect: paralith::roles::compute::as_made(),
             stop: self.stop.clone(),
         };

@@ -98,6 +98,11 @@ impl Process {
         format!("its log ends:\n{}", String::from_utf8_lossy(&log[from..]))
     }
 
+    /// Whether it was killed, or waited for to its end.
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let _ = kill_process(self.group, signal);

@@ -3,7 +3,8 @@ use std::time::Duration;
 use paralith_consensus_api::tx::Body;
 use paralith_consensus_api::{consensus, registry, staking};
 use paralith_consensus_client::{
-    ChainClient, ClientError, ClientOptions, ParaTimeClient, RegisteredEnclave, TxOptions,
+    ChainClient, ClientError, ClientOptions, ParaTimeClient, PortableProof, RegisteredEnclave,
+    TxOptions,
 };
 use paralith_harness::{key, set};
 use paralith_runtime_api::output::Output;
@@ -295,6 +296,53 @@ async fn a_false_proof_of_an_entry_is_refused() {
             gateway.tell(Lie::None);
             paratime.prove(&mut chain, round.map(Round), &keys()).await.unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn entries_are_proven_without_a_node_and_no_changed_byte_verifies() {
+    let (_gateway, mut chain, mut paratime) = ten_rounds().await;
+    let genesis = chain.genesis().clone();
+    let proof = paratime.prove_portably(&mut chain, &keys()).await.unwrap();
+    drop(chain);
+    let proven = proof.verify(&genesis).unwrap();
+    assert_eq!((proven.header.round, proven.runtime.id), (Round(10), RUNTIME));
+    let values: Vec<_> = keys().iter().map(|key| proof.entry(key).unwrap().value.clone()).collect();
+    assert_eq!(values, [Some(vec![10]), None]);
+    let refuse = |what: &str, changed: PortableProof| {
+        let error = changed.verify(&genesis).unwrap_err();
+        assert!(matches!(error, ClientError::Unverifiable { .. }), "{what}: {error}");
+    };
+    let flip = |bytes: &mut Vec<u8>, at: usize| bytes[at] ^= 1;
+    let changed = |change: &dyn Fn(&mut PortableProof)| {
+        let mut changed = proof.clone();
+        change(&mut changed);
+        changed
+    };
+    for at in 0..proof.header.0.len() {
+        refuse("header", changed(&|it| flip(&mut it.header.0, at)));
+    }
+    for at in 0..proof.header.1.len() {
+        refuse("the header's proof", changed(&|it| flip(&mut it.header.1, at)));
+    }
+    for at in 0..proof.runtime.0.len() {
+        refuse("descriptor", changed(&|it| flip(&mut it.runtime.0, at)));
+    }
+    for at in 0..proof.entries[0].proof.len() {
+        refuse("the entry's proof", changed(&|it| flip(&mut it.entries[0].proof, at)));
+    }
+    refuse("value", changed(&|it| it.entries[0].value = Some(vec![11])));
+    refuse("absence", changed(&|it| it.entries[0].value = None));
+    refuse("invention", changed(&|it| it.entries[1].value = Some(vec![1])));
+    refuse("key", changed(&|it| it.entries[0].key.push(1)));
+    refuse("another ParaTime", changed(&|it| it.runtime_id.0[0] ^= 1));
+    refuse("no header", changed(&|it| it.blocks.clear()));
+    refuse("an older state", changed(&|it| drop(it.blocks.pop())));
+    for block in 0..proof.blocks.len() {
+        let mut it = proof.clone();
+        let middle = it.blocks[block].len() / 2;
+        flip(&mut it.blocks[block], middle);
+        it.verify(&genesis).unwrap_err();
     }
 }
 

@@ -13,8 +13,13 @@ use paralith_crypto::kdf::derive;
 use paralith_crypto::kem::KemSecret;
 use paralith_crypto::keystore::{self, KdfParams, KeystoreError};
 use paralith_crypto::{Domain, HpkeSecret, SigningKey};
-use paralith_private_contract_core::ids::possession_message;
-use paralith_private_contract_core::messages::{KemKey, SetKeys, VoteKey, VoteSignature};
+use paralith_private_contract_core::ids::{
+    Place, change_hash, close_hash, definition_hash, possession_message,
+};
+use paralith_private_contract_core::messages::{
+    Definition, KemKey, Package, SetKeys, VoteKey, VoteSignature,
+};
+use paralith_private_contract_core::sealing::open_package;
 use paralith_rt::NoEntropy;
 use paralith_storage::{Files, StorageError};
 use paralith_types::{ChainContext, Hash, PublicKey, RuntimeId};
@@ -80,6 +85,24 @@ impl From<KeyFileError> for paralith_types::Error {
 impl From<StorageError> for KeyFileError {
     fn from(error: StorageError) -> Self {
         Self::Files(error)
+    }
+}
+
+/// What members agree to besides verdicts: the hash of a change or of a closing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement(Hash);
+
+impl Agreement {
+    /// A change to this definition.
+    #[must_use]
+    pub fn change(place: &Place, definition: &Definition, migrate: bool) -> Self {
+        Self(change_hash(place, &definition_hash(definition), migrate))
+    }
+
+    /// The closing of a contract under this version, before this batch.
+    #[must_use]
+    pub fn close(place: &Place, version: u64, next_batch: u64) -> Self {
+        Self(close_hash(place, version, next_batch))
     }
 }
 
@@ -194,6 +217,29 @@ impl Keys {
     pub(crate) fn kem_secret(&self, key: &KemKey) -> Option<&KemSecret> {
         let is_it = |secret: &&KemSecret| secret.kem() == key.kem_id && secret.public() == key.key;
         self.kem.iter().map(|(_, secret)| secret).find(is_it)
+    }
+
+    /// Opens a package that the owner sealed to this member; none if it was sealed to no key that is here, or
+    /// is not the package of this hash.
+    #[must_use]
+    pub fn open_package(
+        &self,
+        place: &Place,
+        owner: &PublicKey,
+        package_hash: &Hash,
+        index: u32,
+        sealed: &[u8],
+    ) -> Option<Package> {
+        let open = |(_, secret): &(u64, KemSecret)| {
+            open_package(place, owner, package_hash, index, secret, sealed).ok()
+        };
+        self.kem.iter().rev().find_map(open)
+    }
+
+    /// Agrees to a change or to a closing, by its hash. Votes have other domains, so this is never one.
+    #[must_use]
+    pub fn sign_agreement(&self, hash: &Agreement) -> VoteSignature {
+        VoteSignature(self.vote.sign(&hash.0.0))
     }
 
     /// Signs a vote. The same verdict gives the same bytes.

@@ -23,10 +23,10 @@ mod store;
 
 pub use error::ServiceError;
 pub use executor::{Code, Executed, GivenCall, Inputs, MAX_BATCH_BYTES, TxInput};
-pub use keys::{KeyFileError, Keys};
+pub use keys::{Agreement, KeyFileError, Keys};
 pub use links::{LinkError, LinkFuture, Links, Mediator, Origins, Outside};
 pub use proven::{Contract, MediatorState, Snapshot};
 pub use record::{BatchLog, CallLog, Page, PageEntry, Write};
 pub use server::Server;
-pub use service::{Installed, Stakeholder, Step};
+pub use service::{Answer, Installed, Stakeholder, Step};
 pub use store::ContractStore;

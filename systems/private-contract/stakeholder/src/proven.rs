@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use paralith_policy::Members;
 use paralith_private_contract_core::ids::Place;
-use paralith_private_contract_core::member::{Open, Tip, View};
+use paralith_private_contract_core::member::{Open, Quiet, Tip, View};
 use paralith_private_contract_core::messages::{
-    Batch, BatchKind, Canonical, ContractRecord, DefinitionRecord, DepositRecord, FinalBatch,
-    KeySet, OpenBatch, Tally, TransactionRecord, WrapsRecord, keys,
+    Batch, BatchKind, Canonical, ContractRecord, ContractStatus, DefinitionRecord, DepositRecord,
+    FinalBatch, KeySet, OpenBatch, Tally, TransactionRecord, WrapsRecord, keys,
 };
 use paralith_private_contract_core::vote::inputs_hash;
 use paralith_storage::StateRead;
@@ -156,6 +156,29 @@ impl Contract {
             last: Tip { batch: record.last_batch, root: record.last_root },
             next_batch: record.next_batch,
             open,
+        }))
+    }
+
+    /// What says whether a member has to show that the contract lives; none if it does not run.
+    pub fn quiet(&self, account: &PublicKey) -> Result<Option<Quiet>, ServiceError> {
+        let is_running = |record: &ContractRecord| {
+            matches!(record.status, ContractStatus::Active | ContractStatus::Changing)
+        };
+        let Some(record) = self.record()?.filter(is_running) else { return Ok(None) };
+        let known = self.definition(record.version)?;
+        let members = &known.definition.members;
+        let gone = set(&known.gone, members.len())?;
+        Ok(Some(Quiet {
+            height: self.snapshot.height,
+            failed_height: record.failed_height,
+            dormant_blocks: u64::from(known.definition.terms.dormant_blocks),
+            next_batch: record.next_batch,
+            members: u32::try_from(members.len()).unwrap_or(u32::MAX),
+            me: index_of(members, account).filter(|me| !gone.contains(*me)),
+            is_busy: record.open_batch != 0
+                || record.waiting
+                || record.probe
+                || record.head < record.next_seq,
         }))
     }
 

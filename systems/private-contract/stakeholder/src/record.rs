@@ -32,6 +32,9 @@ pub struct CallLog {
     /// What hides the output in its leaf; 32 bytes.
     #[prost(bytes = "vec", tag = "5")]
     pub blinding: Vec<u8>,
+    /// The content key, under which the sender gets the output; 32 bytes, empty if there was no call.
+    #[prost(bytes = "vec", tag = "6")]
+    pub content_key: Vec<u8>,
 }
 
 /// Under `log/<batch>`: what other members need to follow, and what senders ask for.

@@ -35,8 +35,8 @@ const LOGS_KEPT: u64 = 4096;
 const VERSIONS_KEPT: u64 = 256;
 /// Old logs and versions are removed after so many batches.
 const PRUNE_EVERY: u64 = 64;
-/// Most sealed contents of a contract.
-const MAX_CONTENTS: usize = 256;
+/// Most sealed contents of a contract: as many as transactions that are not final.
+const MAX_CONTENTS: usize = 1024;
 
 const COLUMN: Column = Column::Blocks;
 /// One vote is kept; a few are taken, so that none stays.
@@ -105,7 +105,7 @@ impl ContractStore {
             }
             None => None,
         };
-        let vote = self.newest("vote")?.map(|bytes| read_vote(&bytes)).transpose()?;
+        let vote = self.newest_vote()?;
         let restored = self.get(&self.key("restored", b""))?.is_some();
         Ok(Some(OnDisk { tip: Tip { batch, root }, prepared, vote, restored }))
     }
@@ -133,6 +133,11 @@ impl ContractStore {
         let mut batch = WriteBatch::new();
         batch.delete(COLUMN, self.key("restored", b""));
         Ok(self.kv.write(batch, Durability::Synced)?)
+    }
+
+    /// The newest stored vote. It outlives its batch.
+    pub fn newest_vote(&self) -> Result<Option<ContractVote>, ServiceError> {
+        self.newest("vote")?.map(|bytes| read_vote(&bytes)).transpose()
     }
 
     /// The stored vote of a batch.
@@ -277,6 +282,19 @@ impl ContractStore {
         };
         let version = head.first_chunk().ok_or_else(|| damaged("kept/", "its length"))?;
         Ok(Some(KeptContent { version: u64::from_be_bytes(*version), bytes }))
+    }
+
+    /// Removes contents of transactions that are final.
+    pub(crate) fn drop_contents<'a>(
+        &self,
+        hashes: impl Iterator<Item = &'a ContentHash>,
+    ) -> Result<(), ServiceError> {
+        let mut gone = WriteBatch::new();
+        for hash in hashes {
+            gone.delete(COLUMN, self.key("content", hash.as_bytes()));
+            gone.delete(COLUMN, self.key("kept", hash.as_bytes()));
+        }
+        Ok(self.kv.write(gone, Durability::Lazy)?)
     }
 
     /// Removes contents whose time is over at this height.

@@ -53,9 +53,9 @@ pub(crate) fn prepare(home: &Path, base: u16) {
         home: PathBuf::from("data"),
         genesis: PathBuf::from("../genesis.json"),
         roles: vec![Role::Client],
-        node_key: PathBuf::from("node.key"),
+        node_key: Some(PathBuf::from("node.key")),
         consensus_key: None,
-        entity: member.entity.to_string(),
+        entity: Some(member.entity.to_string()),
         listen: address(base, index, 0),
         link_listen: None,
         link_address: None,
@@ -71,6 +71,7 @@ pub(crate) fn prepare(home: &Path, base: u16) {
         record: None,
         tls: None,
         data: None,
+        stakeholder: None,
     };
     let text = config.to_toml().unwrap();
     write_private(&home.join(OURS).join("node.toml"), text.as_bytes()).unwrap();

@@ -10,7 +10,13 @@ use crate::{holds, licence, read, root, with_name};
 /// A crate uses only crates of the layers above it here: never one of its own layer or below.
 /// Tests and build scripts may use what they like.
 const LAYERS: &[&[&str]] = &[
-    &["paralith-types", "paralith-bls", "paralith-runtime-abi", "discrepancy"],
+    &[
+        "paralith-types",
+        "paralith-bls",
+        "paralith-runtime-abi",
+        "discrepancy",
+        "paralith-private-contract-grpc",
+    ],
     &["paralith-crypto", "paralith-policy", "paralith-proto"],
     &["paralith-storage", "paralith-attest"],
     &["paralith-chaincode-messages"],
@@ -83,7 +89,16 @@ const OWNERS: &[(&str, &[&str])] = &[
             "paralith-harness",
         ],
     ),
-    ("tonic*", &["paralith", "paralith-proto", "paralith-consensus-client", "e2e"]),
+    (
+        "tonic*",
+        &[
+            "paralith",
+            "paralith-proto",
+            "paralith-consensus-client",
+            "paralith-private-contract-grpc",
+            "e2e",
+        ],
+    ),
     ("hyper", &["paralith-consensus-engine", "paralith-data"]),
     ("rustls", &["paralith"]),
     ("tokio-rustls", &["paralith"]),

@@ -9,8 +9,19 @@ use std::path::PathBuf;
 
 use crate::{holds, root, with_extension};
 
-const TREE: &str = "common/proto/proto";
-const GENERATED: &str = "common/proto/src/generated";
+/// A tree, and where its Rust is.
+struct Tree {
+    sources: &'static str,
+    generated: &'static str,
+}
+
+const TREES: [Tree; 2] = [
+    Tree { sources: "common/proto/proto", generated: "common/proto/src/generated" },
+    Tree {
+        sources: "systems/private-contract/grpc/proto",
+        generated: "systems/private-contract/grpc/src/generated",
+    },
+];
 
 /// The hash that the generator uses: FNV-1a, 64 bits.
 fn fnv1a(bytes: &[u8]) -> u64 {
@@ -20,17 +31,17 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// The packages that have a folder with `.proto` files.
-fn packages() -> BTreeSet<String> {
+fn packages(tree: &Tree) -> BTreeSet<String> {
     let folder = |file: PathBuf| {
-        let package = file.strip_prefix(TREE).ok()?.parent()?;
+        let package = file.strip_prefix(tree.sources).ok()?.parent()?;
         Some(package.display().to_string().replace('/', "."))
     };
     with_extension("proto").into_iter().filter_map(folder).collect()
 }
 
 /// The second line of a package's generated file, as it must be.
-fn sums(package: &str, code: &[u8], descriptors: &[u8]) -> String {
-    let folder = PathBuf::from(TREE).join(package.replace('.', "/"));
+fn sums(tree: &Tree, package: &str, code: &[u8], descriptors: &[u8]) -> String {
+    let folder = PathBuf::from(tree.sources).join(package.replace('.', "/"));
     let mut sources = Vec::new();
     for file in with_extension("proto").into_iter().filter(|file| file.starts_with(&folder)) {
         sources.extend(fs::read(root().join(file)).unwrap());
@@ -39,17 +50,16 @@ fn sums(package: &str, code: &[u8], descriptors: &[u8]) -> String {
     format!("// sources {sources:016x}, code {code:016x}, descriptors {descriptors:016x}")
 }
 
-#[test]
-fn the_generated_rust_is_that_of_the_protobuf_tree() {
-    let folder = root().join(GENERATED);
+fn offences(tree: &Tree) -> Vec<String> {
+    let folder = root().join(tree.generated);
     let mut offences = Vec::new();
-    for package in packages() {
+    for package in packages(tree) {
         let text = fs::read_to_string(folder.join(format!("{package}.rs"))).unwrap_or_default();
         let descriptors = fs::read(folder.join(format!("{package}.bin"))).unwrap_or_default();
         let mut parts = text.splitn(3, '\n');
         let (_, said) = (parts.next(), parts.next().unwrap_or_default());
         let code = parts.next().unwrap_or_default();
-        if said != sums(&package, code.as_bytes(), &descriptors) {
+        if said != sums(tree, &package, code.as_bytes(), &descriptors) {
             offences.push(format!("{package}: run `make protos`"));
         }
     }
@@ -60,11 +70,17 @@ fn the_generated_rust_is_that_of_the_protobuf_tree() {
             name.strip_suffix(".bin").map(ToString::to_string)
         })
         .collect();
-    for package in made.difference(&packages()) {
+    for package in made.difference(&packages(tree)) {
         offences.push(format!("{package}: the tree has no such package, run `make protos`"));
     }
-    assert!(!made.is_empty());
-    holds("the generated Rust is that of the protobuf tree", &offences);
+    assert!(!made.is_empty(), "{} is empty", tree.generated);
+    offences
+}
+
+#[test]
+fn the_generated_rust_is_that_of_the_protobuf_trees() {
+    let offences: Vec<String> = TREES.iter().flat_map(offences).collect();
+    holds("the generated Rust is that of the protobuf trees", &offences);
 }
 
 #[test]

@@ -27,6 +27,8 @@ struct Work {
     open: Open,
     step: Step,
     found: BTreeMap<u64, Found>,
+    /// The height of the view in which contents were first looked for.
+    since: u64,
     /// No vote is given in this batch.
     silent: bool,
     votes: Votes,
@@ -178,7 +180,7 @@ impl Member {
             return;
         }
         if open.batch.old_root == self.tip.root {
-            self.begin(open, effects);
+            self.begin(open, view.height, effects);
         }
         self.work_on(view.height, effects);
     }
@@ -217,7 +219,7 @@ impl Member {
     }
 
     /// Begins the open batch, or takes its newest state.
-    fn begin(&mut self, open: Open, effects: &mut Vec<Effect>) {
+    fn begin(&mut self, open: Open, since: u64, effects: &mut Vec<Effect>) {
         let batch = open.batch.number;
         if let Some(work) = self.work.as_mut().filter(|work| is_of(work, batch)) {
             work.open = open;
@@ -237,7 +239,8 @@ impl Member {
         self.fresh = false;
         let seqs = open.batch.seqs().collect();
         let silent = self.prepared.is_some() && self.own.is_none();
-        let mut work = Work { open, step, found: BTreeMap::new(), silent, votes: Votes::default() };
+        let (found, votes) = (BTreeMap::new(), Votes::default());
+        let mut work = Work { open, step, found, since, silent, votes };
         match step {
             Step::Asking => effects.push(Effect::AskOwnVote { batch }),
             Step::Fetching | Step::Executing => effects.push(Effect::Fetch { batch, seqs }),
@@ -252,7 +255,7 @@ impl Member {
     }
 
     fn asked(&mut self, batch: u64, found: Option<ContractVote>, effects: &mut Vec<Effect>) {
-        let restored = self.restored;
+        let (restored, now) = (self.restored, self.view.as_ref().map_or(0, |view| view.height));
         let Some(work) = self.work.as_mut().filter(|work| is_of(work, batch)) else { return };
         if work.step != Step::Asking {
             return;
@@ -260,6 +263,7 @@ impl Member {
         // A backup that nobody can tell the own vote gives none: it may have voted already.
         work.silent = found.is_none() && restored;
         work.step = Step::Fetching;
+        work.since = now;
         self.own = found.filter(|vote| vote.batch == batch);
         effects.push(Effect::Fetch { batch, seqs: work.open.batch.seqs().collect() });
     }
@@ -282,7 +286,10 @@ impl Member {
             let given = work.open.batch.seqs().map(|seq| match work.found.get(&seq) {
                 Some(Found::Call) => (seq, Some(Given::Call)),
                 Some(Found::Malformed { .. }) => (seq, Some(Given::Malformed)),
-                None if height >= work.open.fetch_until => (seq, Some(Given::Missing)),
+                // Not before it was looked for: a member may see the batch late.
+                None if height >= work.open.fetch_until && height > work.since => {
+                    (seq, Some(Given::Missing))
+                }
                 None => (seq, None),
             });
             let given: Option<Vec<(u64, Given)>> =

@@ -15,6 +15,7 @@
 //!   root, dropped when the batch has ended otherwise, and replaced by healing when another root won.
 
 mod machine;
+mod probing;
 mod votes;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use paralith_private_contract_messages::{Actions, Batch, ContractVote, Verdict};
 use paralith_types::Hash;
 
 pub use machine::Member;
+pub use probing::{Probing, Quiet};
 
 /// Blocks before the deadline at which a member whose vote is not on the chain sends it alone.
 pub const ALONE_BLOCKS: u64 = 3;

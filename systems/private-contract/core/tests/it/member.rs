@@ -374,6 +374,27 @@ fn content_that_does_not_come_is_missing_at_the_deadline_and_not_before() {
 }
 
 #[test]
+fn a_member_that_sees_a_batch_late_looks_for_contents_before_they_are_missing() {
+    let mut world = World::new();
+    world.show();
+    world.open();
+    // Only now does this member see the batch: it begins anew.
+    world.view.height = world.view.open.as_ref().unwrap().fetch_until + 1;
+    world.queue.clear();
+    world.member = Member::start(world.disk.clone());
+    world.show();
+    assert_eq!(world.queue.pop_front(), Some(Effect::AskOwnVote { batch: 1 }));
+    world.give(Input::OwnVote { batch: 1, found: None });
+    let fetch = Effect::Fetch { batch: 1, seqs: vec![1] };
+    assert_eq!(world.queue.drain(..).collect::<Vec<_>>(), [fetch]);
+    // Nobody has it, and another block has come.
+    world.view.height += 1;
+    world.show();
+    let Some(Effect::Execute { given, .. }) = world.queue.pop_front() else { panic!() };
+    assert_eq!(given, [(1, Given::Missing)]);
+}
+
+#[test]
 fn a_false_wrap_is_complained_of_and_executed_as_malformed() {
     let mut world = World::new();
     world.show();

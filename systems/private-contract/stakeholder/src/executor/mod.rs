@@ -286,6 +286,10 @@ fn run(guest: &mut Guest<'_>, inputs: &Inputs) -> Result<Ran, ServiceError> {
             call: call.to_vec(),
             output: result.output.clone(),
             blinding: result.blinding.0.to_vec(),
+            content_key: match &tx.given {
+                GivenCall::Call { sk, .. } => sk.as_bytes().to_vec(),
+                GivenCall::Malformed | GivenCall::Missing => Vec::new(),
+            },
         });
         results.push(result);
     }

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use paralith_private_contract_core::member::{Found, Input};
 use paralith_private_contract_core::messages::{
-    Definition, MAX_CONTENT_BYTES, OpenBatch, Ticket, TransactionRecord,
+    Definition, MAX_CONTENT_BYTES, OpenBatch, Terms, Ticket, TransactionRecord,
 };
 use paralith_private_contract_core::sealing::{
     CallOf, KeySetRef, OpenedWraps, is_content, open_call, open_wraps,
@@ -132,7 +132,7 @@ impl Stakeholder {
             };
             futures::future::join_all(wanted.iter().filter_map(look)).await
         };
-        let until = open.deadline.saturating_add(u64::from(definition.terms.retention_blocks));
+        let until = open.batch.open_height.saturating_add(blocks_to_final(&definition.terms));
         for (seq, content) in looked {
             let Some(bytes) = content? else { continue };
             let Some(opened) = self.opened.get_mut(&seq) else { continue };
@@ -195,6 +195,13 @@ impl Stakeholder {
 
 pub(super) fn call_of(contract: &Contract, record: &TransactionRecord) -> CallOf {
     CallOf { place: *contract.place(), sender: record.sender, sender_seq: record.sender_seq }
+}
+
+/// Within so many blocks of its batch's opening each transaction is final, also if the batch fails and its
+/// transactions are tried one at a time.
+fn blocks_to_final(terms: &Terms) -> u64 {
+    let batch = u64::from(terms.fetch_blocks).saturating_add(u64::from(terms.vote_blocks));
+    batch.saturating_mul(u64::from(terms.max_batch).saturating_add(1))
 }
 
 /// Bytes of another hash are not the content; a longer one is malformed, and is not read to its end.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use paralith_policy::Members;
 use paralith_private_contract_core::member::{Effect, Given, Input, Prepared, VoteOf};
 use paralith_private_contract_core::messages::{
-    Actions, Batch, Canonical, Complain, ContractVote, OpenBatch, Revealed, Verdict, Vote,
-    VoteSignature,
+    Actions, Batch, Canonical, Complain, ContractVote, OfContract, OpenBatch, Revealed, Verdict,
+    Vote, VoteSignature,
 };
 use paralith_private_contract_core::vote::{MaySign, actions_hash, may_sign, vote_hash};
 use paralith_types::PublicKey;
@@ -39,6 +39,10 @@ impl Stakeholder {
             }
             Effect::Commit(tip) => {
                 self.shared.store.commit(tip)?;
+                if self.batch == tip.batch && !self.opened.is_empty() {
+                    let final_ones = self.opened.values().map(|tx| &tx.record.content_hash);
+                    self.shared.store.drop_contents(final_ones)?;
+                }
                 self.give(Input::Moved(tip))?;
             }
             Effect::Drop { batch } => {
@@ -273,6 +277,20 @@ impl Stakeholder {
             if self.shared.verify(contract, &open, &vote)? {
                 self.give(Input::Vote(Box::new(vote)))?;
             }
+        }
+        Ok(())
+    }
+
+    /// PC-24: shows that the contract lives, before anybody may close it as dormant.
+    pub(super) async fn probe(&mut self, contract: &Contract) -> Result<(), ServiceError> {
+        let Some(quiet) = contract.quiet(&self.keys.account())? else { return Ok(()) };
+        if !self.probing.is_due(&quiet) {
+            return Ok(());
+        }
+        let call = OfContract { contract_id: self.shared.place.contract_id }.encode();
+        match self.outside.mediator.submit("probe", call).await {
+            Ok(()) => tracing::info!("batches failed and nothing came since: this member probes"),
+            Err(error) => tracing::warn!(%error, "the probe of a quiet contract was not taken"),
         }
         Ok(())
     }

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use paralith_crypto::wrap::ContentKey;
 use paralith_private_contract_core::StakeholderError;
 use paralith_private_contract_core::ids::{Place, package_hash};
-use paralith_private_contract_core::member::{Effect, Input, Member, Stage, Tip};
+use paralith_private_contract_core::member::{Effect, Input, Member, Probing, Stage, Tip};
 use paralith_private_contract_core::messages::{
-    BatchKind, ContractVote, Package, TransactionRecord,
+    BatchKind, ContractVote, Definition, Package, TransactionRecord,
 };
 use paralith_rt::TaskSet;
+use paralith_runtime_abi as abi;
+use paralith_runtime_api::output::Output;
 use paralith_runtime_vm::Engine;
 use paralith_runtime_vm::limits::MIN_THREAD_STACK_BYTES;
 use paralith_types::Hash;
@@ -38,6 +40,15 @@ pub struct Installed {
     pub package_hash: Hash,
     /// The root of the tree's first version: `genesis_root`, if this is the first package.
     pub root: Hash,
+}
+
+/// The answer to a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The contract's value or refusal.
+    pub output: Output,
+    /// The state that was read.
+    pub tip: Tip,
 }
 
 /// What became of a step.
@@ -79,6 +90,7 @@ pub struct Stakeholder {
     opened: BTreeMap<u64, Opened>,
     wanted: BTreeSet<u64>,
     executed: Option<Executed>,
+    probing: Probing,
     /// Votes on their way; they end with the member.
     sends: TaskSet,
 }
@@ -102,6 +114,32 @@ impl Stakeholder {
                 None => store.begin(&code.init(store.tree())?.0)?,
             };
             Ok(Installed { package_hash: hash, root })
+        })
+        .await?
+    }
+
+    /// Has the package of this hash answer a query on the tree's newest version. `caller` is the asking
+    /// account's address, or empty.
+    pub async fn query(
+        engine: &Engine,
+        place: Place,
+        store: &ContractStore,
+        definition: &Definition,
+        caller: Vec<u8>,
+        call: abi::Call,
+    ) -> Result<Answer, ServiceError> {
+        let (engine, store) = (engine.clone(), store.clone());
+        let package = store.package(&definition.package_hash)?;
+        let package = package.ok_or(StakeholderError::PackageDiffers)?;
+        let gas_limit = definition.terms.gas_limit;
+        on_big_stack(move || {
+            let code = Code::new(&engine, place, &package, gas_limit)?;
+            let output = match code.query(store.tree(), &caller, call)? {
+                Ok(value) => Output::Ok(value),
+                Err(error) => Output::Error(error),
+            };
+            let (batch, root) = store.tree().latest()?.ok_or(StakeholderError::NoSuchContract)?;
+            Ok(Answer { output, tip: Tip { batch, root } })
         })
         .await?
     }
@@ -133,6 +171,7 @@ impl Stakeholder {
             opened: BTreeMap::new(),
             wanted: BTreeSet::new(),
             executed: None,
+            probing: Probing::default(),
             sends: TaskSet::new(),
         };
         Ok((stakeholder, server))
@@ -194,6 +233,7 @@ impl Stakeholder {
             self.give(Input::Vote(Box::new(vote)))?;
         }
         self.fetch_votes(&contract).await?;
+        self.probe(&contract).await?;
         self.shared.store.expire_contents(contract.height())
     }
 

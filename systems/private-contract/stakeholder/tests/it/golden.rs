@@ -17,6 +17,7 @@ fn logs_and_pages_are_frozen() {
             call: b"c".to_vec(),
             output: b"o".to_vec(),
             blinding: b"b".to_vec(),
+            content_key: b"k".to_vec(),
         }],
         lines: vec!["x".into()],
     };
@@ -27,7 +28,7 @@ fn logs_and_pages_are_frozen() {
     let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(
         hex(log.encode_to_vec()),
-        "080312060a016b12017612030a016c1a0d080710041a016322016f2a0162220178"
+        "080312060a016b12017612030a016c1a10080710041a016322016f2a016232016b220178"
     );
     assert_eq!(hex(page.encode_to_vec()), "0a090a016b1201681a01701001");
     // A key that is removed and one whose held bytes are empty differ.

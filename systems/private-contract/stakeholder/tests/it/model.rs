@@ -217,7 +217,7 @@ impl Model {
             self.end(TransactionStatus::Expired, None);
         }
         let pending = self.record.next_seq - self.record.head;
-        if self.open.is_none() && pending > 0 {
+        if self.open.is_none() && (pending > 0 || self.record.probe) {
             let alone = self.record.head <= self.record.alone_until;
             let most = if alone { 1 } else { u64::from(terms().max_batch) };
             let (first, last) = (self.record.first_deposit, self.record.next_deposit - 1);
@@ -226,15 +226,15 @@ impl Model {
             let batch = Batch {
                 number: self.record.next_batch,
                 version: 1,
-                first_seq: self.record.head,
-                last_seq: self.record.head + pending.min(most) - 1,
+                first_seq: if pending == 0 { 0 } else { self.record.head },
+                last_seq: if pending == 0 { 0 } else { self.record.head + pending.min(most) - 1 },
                 open_height: self.height,
                 epoch: 4,
                 old_root: self.record.last_root,
                 balance: Amount(balance),
                 first_deposit: if last < first { 0 } else { first },
                 last_deposit: if last < first { 0 } else { last },
-                kind: BatchKind::Transactions,
+                kind: if pending == 0 { BatchKind::Probe } else { BatchKind::Transactions },
             };
             let deadline = self.height + 11;
             let (gone, tallies, void) = (vec![], vec![], vec![]);
@@ -242,6 +242,18 @@ impl Model {
             self.record.open_batch = self.record.next_batch;
             self.record.next_batch += 1;
         }
+        self.write();
+    }
+
+    /// Lets the contract become dormant so many blocks after a batch has failed.
+    pub(crate) fn set_dormant_blocks(&mut self, blocks: u32) {
+        self.definition.definition.terms.dormant_blocks = blocks;
+        self.state.insert(keys::definition(ID, 1), self.definition.encode());
+    }
+
+    /// `probe`.
+    pub(crate) fn probe(&mut self) {
+        self.record.probe = true;
         self.write();
     }
 
@@ -336,11 +348,16 @@ impl Model {
         let OpenBatch { batch, .. } = self.open.take().unwrap();
         self.ended.insert(batch.number, status);
         self.record.open_batch = 0;
+        if yes.is_some() {
+            (self.record.failed_height, self.record.probe) = (0, false);
+        } else if self.record.failed_height == 0 {
+            self.record.failed_height = self.height;
+        }
         let count = usize::try_from(batch.classes()).unwrap();
         if let Some((verdict, actions)) = yes {
             self.record.last_batch = batch.number;
             self.record.last_root = verdict.new_root;
-            self.record.head = batch.last_seq + 1;
+            self.record.head = self.record.head.max(batch.last_seq + 1);
             let done = FinalBatch {
                 root: verdict.new_root,
                 results_root: verdict.results_root,
@@ -375,7 +392,7 @@ impl Model {
         } else if batch.len() > 1 {
             self.record.alone_until = batch.last_seq;
         } else {
-            self.record.head = batch.last_seq + 1;
+            self.record.head = self.record.head.max(batch.last_seq + 1);
             for seq in batch.seqs() {
                 self.statuses.insert(seq, status);
                 self.returned.0 += self.transaction(seq).payment.0;

@@ -155,6 +155,35 @@ async fn a_dissenter_of_three_of_three_makes_a_no_that_leaves_every_tree_as_it_w
 }
 
 #[tokio::test]
+async fn members_that_come_back_probe_before_their_contract_is_dormant() {
+    let mut world = World::new(package(adder(), b""), "2 of (a, b, c)").await;
+    world.with(|model| model.set_dormant_blocks(40));
+    world.stop(1);
+    world.stop(2);
+    let seq = world.submit(40, &call("", ""), 0);
+    world.rounds(12).await;
+    assert_eq!(status(&world, seq), Some(TransactionStatus::Expired));
+    let failed = world.with(|model| model.record.failed_height);
+    assert!(failed != 0);
+    // The one that is left probes and changes nothing by itself.
+    world.rounds(28).await;
+    assert_eq!(world.outer.lock().unwrap().probes, 1);
+    assert_eq!(world.with(|model| model.record.failed_height), failed);
+    world.start(1);
+    world.start(2);
+    world.rounds(9).await;
+    let record = world.with(|model| model.record.clone());
+    assert_eq!((record.failed_height, record.head), (0, 2), "a quorum lives");
+    assert!(world.with(|model| model.height) < failed + 40, "in time");
+    world.assert_all_at_last_root();
+    world.assert_one_vote_a_batch();
+    // Nothing is left to show.
+    let probes = world.outer.lock().unwrap().probes;
+    world.rounds(60).await;
+    assert_eq!(world.outer.lock().unwrap().probes, probes);
+}
+
+#[tokio::test]
 async fn content_withheld_from_all_is_missing_on_time_and_its_payment_returns() {
     let mut world = World::new(package(adder(), b""), "2 of (a, b, c)").await;
     let (withheld, ..) = world.with(|model| model.submit(40, &call("", ""), 9, true, |_| ()));
@@ -248,10 +277,7 @@ async fn strangers_get_nothing_and_members_no_more_than_is_theirs() {
     world.rounds(3).await;
     let server = world.server(0);
     let (stranger, member) = (PublicKey([77; 32]), world.nodes[1].keys.account());
-    let (_, hash, _) = {
-        let record = world.with(|model| model.transaction(1));
-        ((), record.content_hash, ())
-    };
+    let hash = world.with(|model| model.transaction(1)).content_hash;
     let is_refused = |error: ServiceError| {
         matches!(
             error,
@@ -260,8 +286,7 @@ async fn strangers_get_nothing_and_members_no_more_than_is_theirs() {
     };
     assert!(is_refused(server.fetch_batch(&stranger, 1).unwrap_err()));
     assert!(is_refused(server.fetch_page(&stranger, 1, None).unwrap_err()));
-    assert!(is_refused(server.fetch_content(&stranger, &hash).unwrap_err()));
-    assert!(server.fetch_content(&member, &hash).unwrap().is_some());
+    assert!(server.fetch_content(&member, &hash).unwrap().is_none(), "its transaction is final");
     assert!(server.fetch_batch(&member, 2).is_err());
     let log = server.fetch_batch(&member, 1).unwrap();
     let calls = &log.calls;
@@ -274,6 +299,9 @@ async fn strangers_get_nothing_and_members_no_more_than_is_theirs() {
     world.stop(2);
     world.round().await;
     let server = world.server(0);
+    let hash = world.with(|model| model.transaction(1)).content_hash;
+    assert!(is_refused(server.fetch_content(&stranger, &hash).unwrap_err()));
+    assert!(server.fetch_content(&member, &hash).unwrap().is_some());
     let votes = world.outer.lock().unwrap().left.clone();
     let bytes = votes[&(1, 1)].first().unwrap();
     let vote =
@@ -350,4 +378,57 @@ async fn the_loop_follows_the_mediator_until_its_source_is_gone() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
+}
+
+/// Writes 600 keys with each transaction.
+fn writer() -> Vec<u8> {
+    let body = "(local $i i32)
+        (i32.store8 (i32.const 599) (i32.const 107))
+        (loop $next
+          (i32.store (i32.const 600) (local.get $i))
+          (i64.store (i32.const 72) (i64.add (call $read) (i64.extend_i32_u (local.get $i))))
+          (call $set (i32.const 599) (i32.const 5) (i32.const 72) (i32.const 8))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $next (i32.lt_u (local.get $i) (i32.const 600))))
+        (call $write (i64.add (call $read) (i64.const 1)))
+        (call $ok)";
+    guest(&[("execute", body)], "")
+}
+
+#[tokio::test]
+async fn a_tree_of_many_pages_is_fetched_whole_and_what_a_member_leaves_out_is_found() {
+    let mut world = World::new(package(writer(), b""), "2 of (a, b, c)").await;
+    world.stop(2);
+    for _ in 0..2 {
+        world.submit(40, &call("", ""), 0);
+        world.rounds(3).await;
+    }
+    let omits = world.nodes[0].keys.account();
+    {
+        let mut outer = world.outer.lock().unwrap();
+        outer.false_logs = true;
+        outer.omits.insert(omits);
+    }
+    world.start(2);
+    world.rounds(1).await;
+    world.assert_all_at_last_root();
+    assert_eq!(world.outer.lock().unwrap().pages, 6, "three pages of each");
+    // It goes on with them.
+    world.stop(1);
+    let seq = world.submit(40, &call("", ""), 0);
+    world.rounds(4).await;
+    assert_eq!(status(&world, seq), YES);
+}
+
+#[tokio::test]
+async fn a_no_costs_two_operations_and_a_yes_what_it_writes() {
+    let mut world = World::new(package(writer(), b""), "all(a, b, c)").await;
+    world.submit(40, &call("", ""), 0);
+    world.rounds(3).await;
+    assert!(world.nodes[0].disk.writes().iter().max().unwrap() > &600);
+    world.stop(2);
+    world.submit(40, &call("", ""), 0);
+    world.rounds(13).await;
+    assert_eq!(status(&world, 2), Some(TransactionStatus::Expired));
+    assert_eq!(world.nodes[0].disk.writes().last(), Some(&2));
 }

@@ -36,10 +36,13 @@ pub(crate) struct Outer {
     /// Members that get no content from anybody.
     pub(crate) no_content: BTreeSet<PublicKey>,
     pub(crate) false_pages: BTreeSet<PublicKey>,
+    /// Members that leave an entry out of each page.
+    pub(crate) omits: BTreeSet<PublicKey>,
     pub(crate) pages: usize,
     /// Every vote that left a process, by batch and index.
     pub(crate) left: BTreeMap<(u64, u32), BTreeSet<Vec<u8>>>,
     pub(crate) refused: Vec<&'static str>,
+    pub(crate) probes: usize,
 }
 
 pub(crate) type Shared = Arc<Mutex<Outer>>;
@@ -121,6 +124,11 @@ impl Links for Net {
         {
             page.entries[0].held[33] ^= 1;
         }
+        if outer.omits.contains(&peer)
+            && let Ok(page) = &mut page
+        {
+            page.entries.remove(0);
+        }
         ready(page)
     }
 
@@ -158,6 +166,11 @@ impl Mediator for Net {
             "vote" => model.vote(&Vote::decode(&arguments, 1 << 20).unwrap()).err(),
             "complain" => {
                 model.complaints.push(arguments);
+                None
+            }
+            "probe" => {
+                model.probe();
+                outer.probes += 1;
                 None
             }
             other => panic!("{other}"),
