@@ -29,7 +29,7 @@ import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("README.md", "docs/writing-a-runtime.md", "docs/shared-runtimes.md")
+FILES = ("README.md", "docs/writing-a-runtime.md", "docs/shared-runtimes.md", "docs/chaincode.md")
 NEEDS_CHAIN = "needs: dev chain"
 BY_CI = "run: by ci itself"
 LISTEN = "127.0.0.1", 26600

@@ -24,6 +24,8 @@ pub struct ProvenState {
     pub proven_at: Height,
     /// The value of each key, in the order of the keys; none: there is no such entry.
     pub values: Vec<Option<Vec<u8>>>,
+    /// The encoded proof of each value under the header's state root, in the same order.
+    pub proofs: Vec<Vec<u8>>,
 }
 
 impl ParaTimeClient {
@@ -67,8 +69,8 @@ impl ParaTimeClient {
                 .map_err(|e| unverifiable(&format!("an entry: {e}")))?;
         }
         let proven_at = self.prove_past_header(chain, &header).await?;
-        let values = entries.into_iter().map(|entry| entry.value).collect();
-        Ok(ProvenState { header, proven_at, values })
+        let (values, proofs) = entries.into_iter().map(|entry| (entry.value, entry.proof)).unzip();
+        Ok(ProvenState { header, proven_at, values, proofs })
     }
 
     fn places(&self, keys: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {

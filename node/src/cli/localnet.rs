@@ -221,6 +221,7 @@ fn prepare_node(
         link_address: works.then(|| own(1).map(|port| local(port).to_string())).transpose()?,
         data: None,
         stakeholder: None,
+        endorser: None,
         engine,
         runtimes: if member.role == Role::Keymanager {
             vec![network.key_manager]

@@ -98,6 +98,11 @@ impl Process {
         format!("its log ends:\n{}", String::from_utf8_lossy(&log[from..]))
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let _ = kill_process(self.group, signal);
