@@ -584,4 +584,19 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
         }
     }
+
+    #[test]
+    fn an_endorser_says_what_it_endorses_and_runs_no_rounds() {
+        let head = VALIDATOR.replace("[\"validator\"]", "[\"client\", \"endorser\"]");
+        let with = |section: &str| load(&format!("{head}{section}"));
+        let config = with("[endorser]\napplication = \"secrets\"").unwrap();
+        assert_eq!(config.endorser.as_ref().map(|one| one.calls_per_block), Some(64));
+        assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+        with("").unwrap_err();
+        with("[endorser]\napplication = \"secrets\"\ncalls_per_block = 0").unwrap_err();
+        let both = head.replace("client", "compute");
+        load(&format!("{both}[endorser]\napplication = \"secrets\"")).unwrap_err();
+        let unused = format!("{VALIDATOR}[endorser]\napplication = \"secrets\"");
+        assert!(load(&unused).unwrap_err().to_string().contains("role"), "{unused}");
+    }
 }

@@ -14,7 +14,7 @@ use paralith_proto::Canonical as _;
 use paralith_runtime_worker::{Chain, Follower, FollowerHandle};
 use paralith_tee_channel::{BoundaryError, Role};
 use paralith_types::{CodeId, Epoch, PublicKey, RuntimeId};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::RoleConfig;
 use super::limits::{CALLS_AT_ONCE, Quota};
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     status: Mutex<pb::StatusResponse>,
     quota: Mutex<Quota>,
     pub(super) places: Arc<Semaphore>,
+    /// The newest epoch whose keys the enclave has.
+    keyed: watch::Sender<Epoch>,
 }
 
 impl Shared {
@@ -57,6 +59,7 @@ impl Shared {
             status: Mutex::new(status),
             quota: Mutex::new(Quota::new(calls_per_block)),
             places: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            keyed: watch::channel(Epoch(0)).0,
         }
     }
 
@@ -66,6 +69,10 @@ impl Shared {
 
     pub(super) fn quota(&self) -> MutexGuard<'_, Quota> {
         lock(&self.quota)
+    }
+
+    pub(super) fn keyed(&self) -> watch::Receiver<Epoch> {
+        self.keyed.subscribe()
     }
 
     pub(super) fn reason(&self) -> String {
@@ -386,6 +393,7 @@ impl Endorser {
             return Err(error);
         }
         enclave.keyed = Some(epoch);
+        self.shared.keyed.send_replace(epoch);
         Ok(())
     }
 }

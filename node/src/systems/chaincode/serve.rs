@@ -15,8 +15,11 @@ use paralith_chaincode_grpc::pb::endorser_service_server::{
 use paralith_chaincode_messages::{
     MAX_RESPONSE_BYTES, Message as _, Proposal, Response as CallResponse, SignedProposal,
 };
+use paralith_proto::Canonical as _;
 use paralith_proto::status::status_of;
-use paralith_types::{Error, Hash, Height, Retry};
+use paralith_runtime_api::query::Query;
+use paralith_runtime_api::tx::Body;
+use paralith_types::{Epoch, Error, Hash, Height, Retry};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
@@ -29,7 +32,10 @@ const MAX_REQUEST_BYTES: usize = MAX_RESPONSE_BYTES + 64 * 1024;
 
 const _: () = assert!(MAX_QUERY_BYTES < MAX_REQUEST_BYTES);
 
-/// How long a call waits for the ledger's state at its anchor to be here.
+/// How far a caller's view of the chain may be ahead of this node's.
+const MAX_BLOCKS_AHEAD: u64 = 8;
+
+/// How long a call waits for the ledger's state at its anchor, and for the keys of its epoch.
 const STATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -122,6 +128,17 @@ impl Service {
         place.map_err(|_| refused(ServeError::Full))
     }
 
+    /// Waits until the enclave has the keys of an epoch that has just begun. Callers may see it earlier,
+    /// and the enclave fetches them only then.
+    async fn have_keys(&self, epoch: Epoch) {
+        let mut keyed = self.0.keyed();
+        if epoch.0.saturating_sub(keyed.borrow().0) != 1 {
+            return;
+        }
+        let waited = keyed.wait_for(|keyed| *keyed >= epoch);
+        let _ = paralith_rt::timeout(STATE_TIMEOUT, waited).await;
+    }
+
     /// Runs a call of the enclave, which blocks, on a thread for that.
     async fn ask<T: Send + 'static>(
         &self,
@@ -140,9 +157,13 @@ impl Service {
 }
 
 /// Waits until the ledger's state at a height is here. If it does not come the enclave is asked
-/// anyway: it knows better why not.
+/// anyway: it knows better why not. Nobody waits here for a height far ahead.
 async fn reach(running: &Running, height: Height) {
     let mut applied = running.follower.applied();
+    let ahead = height.0.saturating_sub(applied.borrow().height.0);
+    if ahead > MAX_BLOCKS_AHEAD {
+        return;
+    }
     let waited = async {
         while applied.borrow_and_update().height < height {
             if applied.changed().await.is_err() {
@@ -170,10 +191,8 @@ impl EndorserService for Service {
             return Err(refused(ServeError::Quota));
         }
         let place = self.place()?;
-        // An anchor far ahead is refused by the enclave; nobody waits for it here.
-        if proposal.anchor.0 <= applied.0.saturating_add(100) {
-            reach(&running, proposal.anchor).await;
-        }
+        reach(&running, proposal.anchor).await;
+        self.have_keys(proposal.envelope.epoch).await;
         let endorsed = self.ask(place, running.host, |host| host.endorse(bytes)).await?;
         Ok(Response::new(pb::EndorseResponse {
             response: endorsed.response,
@@ -207,6 +226,10 @@ impl EndorserService for Service {
         let pb::EvaluateRequest { query, at_least, certificate } = request.into_inner();
         let (running, place) = (self.running()?, self.place()?);
         reach(&running, Height(at_least)).await;
+        let asked = Query::decode(&query, MAX_QUERY_BYTES).map_err(|e| bad_argument("query", e))?;
+        if let Body::Envelope(envelope) = &asked.body {
+            self.have_keys(envelope.epoch).await;
+        }
         let request = EvaluateRequest { query, at_least, certificate };
         let answered = self.ask(place, running.host, |host| host.evaluate(request)).await?;
         Ok(Response::new(pb::EvaluateResponse {

@@ -20,66 +20,66 @@ use paralith_types::{PublicKey, RuntimeId};
 use serde_json::{Value, json};
 
 /// The sample with secrets under passwords.
-pub const SECRETS: &[u8] = paralith::guests::SECRET_KEEPER;
+pub(crate) const SECRETS: &[u8] = paralith::guests::SECRET_KEEPER;
 
 const POLICY: &str = "2 of (bob, carol, dave)";
 
-pub fn call(method: &str, args: &Value) -> Call {
+pub(crate) fn call(method: &str, args: &Value) -> Call {
     Call { method: method.to_string(), args: args.to_string().into_bytes() }
 }
 
 /// Module and code of a refusal.
-pub fn refused<T>(result: Result<T, NodeError>) -> (String, u32) {
+pub(crate) fn refused<T>(result: Result<T, NodeError>) -> (String, u32) {
     match result {
         Ok(_) => panic!("it is not refused"),
         Err(error) => e2e::refusal(&error),
     }
 }
 
-pub fn ledger_code<T>(result: Result<T, NodeError>) -> u32 {
+pub(crate) fn ledger_code<T>(result: Result<T, NodeError>) -> u32 {
     let (module, code) = refused(result);
     assert_eq!(module, "ledger", "code {code}");
     code
 }
 
-pub fn endorse_code<T>(result: Result<T, NodeError>) -> u32 {
+pub(crate) fn endorse_code<T>(result: Result<T, NodeError>) -> u32 {
     let (module, code) = refused(result);
     assert_eq!(module, "endorse", "code {code}");
     code
 }
 
 /// Runs a command that must succeed, and gives what it prints.
-pub fn done(node: &str, args: &[&str]) -> Value {
+pub(crate) fn done(node: &str, args: &[&str]) -> Value {
     let printed = cli(node, args);
     assert!(printed.success, "{args:?}: {}", printed.error);
     printed.json.into_iter().next().unwrap_or(Value::Null)
 }
 
-pub fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap().to_string()
 }
 
 /// The same module with other bytes: a custom section more.
-pub fn tweaked(module: &[u8]) -> Vec<u8> {
+pub(crate) fn tweaked(module: &[u8]) -> Vec<u8> {
     [module, &[0, 5, 4, b'n', b'o', b't', b'e']].concat()
 }
 
 /// In which forms a secret may stand in a file.
-pub fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex = hex::encode(secret);
     let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
     vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes(), base64.into_bytes()]
 }
 
 /// An organisation's endorser.
-pub struct Endorser {
-    pub url: String,
-    pub folder: PathBuf,
-    pub process: Process,
+pub(crate) struct Endorser {
+    pub(crate) url: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) process: Process,
 }
 
 impl Endorser {
-    pub fn launch(&mut self) {
+    pub(crate) fn launch(&mut self) {
         self.process = launch(&self.folder);
     }
 }
@@ -104,24 +104,24 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-pub struct Net {
+pub(crate) struct Net {
     dev: Dev,
-    pub endorsers: Vec<Endorser>,
+    pub(crate) endorsers: Vec<Endorser>,
     /// The chaincode's id; empty before it is proposed.
-    pub id: String,
+    pub(crate) id: String,
     /// Whether hosts keep everything that crosses their boundaries, uncompressed.
     recorded: bool,
 }
 
 impl Net {
     /// The chain alone.
-    pub fn chain(options: DevOptions<'_>) -> Self {
+    pub(crate) fn chain(options: DevOptions<'_>) -> Self {
         let dev = Dev::start(DevOptions { more: &["--chaincode"], ..options });
         Self { dev, endorsers: Vec::new(), id: String::new(), recorded: false }
     }
 
     /// A chaincode of this module that is approved and initialised, and serves at three endorsers.
-    pub async fn start(module: &[u8], recorded: bool) -> Self {
+    pub(crate) async fn start(module: &[u8], recorded: bool) -> Self {
         let mut net = Self { recorded, ..Self::chain(DevOptions::default()) };
         let proposed = net.propose(module, "secrets", "bob");
         net.id = text(&proposed["runtime"]);
@@ -138,11 +138,11 @@ impl Net {
         net
     }
 
-    pub fn node(&self) -> &str {
+    pub(crate) fn node(&self) -> &str {
         &self.dev.node
     }
 
-    pub fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.dev.folder().join(name).display().to_string()
     }
 
@@ -161,12 +161,12 @@ impl Net {
         done(self.node(), &args)
     }
 
-    pub fn propose(&self, module: &[u8], name: &str, from: &str) -> Value {
+    pub(crate) fn propose(&self, module: &[u8], name: &str, from: &str) -> Value {
         self.deploy(module, name, from)
     }
 
     /// Proposes another descriptor for an id that has one proposed already, and gives its hash.
-    pub fn propose_id(&self, module: &[u8], name: &str, from: &str, id: &str) -> String {
+    pub(crate) fn propose_id(&self, module: &[u8], name: &str, from: &str, id: &str) -> String {
         let proposals = done(self.node(), &["runtime", "proposals", id]);
         let mut runtime = proposals["proposed"][0]["runtime"].clone();
         assert_eq!(runtime["name"], name);
@@ -177,19 +177,19 @@ impl Net {
         text(&done(self.node(), &["runtime", "propose", &file, "--from", from])["descriptor"])
     }
 
-    pub fn approve(&self, descriptor: &str) {
+    pub(crate) fn approve(&self, descriptor: &str) {
         for organisation in ["bob", "carol"] {
             let args = ["runtime", "approve", &self.id, descriptor, "--from", organisation];
             done(self.node(), &args);
         }
     }
 
-    pub fn upload(&self, module: &[u8]) {
+    pub(crate) fn upload(&self, module: &[u8]) {
         done(self.node(), &["chaincode", "upload", &self.module(module)]);
     }
 
     /// The next version of the code, in force and endorsed.
-    pub async fn upgrade(&mut self, module: &[u8]) {
+    pub(crate) async fn upgrade(&mut self, module: &[u8]) {
         let proposed = self.deploy(module, "secrets", "carol");
         assert_eq!((&proposed["runtime"], &proposed["sequence"]), (&json!(self.id), &json!(2)));
         self.approve(&text(&proposed["descriptor"]));
@@ -208,7 +208,7 @@ impl Net {
         }
     }
 
-    pub fn add_endorser(&mut self, organisation: &str) {
+    pub(crate) fn add_endorser(&mut self, organisation: &str) {
         let folder = self.dev.folder().join(format!("{organisation}-{}", port()));
         let listen = format!("127.0.0.1:{}", port());
         let path = folder.display().to_string();
@@ -233,24 +233,24 @@ impl Net {
         Some(status["endorsers"][0].clone())
     }
 
-    pub async fn serving(&self, number: usize) {
+    pub(crate) async fn serving(&self, number: usize) {
         until("the endorser serves", async || {
             (self.status(number)?["state"] == "serving").then_some(())
         })
         .await;
     }
 
-    pub fn try_rak(&self, number: usize) -> Option<String> {
+    pub(crate) fn try_rak(&self, number: usize) -> Option<String> {
         let rak = self.status(number)?["rak"].as_str()?.to_string();
         (!rak.is_empty()).then_some(rak)
     }
 
-    pub fn rak(&self, number: usize) -> String {
+    pub(crate) fn rak(&self, number: usize) -> String {
         self.try_rak(number).unwrap()
     }
 
     /// The registry's record of an enclave.
-    pub fn record(&self, rak: &str) -> Value {
+    pub(crate) fn record(&self, rak: &str) -> Value {
         let printed = cli(self.node(), &["runtime", "enclaves", &self.id]);
         let all = printed.json.into_iter().next().unwrap();
         let found = all.as_array().unwrap().iter().find(|one| one["rak"] == rak);
@@ -258,14 +258,18 @@ impl Net {
     }
 
     /// The organisation whose enclave this is.
-    pub async fn organisation_of(&self, client: &mut ChaincodeClient, rak: &PublicKey) -> String {
+    pub(crate) async fn organisation_of(
+        &self,
+        client: &mut ChaincodeClient,
+        rak: &PublicKey,
+    ) -> String {
         let enclaves = client.chain.enclaves(&client.runtime.id).await.unwrap();
         let entity = enclaves.iter().find(|one| one.rak == *rak).unwrap().enclave.entity_id;
         let found = ORGANISATIONS.iter().find(|one| e2e::account_key(one).public() == entity);
         found.unwrap().to_string()
     }
 
-    pub fn log(&self, number: usize) -> String {
+    pub(crate) fn log(&self, number: usize) -> String {
         std::fs::read_to_string(self.endorsers[number].folder.join("log")).unwrap()
     }
 
@@ -280,12 +284,12 @@ impl Net {
     }
 
     /// The sealed identity of an endorser that does not run.
-    pub fn identity(&self, number: usize) -> Option<Vec<u8>> {
+    pub(crate) fn identity(&self, number: usize) -> Option<Vec<u8>> {
         self.store(number).get(Column::Meta, &self.identity_key()).unwrap()
     }
 
     /// Replaces or removes it.
-    pub fn set_identity(&self, number: usize, sealed: Option<Vec<u8>>) {
+    pub(crate) fn set_identity(&self, number: usize, sealed: Option<Vec<u8>>) {
         let (store, mut batch) = (self.store(number), WriteBatch::new());
         match sealed {
             Some(sealed) => batch.put(Column::Meta, self.identity_key(), sealed),
@@ -295,27 +299,27 @@ impl Net {
     }
 
     /// Every file of every endorser's host: store, records of boundary and links, log.
-    pub fn everything_at_hosts(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn everything_at_hosts(&self) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
         self.endorsers.iter().for_each(|one| files(&one.folder, &mut found));
         let read = |file: PathBuf| (file.display().to_string(), std::fs::read(&file).unwrap());
         found.into_iter().map(read).collect()
     }
 
-    pub async fn client(&self) -> ChaincodeClient {
+    pub(crate) async fn client(&self) -> ChaincodeClient {
         let urls: Vec<String> = self.endorsers.iter().map(|one| one.url.clone()).collect();
         let endorsers = Endorsers::connect(&urls, &Trust::System).await.unwrap();
         let chain = connect(self.node()).await.unwrap();
         ChaincodeClient::new(chain, &self.id, endorsers).await.unwrap()
     }
 
-    pub fn invoke(&self, call: &[&str], from: &str) -> Value {
+    pub(crate) fn invoke(&self, call: &[&str], from: &str) -> Value {
         let all: Vec<usize> = (0..self.endorsers.len()).collect();
         self.invoke_by(&all, call, from)
     }
 
     /// Has these endorsers asked, by the command.
-    pub fn invoke_by(&self, endorsers: &[usize], call: &[&str], from: &str) -> Value {
+    pub(crate) fn invoke_by(&self, endorsers: &[usize], call: &[&str], from: &str) -> Value {
         let mut args = vec!["chaincode", "invoke", &self.id];
         args.extend(call);
         endorsers.iter().for_each(|one| args.extend(["--endorser", &self.endorsers[*one].url]));
@@ -324,7 +328,7 @@ impl Net {
     }
 
     /// The ledger's record of a commit, and the first entry that it writes.
-    pub async fn ledger_entries(
+    pub(crate) async fn ledger_entries(
         &self,
         client: &mut ChaincodeClient,
         commit: &NewCommit,
@@ -340,7 +344,7 @@ impl Net {
 }
 
 /// Invokes until it is committed, and gives how often it met another call.
-pub async fn insist(client: &mut ChaincodeClient, key: &SigningKey, call: &Call) -> usize {
+pub(crate) async fn insist(client: &mut ChaincodeClient, key: &SigningKey, call: &Call) -> usize {
     let mut conflicts = 0;
     loop {
         match client.invoke(key, call, |_, _| Ok(())).await {
@@ -353,7 +357,7 @@ pub async fn insist(client: &mut ChaincodeClient, key: &SigningKey, call: &Call)
 }
 
 /// The refusal of an endorser that is asked once to release.
-pub async fn release_code(net: &Net, response: &[u8]) -> u32 {
+pub(crate) async fn release_code(net: &Net, response: &[u8]) -> u32 {
     let url = net.endorsers[0].url.clone();
     let channel = tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
     let mut service = pb::endorser_service_client::EndorserServiceClient::new(channel);
