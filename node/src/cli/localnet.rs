@@ -51,6 +51,7 @@ pub fn local_spec(args: &LocalnetArgs) -> NetworkSpec {
         keymanagers: args.keymanagers,
         client: true,
         mediator: args.private_contracts,
+        ledger: args.chaincode,
         epoch_blocks: 200,
         first_epochs: FIRST_EPOCHS,
         executor: Executor { round_timeout_blocks: ROUND_TIMEOUT_BLOCKS, ..dev.executor.clone() },

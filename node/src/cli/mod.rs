@@ -12,6 +12,7 @@ pub mod chaincode;
 mod common;
 pub mod completions;
 pub mod contract;
+pub mod demo;
 pub(crate) mod deploy;
 pub mod dev;
 pub mod keys;
@@ -27,6 +28,7 @@ pub mod status;
 pub mod tx;
 
 pub use common::{DEFAULT_NODE, FeeArgs, NodeArgs, SignerArgs, TlsArgs};
+pub use demo::{DemoArgs, DemoCommand};
 
 /// A layered blockchain node with confidential ParaTimes.
 #[derive(Debug, Parser)]
@@ -172,6 +174,9 @@ pub struct LocalnetArgs {
     /// Hold the mediator of private contracts. Only when the network is made.
     #[arg(long)]
     pub private_contracts: bool,
+    /// Hold the ledger `channel` of chaincode, with three organisations. Only when the network is made.
+    #[arg(long)]
+    pub chaincode: bool,
     /// The first of the ports that the network listens on.
     #[arg(long, default_value_t = 26600)]
     pub base_port: u16,
@@ -631,27 +636,6 @@ pub struct RevealArgs {
     pub node: NodeArgs,
 }
 
-/// `paralith demo …`
-#[derive(Debug, Subcommand)]
-pub enum DemoCommand {
-    /// A private contract of three members, each a process: a call, votes, a verified receipt, a killed
-    /// member, a content that is withheld, an auditor.
-    #[command(after_help = "Example:\n  paralith demo private-contract")]
-    PrivateContract(DemoArgs),
-    /// Chaincode of three organisations, each with an endorser's process: approval, sealed bids, probes, a
-    /// conflict, a verified receipt.
-    #[command(after_help = "Example:\n  paralith demo chaincode")]
-    Chaincode(DemoArgs),
-}
-
-/// Options of a demonstration.
-#[derive(Debug, Clone, Args)]
-pub struct DemoArgs {
-    /// Print JSON, a line an object.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Options of `completions`.
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsArgs {
@@ -680,12 +664,7 @@ pub async fn run(command: Command, connect: Connect) -> Result<(), NodeError> {
         Command::Runtime(command) => runtime::run(command).await,
         Command::Contract(command) => contract::run(command).await,
         Command::Chaincode(command) => chaincode::run(command).await,
-        Command::Demo(DemoCommand::PrivateContract(args)) => {
-            crate::systems::private_contract::demo::run(args.json).await
-        }
-        Command::Demo(DemoCommand::Chaincode(args)) => {
-            crate::systems::chaincode::demo::run(args.json).await
-        }
+        Command::Demo(command) => demo::run(command).await,
         Command::Status(args) => status::run(args).await,
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

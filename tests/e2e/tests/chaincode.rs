@@ -47,7 +47,7 @@ fn t01_two_of_three_organisations_approve_and_nobody_alone() {
         approve("bob", &other);
         assert!(!active(), "carol has approved another descriptor");
         let stranger = cli(node, &["runtime", "approve", &id, &other, "--from", "erin"]);
-        assert!(!stranger.success && stranger.error.contains("registry 23"), "{}", stranger.error);
+        assert!(!stranger.success && stranger.error.contains("registry 27"), "{}", stranger.error);
         approve("dave", &other);
         assert!(active(), "approved by bob and dave");
         let code = paralith::network::code_of(&tweaked(SECRETS)).id;

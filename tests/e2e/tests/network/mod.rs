@@ -157,7 +157,8 @@ impl Net {
         let module = self.module(module);
         let mut args = vec!["chaincode", "deploy", &module, "--name", name, "--policy", POLICY];
         ORGANISATIONS.iter().for_each(|one| args.extend(["--organisation", *one]));
-        args.extend(["--from", from]);
+        // Tests that submit a call many times must not find it too late.
+        args.extend(["--commit-blocks", "20000", "--from", from]);
         done(self.node(), &args)
     }
 

@@ -48,7 +48,7 @@ impl EndorserClient {
         Ok(status.map_err(|s| refused(&s))?.into_inner())
     }
 
-    async fn endorse(&mut self, signed: Vec<u8>) -> Result<Given, NodeError> {
+    async fn endorse(&self, signed: Vec<u8>) -> Result<Given, NodeError> {
         let request = pb::EndorseRequest { signed_proposal: signed };
         let service = &self.service;
         let endorsed = patiently(|| {
@@ -161,7 +161,7 @@ impl Endorsers {
     /// Asks all at once to endorse.
     pub(super) fn endorse(&self, signed: &SignedProposal) -> Answers<'static, Given> {
         let bytes = signed.encode();
-        self.each(move |mut client| {
+        self.each(move |client| {
             let bytes = bytes.clone();
             async move { client.endorse(bytes).await }.boxed()
         })
