@@ -384,7 +384,7 @@ fn t11_until_an_auction_closes_nobody_learns_a_bid_and_a_late_bid_is_refused() {
 #[test]
 fn t12_an_upgrade_refuses_old_endorsements_and_keeps_the_state() {
     claim(async {
-        let mut net = Net::start(SECRETS, false).await;
+        let net = Net::start(SECRETS, false).await;
         net.invoke(&["put", &put("door", "1").to_string()], "alice");
         let (mut client, alice) = (net.client().await, account_key("alice"));
         let old = client.propose(&alice, call("put", &put("b", "1"))).await.unwrap();

@@ -190,7 +190,7 @@ impl Net {
     }
 
     /// The next version of the code, in force and endorsed.
-    pub(crate) async fn upgrade(&mut self, module: &[u8]) {
+    pub(crate) async fn upgrade(&self, module: &[u8]) {
         let proposed = self.deploy(module, "secrets", "carol");
         assert_eq!((&proposed["runtime"], &proposed["sequence"]), (&json!(self.id), &json!(2)));
         self.approve(&text(&proposed["descriptor"]));
