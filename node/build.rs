@@ -9,13 +9,17 @@ struct Guests {
     modules: &'static [&'static str],
 }
 
-const GUESTS: [Guests; 2] = [
+const GUESTS: [Guests; 3] = [
     Guests { folder: "paratime-runtime/examples", modules: &["ballot", "counter", "tokens"] },
     Guests { folder: "systems/private-contract/mediator", modules: &["mediator"] },
+    Guests {
+        folder: "systems/chaincode/guests",
+        modules: &["chaincode_ledger", "auction", "secret_keeper"],
+    },
 ];
 
 /// What guests are built from besides their own folders.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 12] = [
     "paratime-runtime/sdk",
     "paratime-runtime/abi",
     "common/types",
@@ -24,6 +28,10 @@ const SOURCES: [&str; 8] = [
     "common/proto",
     "systems/private-contract/messages",
     "systems/private-contract/core",
+    "systems/chaincode/messages",
+    "systems/chaincode/ledger",
+    "systems/chaincode/examples/auction",
+    "systems/chaincode/examples/secret-keeper",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

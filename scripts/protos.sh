@@ -11,6 +11,7 @@ target="${CARGO_TARGET_DIR:-$PWD/target}/protos"
 trees=(
     common/proto/proto:common/proto/src/generated
     systems/private-contract/grpc/proto:systems/private-contract/grpc/src/generated
+    systems/chaincode/grpc/proto:systems/chaincode/grpc/src/generated
 )
 generate() {
     cargo run --quiet --locked --manifest-path common/proto/generate/Cargo.toml --target-dir "$target" \

@@ -35,6 +35,7 @@ FILES = (
     "docs/writing-a-runtime.md",
     "docs/shared-runtimes.md",
     "docs/private-contracts.md",
+    "docs/chaincode.md",
 )
 NEEDS_CHAIN = "needs: dev chain"
 NEEDS_MEDIATOR = "needs: dev chain --private-contracts"

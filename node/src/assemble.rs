@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use paralith_attest::SoftwarePlatform;
-use paralith_consensus_api::registry::{ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR};
+use paralith_consensus_api::registry::{
+    ROLE_APPLICATION, ROLE_COMPUTE, ROLE_KEYMANAGER, ROLE_VALIDATOR,
+};
 use paralith_crypto::SigningKey;
 use paralith_rt::TaskSet;
 use paralith_runtime_worker::{Chain as _, ChainBlock};
@@ -90,14 +92,23 @@ impl std::fmt::Debug for NodeConfig {
 }
 
 /// A node with what its roles do. The roles end when this is dropped.
-#[derive(Debug)]
 pub struct Node {
     /// What its services share.
     pub state: Arc<NodeState>,
+    /// Registers what it offers.
+    pub registrar: Arc<Registrar>,
+    /// Gets every frame of the boundaries of its enclaves.
+    pub recorder: Option<Recorder>,
     network: Arc<dyn Network>,
     members: MemberServices,
     /// Its roles' tasks.
     _roles: TaskSet,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node({})", self.state.name)
+    }
 }
 
 impl Node {
@@ -145,6 +156,7 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         },
     );
     let recorder = recorder(&config)?;
+    let frames = recorder.clone();
     let data = match config.data {
         None => None,
         Some(host) => Some(host.open(config.home.as_deref(), &chain, config.genesis.context)?),
@@ -164,7 +176,7 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         public: config.public.clone(),
         stop: config.stop.clone(),
     });
-    let mut roles = TaskSet::new();
+    let (mut roles, offers) = (TaskSet::new(), Arc::clone(&registrar));
     if let Some((store, _)) = data {
         roles.spawn(data::expire(store, Arc::clone(&chain), config.stop.clone()));
     }
@@ -202,7 +214,8 @@ pub fn assemble(config: NodeConfig, source: Source) -> Result<Node, NodeError> {
         let host = ComputeHost::new(compute, chain, registrar, links, services);
         roles.spawn(run_compute(Arc::clone(&state), host));
     }
-    Ok(Node { state, network: config.network, members: config.members, _roles: roles })
+    let (network, members) = (config.network, config.members);
+    Ok(Node { state, registrar: offers, recorder: frames, network, members, _roles: roles })
 }
 
 fn role_bits(roles: &[Role]) -> u32 {
@@ -211,6 +224,7 @@ fn role_bits(roles: &[Role]) -> u32 {
             Role::Validator => ROLE_VALIDATOR,
             Role::Compute => ROLE_COMPUTE,
             Role::Keymanager => ROLE_KEYMANAGER,
+            Role::Endorser => ROLE_APPLICATION,
             Role::Client | Role::Stakeholder => 0,
         }
     })

@@ -25,6 +25,8 @@ pub enum Role {
     Client,
     /// Is a member of private contracts.
     Stakeholder,
+    /// Endorses calls of chaincode, for one of its organisations.
+    Endorser,
 }
 
 impl Role {
@@ -36,6 +38,7 @@ impl Role {
             Self::Keymanager => "keymanager",
             Self::Client => "client",
             Self::Stakeholder => "stakeholder",
+            Self::Endorser => "endorser",
         }
     }
 }
@@ -203,6 +206,22 @@ pub struct StakeholderConfig {
     pub origin: String,
 }
 
+/// An endorser of chaincode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndorserConfig {
+    /// The application whose calls it endorses: its id, or its name if only one has it. The module comes
+    /// from `modules` in the node's home, or from a compute node that has it.
+    pub application: String,
+    /// Calls of one client that are answered while one block lasts.
+    #[serde(default = "calls_per_block")]
+    pub calls_per_block: u32,
+}
+
+fn calls_per_block() -> u32 {
+    64
+}
+
 fn mediator() -> String {
     crate::network::MEDIATOR.to_string()
 }
@@ -247,6 +266,9 @@ pub struct Config {
     /// What a stakeholder is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stakeholder: Option<StakeholderConfig>,
+    /// What an endorser endorses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endorser: Option<EndorserConfig>,
     /// Where it learns the chain from.
     pub engine: EngineConfig,
     /// The ParaTimes that it runs, or the key managers that it is part of. A compute node without
@@ -317,7 +339,8 @@ impl Config {
         let light = matches!(self.engine, EngineConfig::Light { .. });
         if self.roles.is_empty() {
             return Err(
-                "`roles` is empty: give at least one of validator, compute, keymanager, client, stakeholder"
+                "`roles` is empty: give at least one of validator, compute, keymanager, client, stakeholder, \
+                 endorser"
                     .into(),
             );
         }
@@ -345,6 +368,7 @@ impl Config {
             );
         }
         self.check_stakeholder()?;
+        self.check_endorser()?;
         if self.has(Role::Keymanager) && self.runtimes.is_empty() {
             return Err("a key manager needs `runtimes`: the id of the key manager".into());
         }
@@ -382,6 +406,24 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// An endorser follows the ledger's state in the place where a compute node would run it.
+    fn check_endorser(&self) -> Result<(), String> {
+        match (self.has(Role::Endorser), &self.endorser) {
+            (false, None) => Ok(()),
+            (false, Some(_)) => Err("`[endorser]` needs the role \"endorser\"".into()),
+            (true, None) => {
+                Err("an endorser needs a section `[endorser]` with `application`".into())
+            }
+            (true, Some(_)) if self.has(Role::Compute) => {
+                Err("an endorser cannot be a compute node, too: run another node for it".into())
+            }
+            (true, Some(one)) if one.calls_per_block == 0 => {
+                Err("`calls_per_block` is 0: an endorser that answers nobody".into())
+            }
+            (true, Some(_)) => Ok(()),
+        }
     }
 
     /// Writes the configuration for a person to read and change.
@@ -541,5 +583,20 @@ mod tests {
             assert!(error.to_string().contains(mention), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
+    }
+
+    #[test]
+    fn an_endorser_says_what_it_endorses_and_runs_no_rounds() {
+        let head = VALIDATOR.replace("[\"validator\"]", "[\"client\", \"endorser\"]");
+        let with = |section: &str| load(&format!("{head}{section}"));
+        let config = with("[endorser]\napplication = \"secrets\"").unwrap();
+        assert_eq!(config.endorser.as_ref().map(|one| one.calls_per_block), Some(64));
+        assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+        with("").unwrap_err();
+        with("[endorser]\napplication = \"secrets\"\ncalls_per_block = 0").unwrap_err();
+        let both = head.replace("client", "compute");
+        load(&format!("{both}[endorser]\napplication = \"secrets\"")).unwrap_err();
+        let unused = format!("{VALIDATOR}[endorser]\napplication = \"secrets\"");
+        assert!(load(&unused).unwrap_err().to_string().contains("role"), "{unused}");
     }
 }

@@ -91,6 +91,7 @@ pub fn network_spec(seed: u64) -> NetworkSpec {
         },
         confidential: true,
         mediator: false,
+        ledger: false,
     }
 }
 
@@ -239,30 +240,44 @@ impl DevChain {
     }
 }
 
-/// Whether compute nodes are reached from other processes, too.
+/// Which nodes are reached from other processes, too.
 #[derive(Debug, Clone, Copy)]
-struct OpenLinks(bool);
+struct OpenLinks {
+    compute: bool,
+    keymanager: bool,
+}
 
 impl OpenLinks {
     fn of(args: &DevArgs) -> Self {
-        Self(args.private_contracts)
+        // Endorsers are in other processes, and ask for their keys.
+        let keymanager = args.chaincode;
+        Self { compute: args.private_contracts || keymanager, keymanager }
     }
 
     /// Where a node of this role listens for links; none if only nodes of this process reach it.
     async fn address(self, role: Role) -> Result<Option<SocketAddr>, NodeError> {
-        if !self.0 || role != Role::Compute {
+        let open = match role {
+            Role::Compute => self.compute,
+            Role::Keymanager => self.keymanager,
+            _ => false,
+        };
+        if !open {
             return Ok(None);
         }
         // The node registers its address before it listens there: the system names a free port.
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (_released, address) = bind(any, "the links of a compute node").await?;
+        let (_released, address) = bind(any, "the links of a node").await?;
         Ok(Some(address))
     }
 }
 
 /// The network of a home, or a new one, written there.
 fn network(args: &DevArgs, home: Option<&Path>) -> Result<Network, NodeError> {
-    let spec = NetworkSpec { mediator: args.private_contracts, ..network_spec(args.seed) };
+    let spec = NetworkSpec {
+        mediator: args.private_contracts,
+        ledger: args.chaincode,
+        ..network_spec(args.seed)
+    };
     let Some(home) = home else { return spec.network(now()?) };
     let file = home.join("genesis.json");
     if !file.exists() {
@@ -278,7 +293,7 @@ fn network(args: &DevArgs, home: Option<&Path>) -> Result<Network, NodeError> {
         return Err(NodeError::usage(
             home.display().to_string(),
             "it holds the chain of another seed, of another version, or with another choice of \
-             --private-contracts: use that, or another --home",
+             --private-contracts or --chaincode: use that, or another --home",
         ));
     }
     Ok(network)

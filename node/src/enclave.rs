@@ -19,6 +19,8 @@ pub enum Kind {
     Runtime,
     /// Holds master secrets.
     KeyManager,
+    /// Endorses calls of chaincode.
+    Endorser,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
         match self {
             Self::Runtime => "runtime-enclave",
             Self::KeyManager => "keymanager-enclave",
+            Self::Endorser => "endorser-enclave",
         }
     }
 
@@ -33,6 +36,7 @@ impl Kind {
         match self {
             Self::Runtime => Arc::new(paralith_runtime_enclave::RuntimeEnclave::new()),
             Self::KeyManager => Arc::new(paralith_keymanager_service::Service::new()),
+            Self::Endorser => Arc::new(paralith_chaincode_endorser::EndorserEnclave::new()),
         }
     }
 }

@@ -11,3 +11,13 @@ pub const TOKENS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tokens.wasm"
 
 /// The mediator of private contracts.
 pub const MEDIATOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mediator.wasm"));
+
+/// The ledger of chaincode.
+pub const CHAINCODE_LEDGER: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/chaincode_ledger.wasm"));
+
+/// Chaincode: sealed bids.
+pub const AUCTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/auction.wasm"));
+
+/// Chaincode: secrets under passwords.
+pub const SECRET_KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/secret_keeper.wasm"));

@@ -51,6 +51,9 @@ pub fn run_with(cli: Cli, connect: roles::compute::Connect) -> Result<(), NodeEr
         Command::KeymanagerEnclave => {
             return enclave::serve_standard_input(enclave::Kind::KeyManager);
         }
+        Command::EndorserEnclave => {
+            return enclave::serve_standard_input(enclave::Kind::Endorser);
+        }
         Command::CheckModule => return code::check_standard_input(),
         _ => {}
     }

@@ -3,13 +3,14 @@
 //! Every key follows from a seed, so that the same seed gives the same network. Nothing of this is
 //! for a real chain: its keys are known, its beacon predictable, its enclaves software.
 
-use paralith_consensus_api::keymanager::{Policy, RuntimePolicy};
+use paralith_consensus_api::keymanager::{Policy as KeyPolicy, RuntimePolicy};
 use paralith_consensus_api::registry::{
-    Batching, Code, Executor, Liveness, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
+    Approval, Batching, Code, Executor, Liveness, Runtime, RuntimeKind, RuntimeStaking, TeePolicy,
 };
 use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_genesis::{Builder, GenesisTime, NodeKeys, development_params};
+use paralith_policy::Policy;
 use paralith_types::{Amount, Hash, PublicKey, RuntimeId};
 
 use crate::config::Role;
@@ -61,6 +62,8 @@ pub struct NetworkSpec {
     pub confidential: bool,
     /// Whether genesis holds the mediator of private contracts.
     pub mediator: bool,
+    /// Whether genesis holds the ledger of chaincode, and its organisations.
+    pub ledger: bool,
 }
 
 /// A node of a network.
@@ -208,7 +211,7 @@ impl NetworkSpec {
     pub fn network(&self, genesis_time: GenesisTime) -> Result<Network, NodeError> {
         let owner = test_account("alice").ok_or_else(|| NodeError::internal(&"alice"))?;
         let owner_id = owner.public();
-        let platform = key(self.seed, "platform", "attestation");
+        let platform = platform_key(self.seed);
         let mut params = development_params(Hash(*key(self.seed, "beacon", "seed").seed()));
         params.beacon.epoch_blocks = self.epoch_blocks;
         (params.beacon.first_epochs, params.beacon.first_epoch_blocks) = self.first_epochs;
@@ -258,6 +261,10 @@ impl NetworkSpec {
             ));
             modules.push(guests::MEDIATOR);
         }
+        if self.ledger {
+            builder = self.with_ledger(builder, owner_id)?;
+            modules.push(guests::CHAINCODE_LEDGER);
+        }
         let document = builder.build().map_err(|e| NodeError::internal(&e))?;
         Ok(Network {
             genesis: GenesisInfo::new(document)?,
@@ -266,6 +273,26 @@ impl NetworkSpec {
             key_manager: runtime_id(KEY_MANAGER),
             modules,
         })
+    }
+
+    /// The ledger of chaincode. Two of three organisations approve its changes: on a ledger without
+    /// approval no enclave endorses.
+    fn with_ledger(&self, builder: Builder, owner: PublicKey) -> Result<Builder, NodeError> {
+        let missing = || NodeError::internal(&"an organisation's account");
+        let keys = ORGANISATIONS.map(|name| test_account(name).map(|key| key.public()));
+        let keys: Option<Vec<PublicKey>> = keys.into_iter().collect();
+        let mut organisations = keys.ok_or_else(missing)?;
+        organisations.sort_unstable();
+        let of = (0_u32..).zip(&organisations).map(|(member, _)| (1, Policy::Member(member)));
+        let policy = Policy::AtLeast { weight: 2, of: of.collect() }.encode();
+        let builder =
+            organisations.iter().fold(builder, |builder, key| builder.entity(*key, STAKE));
+        let settings = br#"{"retention_blocks":1000}"#.to_vec();
+        let ledger = Runtime {
+            approval: Some(Approval { organisations, policy }),
+            ..self.runtime(LEDGER, owner, guests::CHAINCODE_LEDGER, false, settings)
+        };
+        Ok(builder.runtime(ledger))
     }
 
     fn members(&self) -> Vec<Member> {
@@ -321,6 +348,17 @@ impl NetworkSpec {
     }
 }
 
+/// The name of the ledger of chaincode.
+pub const LEDGER: &str = "channel";
+
+/// The test accounts that are chaincode's organisations on development chains.
+pub const ORGANISATIONS: [&str; 3] = ["bob", "carol", "dave"];
+
+/// The key that vouches for the software enclaves of the development chain with this seed.
+pub fn platform_key(seed: u64) -> SigningKey {
+    key(seed, "platform", "attestation")
+}
+
 /// The name of the mediator of private contracts.
 pub const MEDIATOR: &str = "mediator";
 
@@ -328,14 +366,14 @@ pub const MEDIATOR: &str = "mediator";
 pub const KEY_MANAGER: &str = "keymanager";
 
 /// A policy that lets this version's enclaves ask for the keys of these ParaTimes.
-pub fn policy(runtimes: &[RuntimeId], serial: u32) -> Policy {
+pub fn policy(runtimes: &[RuntimeId], serial: u32) -> KeyPolicy {
     let measurements = vec![paralith_runtime_enclave::measurement().0];
     let mut runtimes: Vec<RuntimePolicy> = runtimes
         .iter()
         .map(|id| RuntimePolicy { runtime_id: *id, measurements: measurements.clone() })
         .collect();
     runtimes.sort_by_key(|runtime| runtime.runtime_id);
-    Policy {
+    KeyPolicy {
         serial,
         id: runtime_id(KEY_MANAGER),
         measurements: vec![paralith_keymanager_service::measurement().0],

@@ -160,6 +160,26 @@ impl ChainClient {
         Ok(light)
     }
 
+    /// The encoded light blocks by which a light client comes from the genesis document to the states
+    /// of these heights, which ascend: each one a step that it takes.
+    pub async fn steps_to(&self, states: &[Height]) -> Result<Vec<Vec<u8>>, ClientError> {
+        let document = &self.genesis.document;
+        let mut light = LightClient::from_document(document).map_err(|e| unverifiable(&e))?;
+        let mut steps = Vec::new();
+        for state in states {
+            // The header of the next height carries a state's root.
+            let mut follow = Follow::new(state.next(), 0);
+            while let Some(next) = follow.next(&light) {
+                let (before, block) = (light.height(), self.light_block(next).await?);
+                follow.take(&mut light, &block).map_err(|e| unverifiable(&e))?;
+                if light.height() > before {
+                    steps.push(block.encode());
+                }
+            }
+        }
+        Ok(steps)
+    }
+
     /// The bytes under a key at a height, or of the newest proven state, or their proven absence,
     /// with the proof.
     pub async fn proven(

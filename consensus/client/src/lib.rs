@@ -23,7 +23,7 @@ mod submit;
 pub use chain::{ChainClient, ClientOptions, Proven, RESPONSE_MAX_BYTES};
 pub use error::{ClientError, refused};
 pub use genesis::GenesisInfo;
-pub use paratime::{Answer, Confirmed, Gas, ParaTimeClient, Sent};
+pub use paratime::{Answer, Confirmed, EpochKey, Gas, ParaTimeClient, Sent};
 pub use portable::{PortableProof, ProvenEntry, ProvenRound};
 pub use prove::ProvenState;
 pub use shared::{Proposals, RegisteredEnclave};

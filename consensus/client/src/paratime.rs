@@ -73,11 +73,13 @@ pub struct Answer {
     pub output: Output,
 }
 
-/// A key that calls are sealed to.
-#[derive(Debug, Clone, Copy)]
-struct EpochKey {
-    epoch: Epoch,
-    key: X25519PublicKey,
+/// A key that calls are sealed to, verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochKey {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The key.
+    pub key: X25519PublicKey,
 }
 
 /// One ParaTime.
@@ -86,6 +88,55 @@ pub struct ParaTimeClient {
     /// Its descriptor, proven.
     pub runtime: registry::Runtime,
     pub(crate) service: ParaTimeServiceClient<Channel>,
+}
+
+impl ChainClient {
+    /// A runtime's key of the epoch in proven state: of that epoch, of the generation in proven
+    /// state, signed by the key manager's key in proven state. Where the chain has gone on meanwhile,
+    /// it is followed and asked again.
+    pub async fn epoch_key(
+        &mut self,
+        runtime: &registry::Runtime,
+    ) -> Result<EpochKey, ClientError> {
+        let id = runtime.key_manager.ok_or_else(|| {
+            ClientError::usage(&runtime.name, "it is public: calls to it are not encrypted")
+        })?;
+        let mut tries = 0;
+        loop {
+            let epoch: beacon::EpochState = self.require(&beacon::keys::epoch()).await?;
+            let status: keymanager::Status = self.require(&keymanager::keys::status(&id)).await?;
+            let offered = self.offered_key(runtime, epoch.epoch).await?;
+            match check_key(&self.chain_context(), runtime, &status, epoch.epoch, &offered) {
+                Ok(key) => return Ok(EpochKey { epoch: key.epoch, key: key.key }),
+                // The key managers may have rotated in a block that no header proves yet.
+                Err(_) if tries < BLOCKS_AHEAD => {
+                    tries += 1;
+                    let next = self.sync().await?.next();
+                    self.sync_to(next).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn offered_key(
+        &self,
+        runtime: &registry::Runtime,
+        epoch: Epoch,
+    ) -> Result<keymanager::SignedRuntimePublicKey, ClientError> {
+        use pb::keymanager::v1::key_manager_service_client::KeyManagerServiceClient;
+        let request = pb::keymanager::v1::GetRuntimePublicKeyRequest {
+            runtime_id: runtime.id.as_bytes().to_vec(),
+            epoch: epoch.0,
+            newest: false,
+        };
+        let signed = KeyManagerServiceClient::new(self.channel())
+            .get_runtime_public_key(request)
+            .await
+            .map_err(|status| refused(&status))?
+            .into_inner();
+        keymanager::SignedRuntimePublicKey::from_pb(signed).map_err(|e| unverifiable(&e))
+    }
 }
 
 impl ParaTimeClient {
@@ -99,50 +150,6 @@ impl ParaTimeClient {
             .max_decoding_message_size(RESPONSE_MAX_BYTES)
             .max_encoding_message_size(RESPONSE_MAX_BYTES);
         Ok(Self { runtime, service })
-    }
-
-    /// The runtime's key of the epoch in proven state: of that epoch, of the generation in proven
-    /// state, signed by the key manager's key in proven state. Where the chain has gone on meanwhile,
-    /// it is followed and asked again.
-    async fn epoch_key(&self, chain: &mut ChainClient) -> Result<EpochKey, ClientError> {
-        let id = self.runtime.key_manager.ok_or_else(|| {
-            ClientError::usage(&self.runtime.name, "it is public: calls to it are not encrypted")
-        })?;
-        let mut tries = 0;
-        loop {
-            let epoch: beacon::EpochState = chain.require(&beacon::keys::epoch()).await?;
-            let status: keymanager::Status = chain.require(&keymanager::keys::status(&id)).await?;
-            let offered = self.offered_key(chain, epoch.epoch).await?;
-            match check_key(&chain.chain_context(), &self.runtime, &status, epoch.epoch, &offered) {
-                Ok(key) => return Ok(EpochKey { epoch: key.epoch, key: key.key }),
-                // The key managers may have rotated in a block that no header proves yet.
-                Err(_) if tries < BLOCKS_AHEAD => {
-                    tries += 1;
-                    let next = chain.sync().await?.next();
-                    chain.sync_to(next).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn offered_key(
-        &self,
-        chain: &ChainClient,
-        epoch: Epoch,
-    ) -> Result<keymanager::SignedRuntimePublicKey, ClientError> {
-        use pb::keymanager::v1::key_manager_service_client::KeyManagerServiceClient;
-        let request = pb::keymanager::v1::GetRuntimePublicKeyRequest {
-            runtime_id: self.runtime.id.as_bytes().to_vec(),
-            epoch: epoch.0,
-            newest: false,
-        };
-        let signed = KeyManagerServiceClient::new(chain.channel())
-            .get_runtime_public_key(request)
-            .await
-            .map_err(|status| refused(&status))?
-            .into_inner();
-        keymanager::SignedRuntimePublicKey::from_pb(signed).map_err(|e| unverifiable(&e))
     }
 
     /// The nonce of the account's next transaction.
@@ -226,7 +233,7 @@ impl ParaTimeClient {
     ) -> Result<Sent, ClientError> {
         let chain_context = chain.chain_context();
         let (body, reply_key) = if self.runtime.confidential {
-            let EpochKey { epoch, key: runtime_key } = self.epoch_key(chain).await?;
+            let EpochKey { epoch, key: runtime_key } = chain.epoch_key(&self.runtime).await?;
             let sender = key.public();
             let info = Info::transaction(chain_context, self.runtime.id, epoch, &sender, nonce);
             let reply_key = random()?;
@@ -407,7 +414,7 @@ impl ParaTimeClient {
     ) -> Result<(Round, Hash, Output), ClientError> {
         let chain_context = chain.chain_context();
         let (body, reply_key) = if self.runtime.confidential {
-            let EpochKey { epoch, key: runtime_key } = self.epoch_key(chain).await?;
+            let EpochKey { epoch, key: runtime_key } = chain.epoch_key(&self.runtime).await?;
             let sender = key.map(SigningKey::public);
             let info = Info::query(chain_context, self.runtime.id, epoch, sender.as_ref());
             let reply_key = random()?;
@@ -438,7 +445,7 @@ impl ParaTimeClient {
     }
 
     /// Where the ParaTime stands in the newest proven state, and the height of that.
-    pub(crate) async fn state(
+    pub async fn state(
         &self,
         chain: &mut ChainClient,
     ) -> Result<(Height, roothash::RuntimeState), ClientError> {
@@ -451,7 +458,7 @@ impl ParaTimeClient {
 
     /// Proves that a final round led to this state root, and gives the height of the state that
     /// proves it.
-    async fn prove_root(
+    pub async fn prove_root(
         &self,
         chain: &mut ChainClient,
         round: Round,

@@ -25,6 +25,8 @@ pub struct ProvenState {
     pub proven_at: Height,
     /// The value of each key, in the order of the keys; none: there is no such entry.
     pub values: Vec<Option<Vec<u8>>>,
+    /// The encoded proof of each value under the header's state root, in the same order.
+    pub proofs: Vec<Vec<u8>>,
 }
 
 impl ParaTimeClient {
@@ -41,8 +43,8 @@ impl ParaTimeClient {
     ) -> Result<ProvenState, ClientError> {
         let (header, entries) = self.prove_entries(chain, round, keys).await?;
         let proven_at = self.prove_past_header(chain, &header).await?;
-        let values = entries.into_iter().map(|entry| entry.value).collect();
-        Ok(ProvenState { header, proven_at, values })
+        let (values, proofs) = entries.into_iter().map(|entry| (entry.value, entry.proof)).unzip();
+        Ok(ProvenState { header, proven_at, values, proofs })
     }
 
     /// Entries under the state root of a header, which is not proven yet.

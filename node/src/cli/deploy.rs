@@ -66,7 +66,7 @@ pub(super) async fn run(args: DeployArgs) -> Result<(), NodeError> {
 }
 
 /// The id that the command line gives a runtime. `code` is empty for one that has none.
-pub(super) fn runtime_id(owner: &paralith_types::PublicKey, name: &str, code: &[u8]) -> RuntimeId {
+pub(crate) fn runtime_id(owner: &paralith_types::PublicKey, name: &str, code: &[u8]) -> RuntimeId {
     let parts: [&[u8]; 3] = [owner.as_bytes(), name.as_bytes(), code];
     RuntimeId(hash(RUNTIME_ID_DOMAIN, &parts).0)
 }
@@ -126,7 +126,11 @@ fn set<T: Copy>(field: &mut T, given: Option<T>) {
     }
 }
 
-async fn upload(chain: &ChainClient, module: &[u8], code_id: &[u8]) -> Result<(), NodeError> {
+pub(crate) async fn upload(
+    chain: &ChainClient,
+    module: &[u8],
+    code_id: &[u8],
+) -> Result<(), NodeError> {
     use ppb::para_time_service_client::ParaTimeServiceClient;
     let mut service = ParaTimeServiceClient::new(chain.channel())
         .max_encoding_message_size(paralith_consensus_client::RESPONSE_MAX_BYTES);
@@ -151,7 +155,7 @@ async fn upload(chain: &ChainClient, module: &[u8], code_id: &[u8]) -> Result<()
 }
 
 /// Lets the enclaves of a confidential ParaTime ask for its keys. The key manager's owner decides.
-async fn allow(
+pub(crate) async fn allow(
     chain: &mut ChainClient,
     key: &SigningKey,
     fee: TxOptions,

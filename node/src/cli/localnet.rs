@@ -51,6 +51,7 @@ pub fn local_spec(args: &LocalnetArgs) -> NetworkSpec {
         keymanagers: args.keymanagers,
         client: true,
         mediator: args.private_contracts,
+        ledger: args.chaincode,
         epoch_blocks: 200,
         first_epochs: FIRST_EPOCHS,
         executor: Executor { round_timeout_blocks: ROUND_TIMEOUT_BLOCKS, ..dev.executor.clone() },
@@ -221,6 +222,7 @@ fn prepare_node(
         link_address: works.then(|| own(1).map(|port| local(port).to_string())).transpose()?,
         data: None,
         stakeholder: None,
+        endorser: None,
         engine,
         runtimes: if member.role == Role::Keymanager {
             vec![network.key_manager]

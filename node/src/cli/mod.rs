@@ -8,10 +8,12 @@ use paralith_types::{Amount, Hash, PublicKey};
 use crate::error::NodeError;
 use crate::roles::compute::Connect;
 
+pub mod chaincode;
 mod common;
 pub mod completions;
 pub mod contract;
-mod deploy;
+pub mod demo;
+pub(crate) mod deploy;
 pub mod dev;
 pub mod keys;
 pub mod localnet;
@@ -26,6 +28,7 @@ pub mod status;
 pub mod tx;
 
 pub use common::{DEFAULT_NODE, FeeArgs, NodeArgs, SignerArgs, TlsArgs};
+pub use demo::{DemoArgs, DemoCommand};
 
 /// A layered blockchain node with confidential ParaTimes.
 #[derive(Debug, Parser)]
@@ -68,6 +71,9 @@ pub enum Command {
     /// Private contracts: code and state only at their members, order and outcome on the chain.
     #[command(subcommand)]
     Contract(contract::ContractCommand),
+    /// Chaincode in enclaves: calls endorsed by organisations, ordered and validated by a ledger.
+    #[command(subcommand)]
+    Chaincode(chaincode::ChaincodeCommand),
     /// Show a whole system at work, on a chain of its own that is gone at the end.
     #[command(subcommand)]
     Demo(DemoCommand),
@@ -88,6 +94,9 @@ pub enum Command {
     /// The enclave of a key manager: started by the node, speaks on its standard input.
     #[command(hide = true)]
     KeymanagerEnclave,
+    /// The enclave of an endorser: started by the node, speaks on its standard input.
+    #[command(hide = true)]
+    EndorserEnclave,
     /// Compiles the module on standard input under limits: started by the node.
     #[command(hide = true)]
     CheckModule,
@@ -124,6 +133,10 @@ pub struct DevArgs {
     /// machine connect to the compute nodes.
     #[arg(long)]
     pub private_contracts: bool,
+    /// Hold the ledger `channel` of chaincode, with three organisations, and let endorsers' nodes of
+    /// other processes on this machine connect.
+    #[arg(long)]
+    pub chaincode: bool,
     /// Where the public service listens.
     #[arg(long, default_value = "127.0.0.1:26600", value_name = "HOST:PORT")]
     pub listen: String,
@@ -161,6 +174,9 @@ pub struct LocalnetArgs {
     /// Hold the mediator of private contracts. Only when the network is made.
     #[arg(long)]
     pub private_contracts: bool,
+    /// Hold the ledger `channel` of chaincode, with three organisations. Only when the network is made.
+    #[arg(long)]
+    pub chaincode: bool,
     /// The first of the ports that the network listens on.
     #[arg(long, default_value_t = 26600)]
     pub base_port: u16,
@@ -620,23 +636,6 @@ pub struct RevealArgs {
     pub node: NodeArgs,
 }
 
-/// `paralith demo …`
-#[derive(Debug, Subcommand)]
-pub enum DemoCommand {
-    /// A private contract of three members, each a process: a call, votes, a verified receipt, a killed
-    /// member, a content that is withheld, an auditor.
-    #[command(after_help = "Example:\n  paralith demo private-contract")]
-    PrivateContract(DemoArgs),
-}
-
-/// Options of a demonstration.
-#[derive(Debug, Clone, Args)]
-pub struct DemoArgs {
-    /// Print JSON, a line an object.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Options of `completions`.
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsArgs {
@@ -664,13 +663,15 @@ pub async fn run(command: Command, connect: Connect) -> Result<(), NodeError> {
         Command::Query(command) => query::run(command).await,
         Command::Runtime(command) => runtime::run(command).await,
         Command::Contract(command) => contract::run(command).await,
-        Command::Demo(DemoCommand::PrivateContract(args)) => {
-            crate::systems::private_contract::demo::run(args.json).await
-        }
+        Command::Chaincode(command) => chaincode::run(command).await,
+        Command::Demo(command) => demo::run(command).await,
         Command::Status(args) => status::run(args).await,
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
         // Handled before the async runtime starts.
-        Command::RuntimeEnclave | Command::KeymanagerEnclave | Command::CheckModule => Ok(()),
+        Command::RuntimeEnclave
+        | Command::KeymanagerEnclave
+        | Command::EndorserEnclave
+        | Command::CheckModule => Ok(()),
     }
 }

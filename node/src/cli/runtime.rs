@@ -62,7 +62,7 @@ async fn call(args: CallArgs) -> Result<(), NodeError> {
 }
 
 /// The runtime's value as JSON, text or hexadecimal; its refusal as an error.
-fn shown_output(output: &Output) -> Result<serde_json::Value, NodeError> {
+pub(super) fn shown_output(output: &Output) -> Result<serde_json::Value, NodeError> {
     match output {
         Output::Ok(value) if value.is_empty() => Ok(serde_json::Value::Null),
         Output::Ok(value) => {

@@ -142,7 +142,7 @@ pub(super) async fn propose(args: ProposeArgs) -> Result<(), NodeError> {
 }
 
 /// An organisation's name and key.
-fn organisation(
+pub(super) fn organisation(
     keystore: &Keystore,
     text: &str,
     development: bool,
@@ -158,7 +158,7 @@ fn organisation(
 
 /// The approval, and two sets of organisations that can decide without each other, if a search finds
 /// some: they could approve two descriptors at once.
-fn approval_of(
+pub(super) fn approval_of(
     mut named: Vec<(String, PublicKey)>,
     text: &str,
 ) -> Result<(Approval, Value), NodeError> {
@@ -180,7 +180,7 @@ fn approval_of(
 }
 
 /// A runtime by its id, registered or not, or by the name of a registered one.
-async fn id_of(chain: &mut ChainClient, name: &str) -> Result<RuntimeId, NodeError> {
+pub(super) async fn id_of(chain: &mut ChainClient, name: &str) -> Result<RuntimeId, NodeError> {
     match name.parse() {
         Ok(id) => Ok(id),
         Err(_) => Ok(chain.runtime(name).await?.id),
@@ -230,7 +230,7 @@ fn included_has(included: &Included, kind: &str) -> bool {
 
 /// Submits a transaction and waits until the state with its effect is proven, so that the next
 /// command sees it.
-async fn submit(
+pub(super) async fn submit(
     chain: &mut ChainClient,
     key: &SigningKey,
     body: impl Into<Body>,

@@ -32,6 +32,7 @@ use crate::remote::RemoteChain;
 use crate::roles::compute::Connect;
 use crate::rpc;
 use crate::store;
+use crate::systems::chaincode::EndorserRole;
 use crate::systems::private_contract::{self, RoleConfig, StakeholderRole, Via};
 
 /// Names the process that started this node as part of a local network.
@@ -53,11 +54,17 @@ pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     if let Some(role) = &stakeholder {
         role.add_to(&mut parts);
     }
+    let endorser = config.endorser.clone().map(|section| EndorserRole::new(section, &parts));
+    let endorser = endorser.transpose()?;
+    if let Some(role) = &endorser {
+        role.add_to(&mut parts);
+    }
     let network = Arc::clone(&parts.network);
     let node = assemble(parts, source)?;
     node.serve_links(config.link_listen).await?;
     let endpoint = rpc::serve(config.listen, config.tls.as_ref(), Arc::clone(&node.state)).await?;
     let via = submits_by(&config, endpoint)?;
+    let _endorser = endorser.map(|role| role.start(&node));
     let _role = stakeholder.map(|role| role.start(&node.state, network, via));
     tracing::info!(name = %config.name, %endpoint, "running");
     let ended = wait(engine.as_ref(), &mut signals).await;

@@ -1,6 +1,6 @@
 //! What each method of a link takes, and from whom. The table of docs/protocol/wire.md.
 
-use paralith_consensus_api::registry::{ROLE_COMPUTE, ROLE_KEYMANAGER};
+use paralith_consensus_api::registry::{ROLE_APPLICATION, ROLE_COMPUTE, ROLE_KEYMANAGER};
 use paralith_runtime_vm::MAX_CODE_BYTES;
 
 use super::MAX_MESSAGE_BYTES;
@@ -31,6 +31,8 @@ pub(super) enum Who {
     Anyone,
     /// Registered compute nodes. Methods of a round serve only those that run the ParaTime.
     Compute,
+    /// Registered nodes whose enclaves may have keys: compute nodes, and those that run applications.
+    KeyHolder,
     /// Registered key managers.
     KeyManager,
 }
@@ -40,6 +42,7 @@ impl Who {
         match self {
             Self::Anyone => true,
             Self::Compute => caller.has_role(ROLE_COMPUTE),
+            Self::KeyHolder => caller.has_role(ROLE_COMPUTE) || caller.has_role(ROLE_APPLICATION),
             Self::KeyManager => caller.has_role(ROLE_KEYMANAGER),
         }
     }
@@ -73,7 +76,7 @@ pub(super) fn rule(path: &str) -> Option<Rule> {
         "StoreCode" => (Who::Anyone, MEDIUM, true),
         "RunQuery" => (Who::Anyone, MEDIUM, false),
         "Reveal" => (Who::Anyone, SMALL, false),
-        "AnswerKeys" => (Who::Compute, SMALL, false),
+        "AnswerKeys" => (Who::KeyHolder, SMALL, false),
         "AnswerReplication" => (Who::KeyManager, SMALL, false),
         "GetRuntimePublicKey" => (Who::Anyone, SMALL, false),
         _ => return None,

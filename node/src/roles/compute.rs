@@ -169,7 +169,8 @@ impl ComputeHost {
             name: runtime.name.clone(),
             hint: String::new(),
         })?;
-        let module = self.module(&code.id).await?;
+        let (node, links) = (self.registrar.node_id(), &self.links);
+        let module = module(&code.id, &node, &self.chain, links, &self.services).await?;
         let name = format!("{}/{}", runtime.name, self.registrar.node_id());
         let kv = self.config.kv.clone();
         let services = BridgeServices::new(name, Arc::clone(&self.chain), kv, &runtime.id);
@@ -261,28 +262,6 @@ impl ComputeHost {
         Ok(())
     }
 
-    /// From the node's own store, or the first compute node that has the code with this hash.
-    async fn module(&self, id: &CodeId) -> Result<Vec<u8>, NodeError> {
-        if let Some(module) = self.services.code.get(id)? {
-            return Ok(module);
-        }
-        for node in self.chain.nodes(None).await? {
-            if !node.has_role(registry::ROLE_COMPUTE) || node.id == self.registrar.node_id() {
-                continue;
-            }
-            let Ok(module) = self.links.fetch_code(node.id, *id).await else { continue };
-            if paralith_runtime_vm::code_id(&module) == *id {
-                self.services.code.put(&module)?;
-                return Ok(module);
-            }
-        }
-        Err(NodeError::NotFound {
-            what: "module",
-            name: id.to_string(),
-            hint: ": no compute node has it".to_string(),
-        })
-    }
-
     /// Proves freshness and fetches keys for a ParaTime, once an epoch.
     async fn renew_keys(&self, id: &RuntimeId) -> Result<(), NodeError> {
         let epoch = self.chain.epoch().await?;
@@ -327,9 +306,37 @@ impl ComputeHost {
     }
 }
 
+/// The module with this hash: from the node's own store, or the first compute node that has it.
+pub async fn module(
+    id: &CodeId,
+    me: &PublicKey,
+    chain: &ChainAccess,
+    links: &NodeLinks,
+    services: &Services,
+) -> Result<Vec<u8>, NodeError> {
+    if let Some(module) = services.code.get(id)? {
+        return Ok(module);
+    }
+    for node in chain.nodes(None).await? {
+        if !node.has_role(registry::ROLE_COMPUTE) || node.id == *me {
+            continue;
+        }
+        let Ok(module) = links.fetch_code(node.id, *id).await else { continue };
+        if paralith_runtime_vm::code_id(&module) == *id {
+            services.code.put(&module)?;
+            return Ok(module);
+        }
+    }
+    Err(NodeError::NotFound {
+        what: "module",
+        name: id.to_string(),
+        hint: ": no compute node has it".to_string(),
+    })
+}
+
 /// Whether an enclave is to be attested anew: half of the time that its evidence counts is over, so
 /// that a node that is down for a while, or refused once, still has evidence that counts.
-fn is_evidence_due(attested: u64, max_age_blocks: u64, height: u64) -> bool {
+pub(crate) fn is_evidence_due(attested: u64, max_age_blocks: u64, height: u64) -> bool {
     height > attested && height.saturating_sub(attested) >= max_age_blocks / 2
 }
 

@@ -16,4 +16,4 @@ pub use compute::KeySource;
 pub use keymanager::prove_freshness;
 pub use registration::Registrar;
 pub use services::{BridgeServices, WorkerEnclave};
-pub use start::{Attested, StartInput, attest_and_start};
+pub use start::{Attested, StartInput, attest_and_start, start_call};

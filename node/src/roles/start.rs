@@ -39,6 +39,32 @@ pub struct Attested {
     pub capability: Option<CapabilityTee>,
 }
 
+/// The first call to an enclave, without what an earlier run sealed.
+pub fn start_call(
+    genesis: &GenesisInfo,
+    node: &SigningKey,
+    runtime_id: &RuntimeId,
+    code: Vec<u8>,
+) -> pb::Start {
+    let sealing_key = paralith_crypto::kdf::derive(
+        &node.seed()[..],
+        genesis.context.as_bytes(),
+        SEALING_DOMAIN,
+        &[runtime_id.as_bytes()],
+    );
+    pb::Start {
+        chain_id: genesis.chain_id.clone(),
+        chain_context: genesis.context.as_bytes().to_vec(),
+        genesis: genesis.json.clone().into_bytes(),
+        node: node.public().as_bytes().to_vec(),
+        runtime_id: runtime_id.as_bytes().to_vec(),
+        code,
+        sealed: Vec::new(),
+        sealing_key: sealing_key.to_vec(),
+        entropy: Vec::new(),
+    }
+}
+
 /// Starts an enclave, has it follow the chain to a height, and has the platform quote its claims of
 /// then: the registry takes evidence only of an enclave that follows this chain. A started one goes
 /// on and is attested anew.
@@ -55,22 +81,9 @@ pub fn attest_and_start(
         }
         _ => Vec::new(),
     };
-    let sealing_key = paralith_crypto::kdf::derive(
-        &input.node.seed()[..],
-        chain_context.as_bytes(),
-        SEALING_DOMAIN,
-        &[input.runtime_id.as_bytes()],
-    );
     let start = pb::Start {
-        chain_id: input.genesis.chain_id.clone(),
-        chain_context: chain_context.as_bytes().to_vec(),
-        genesis: input.genesis.json.clone().into_bytes(),
-        node: input.node.public().as_bytes().to_vec(),
-        runtime_id: input.runtime_id.as_bytes().to_vec(),
-        code: input.code,
         sealed,
-        sealing_key: sealing_key.to_vec(),
-        entropy: Vec::new(),
+        ..start_call(input.genesis, input.node, &input.runtime_id, input.code)
     };
     let mut started = client.start(role, start.clone())?;
     if height > 0 && input.platform.is_some() {

@@ -103,6 +103,11 @@ impl Process {
         self.ended.is_some()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let _ = kill_process(self.group, signal);

@@ -147,6 +147,7 @@ impl NewMember<'_> {
             link_listen: Some(self.links),
             link_address: Some(self.links.to_string()),
             data: self.data.then(DataConfig::default),
+            endorser: None,
             stakeholder: Some(StakeholderConfig {
                 mediator: self.mediator.to_string(),
                 keys: PathBuf::from("keys"),

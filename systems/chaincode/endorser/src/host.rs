@@ -5,6 +5,7 @@
 //! registers, and a client finds a lost response in the ledger's transaction.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use paralith_chaincode_messages::{Message as _, Response};
@@ -80,6 +81,8 @@ pub struct EndorserHost {
     /// Without what is kept.
     start: pb::Start,
     running: Mutex<Option<Running>>,
+    /// How many enclaves were started.
+    launches: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -98,13 +101,42 @@ impl EndorserHost {
     /// Starts nothing yet. `start` has all but what is kept; `kv` is the node's store.
     #[must_use]
     pub fn new(application: RuntimeId, kv: Kv, start: pb::Start, launch: Launch) -> Self {
-        Self { application, kv, launch, start, running: Mutex::new(None) }
+        let (running, launches) = (Mutex::new(None), AtomicU64::new(0));
+        Self { application, kv, launch, start, running, launches }
     }
 
     /// The enclave's claims, for the platform to quote and the node to register. Starts the enclave if
     /// it does not run; it is the one of before if its identity was kept.
     pub fn claims(&self) -> Result<Vec<u8>, HostError> {
         Ok(self.running()?.claims)
+    }
+
+    /// The enclave's claims as of this height, for evidence of that age. Its keys stay.
+    pub fn attest(&self, height: u64) -> Result<Vec<u8>, HostError> {
+        self.sync(height)?;
+        // A started enclave only says again what it is.
+        match self.call(Call::Start(self.start.clone()))? {
+            Reply::Started(started) => Ok(started.claims),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The running enclave, for calls that this side need not see. What they fail with belongs into
+    /// [`EndorserHost::noticed`].
+    pub fn client(&self) -> Result<Client, HostError> {
+        Ok(self.running()?.client)
+    }
+
+    /// How many enclaves were started: another one has proven nothing yet and has no keys.
+    #[must_use]
+    pub fn launches(&self) -> u64 {
+        self.launches.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of why a call failed: an identity that was replaced is removed.
+    pub fn noticed(&self, error: &BoundaryError) -> Result<(), HostError> {
+        let client = self.running()?.client;
+        self.forget_replaced(&client, error)
     }
 
     /// Calls the enclave: freshness, keys. What this side keeps goes through [`EndorserHost::sync`].
@@ -200,6 +232,7 @@ impl EndorserHost {
         }
         let client = (self.launch)()?;
         let claims = self.start(&client)?;
+        self.launches.fetch_add(1, Ordering::Relaxed);
         Ok(running.insert(Running { client, claims }).clone())
     }
 

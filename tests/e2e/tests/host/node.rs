@@ -72,6 +72,7 @@ pub(crate) fn prepare(home: &Path, base: u16) {
         tls: None,
         data: None,
         stakeholder: None,
+        endorser: None,
     };
     let text = config.to_toml().unwrap();
     write_private(&home.join(OURS).join("node.toml"), text.as_bytes()).unwrap();

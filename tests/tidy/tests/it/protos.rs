@@ -15,11 +15,15 @@ struct Tree {
     generated: &'static str,
 }
 
-const TREES: [Tree; 2] = [
+const TREES: [Tree; 3] = [
     Tree { sources: "common/proto/proto", generated: "common/proto/src/generated" },
     Tree {
         sources: "systems/private-contract/grpc/proto",
         generated: "systems/private-contract/grpc/src/generated",
+    },
+    Tree {
+        sources: "systems/chaincode/grpc/proto",
+        generated: "systems/chaincode/grpc/src/generated",
     },
 ];
 

@@ -27,6 +27,7 @@ const PAGES: &[(&str, &str)] = &[
     ("wraps", "WR"),
     // Systems have their pages in their own folders.
     ("../../systems/private-contract/SPEC", "PC"),
+    ("../../systems/chaincode/SPEC", "CC"),
 ];
 
 /// The ids in a text, each with its line: letters of a page, a hyphen, perhaps a group's letter, a

@@ -71,6 +71,7 @@ pub async fn run(json: bool) -> Result<(), NodeError> {
         once: false,
         demo: false,
         private_contracts: true,
+        chaincode: false,
         listen: "127.0.0.1:0".to_string(),
         json,
     };

@@ -122,6 +122,22 @@ fn the_host_keeps_the_identity_and_starts_a_dead_enclave_anew() {
 }
 
 #[test]
+fn evidence_is_renewed_with_the_same_keys_and_each_start_is_counted() {
+    let world = World::initialised();
+    let host = world.endorser_host(1, &Kv::memory());
+    let claims = |bytes: Vec<u8>| Claims::decode(&bytes).unwrap();
+    let first = claims(host.claims().unwrap());
+    let attested = claims(host.attest(world.chain.height()).unwrap());
+    assert_eq!((attested.rak, attested.rek), (first.rak, first.rek));
+    assert!(attested.height > first.height, "it follows the chain");
+    assert_ne!(attested.state_root, first.state_root);
+    assert_eq!(host.launches(), 1);
+    host.close();
+    assert_eq!(claims(host.claims().unwrap()).rak, first.rak, "the identity was kept");
+    assert_eq!(host.launches(), 2, "it has proven nothing yet, and has no keys");
+}
+
+#[test]
 fn the_host_removes_an_identity_that_was_replaced() {
     let world = World::initialised();
     let kv = Kv::memory();

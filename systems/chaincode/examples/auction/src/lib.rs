@@ -18,6 +18,8 @@
 //! * **the entry has one size** for every auction, open or closed, whoever leads;
 //! * **a refusal is a value**, not an error: an error would write nothing. The result is sealed until
 //!   the commit;
+//! * **the result has one length**, [`REPLY_BYTES`], for every outcome: a response shows how long its
+//!   sealed result is;
 //! * **no events**;
 //! * **the deadline is that of ordering**: `bid` asks for `commit_before`, so an older state does not
 //!   let a late bid in. It is set for every bid of an auction, whatever comes of it; what it is and
@@ -36,6 +38,9 @@ use serde::Deserialize;
 mod tests;
 
 export!(Auction);
+
+/// Length of the result of every call.
+pub const REPLY_BYTES: usize = 256;
 
 /// One entry for each auction, by the hash of its name: keys have one length too.
 const AUCTIONS: Table<[u8; 32], State> = Table::new("auctions");
@@ -150,7 +155,7 @@ fn open(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let opened = before.stage == Stage::None && until > ctx.consensus_height();
     let new = State { stage: Stage::Open, until, ..State::NONE };
     store(ctx, &name, if opened { &new } else { &before });
-    reply(&json!({ "opened": opened }))
+    sized(&json!({ "opened": opened }))
 }
 
 /// Bids. Whatever comes of it, it reads and writes the auction's entry, and nothing else.
@@ -174,14 +179,14 @@ fn bid(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let after = if highest { State { amount, leader, ..before } } else { before };
     store(ctx, &name, &after);
     if highest {
-        return reply(&json!({ "accepted": true }));
+        return sized(&json!({ "accepted": true }));
     }
     let reason = match before.stage {
         Stage::None => "there is no such auction",
         Stage::Open if in_time => "there is a bid as high",
         Stage::Open | Stage::Closed => "the auction is over",
     };
-    reply(&json!({ "accepted": false, "reason": reason }))
+    sized(&json!({ "accepted": false, "reason": reason }))
 }
 
 /// Closes an auction whose height has come. Bids that were executed before cannot be ordered any more.
@@ -191,7 +196,14 @@ fn close(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let due = before.stage == Stage::Open && ctx.consensus_height() >= before.until;
     let after = if due { State { stage: Stage::Closed, ..before } } else { before };
     store(ctx, &name, &after);
-    reply(&result(&after))
+    sized(&result(&after))
+}
+
+/// A result, filled up with spaces: that of every outcome has one length, which the response shows.
+fn sized(value: &paralith_sdk::JsonValue) -> Result<Vec<u8>> {
+    let mut bytes = reply(value)?;
+    bytes.resize(bytes.len().max(REPLY_BYTES), b' ');
+    Ok(bytes)
 }
 
 /// What everybody may know.

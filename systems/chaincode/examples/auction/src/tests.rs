@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use paralith_sdk::testing::{Chain, address};
 use paralith_sdk::{JsonValue, Result, Value, json};
 
-use crate::{AUCTIONS, Auction, State};
+use crate::{AUCTIONS, Auction, REPLY_BYTES, State};
 
 const UNTIL: u64 = 20;
 
@@ -51,7 +51,7 @@ fn the_highest_bid_wins_and_is_told_after_the_close() {
 }
 
 /// What a host sees of a call: the entries that it writes, with their lengths, how often it touches the
-/// state, and its events.
+/// state, and its events. The length of its result is one for all.
 fn shape(
     chain: &mut Chain,
     who: &str,
@@ -61,7 +61,8 @@ fn shape(
     let operations = chain.state_operations();
     let events = chain.events().len();
     let args = json!({ "name": name, "amount": amount });
-    chain.sender(who).call("bid", &args).unwrap();
+    let result = chain.sender(who).call("bid", &args).unwrap();
+    assert_eq!(result.len(), REPLY_BYTES);
     let own = |entries: BTreeMap<Vec<u8>, Vec<u8>>| {
         let entries = entries.into_iter().filter(|(key, _)| !key.starts_with(b"\0\0nonce/"));
         entries.map(|(key, value)| (key, value.len())).collect::<Vec<_>>()
@@ -92,6 +93,20 @@ fn places_and_sizes_do_not_depend_on_the_outcome() {
     // The host's own entry for timers aside: time passed.
     assert_eq!((wins.1, wins.2), (late.1, late.2));
     assert_eq!(wins.2, 0);
+}
+
+#[test]
+fn every_result_has_one_length_also_that_of_the_longest_winner() {
+    let most = "340282366920938463463374607431768211455";
+    for amount in ["0", "1", most] {
+        let mut chain = start();
+        bid(&mut chain, "alice", amount);
+        let close = json!({ "name": "house" });
+        let early = chain.sender("bob").call("close", &close).unwrap();
+        chain.advance_to(UNTIL);
+        let closed = chain.sender("bob").call("close", &close).unwrap();
+        assert_eq!((early.len(), closed.len()), (REPLY_BYTES, REPLY_BYTES), "{amount}");
+    }
 }
 
 #[test]

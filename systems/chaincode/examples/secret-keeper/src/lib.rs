@@ -10,6 +10,8 @@
 //!   watches endorsed calls learns nothing of it. Results are sealed until the commit, so each guess
 //!   is ordered and paid for: guesses that are never committed tell nothing. After [`TRIES`] wrong ones
 //!   in a row the secret is locked for ever.
+//! * **Results have one length**, [`REPLY_BYTES`]: a response shows how long its sealed result is, so
+//!   another length would tell a right password, or the length of a secret, before anything is committed.
 //! * **Secrets have one size** in the state, and are at most [`SECRET_BYTES`] long.
 //! * There are no queries: what `query` reads needs no commit, so it could be asked for every password.
 
@@ -25,6 +27,9 @@ export!(SecretKeeper);
 
 /// Longest secret.
 pub const SECRET_BYTES: usize = 255;
+
+/// Length of every result: that of a secret of which each byte is escaped in JSON fits.
+pub const REPLY_BYTES: usize = 2048;
 
 /// Wrong passwords in a row after which a secret is locked.
 pub const TRIES: u8 = 10;
@@ -111,6 +116,13 @@ fn read(ctx: &Context, name: &str) -> Result<([u8; 32], Kept)> {
     Ok((key, SECRETS.get(ctx, &key)?.unwrap_or(Kept::NONE)))
 }
 
+/// A result, filled up with spaces: that of every outcome has one length, which the response shows.
+fn sized(value: &paralith_sdk::JsonValue) -> Result<Vec<u8>> {
+    let mut bytes = reply(value)?;
+    bytes.resize(bytes.len().max(REPLY_BYTES), b' ');
+    Ok(bytes)
+}
+
 /// Stores a secret under a new name, or replaces it with the right password.
 fn put(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     #[derive(Deserialize)]
@@ -134,7 +146,7 @@ fn put(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
         kept = Kept { exists: true, wrong: 0, password, salt, secret: secret.into_bytes() };
     }
     SECRETS.insert(ctx, &key, &kept);
-    reply(&json!({ "stored": stored }))
+    sized(&json!({ "stored": stored }))
 }
 
 /// Gives the secret to who knows its password.
@@ -150,7 +162,7 @@ fn reveal(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let opens = kept.open(ctx, &password);
     SECRETS.insert(ctx, &key, &kept);
     if !opens {
-        return reply(&json!({}));
+        return sized(&json!({}));
     }
-    reply(&json!({ "secret": String::from_utf8_lossy(&kept.secret) }))
+    sized(&json!({ "secret": String::from_utf8_lossy(&kept.secret) }))
 }

@@ -3,7 +3,7 @@
 use paralith_sdk::testing::Chain;
 use paralith_sdk::{JsonValue, Result, Value, json};
 
-use crate::{Kept, SECRET_BYTES, SecretKeeper, TRIES};
+use crate::{Kept, REPLY_BYTES, SECRET_BYTES, SecretKeeper, TRIES};
 
 fn value(result: Result<Vec<u8>>) -> JsonValue {
     std::str::from_utf8(&result.unwrap()).unwrap().parse().unwrap()
@@ -11,12 +11,18 @@ fn value(result: Result<Vec<u8>>) -> JsonValue {
 
 fn put(chain: &mut Chain, password: &str, secret: &str) -> JsonValue {
     let args = json!({ "name": "safe", "password": password, "secret": secret });
-    value(chain.sender("alice").call("put", &args))
+    sized(chain.sender("alice").call("put", &args))
+}
+
+/// Every result has one length.
+fn sized(result: Result<Vec<u8>>) -> JsonValue {
+    assert_eq!(result.as_ref().map(Vec::len), Ok(REPLY_BYTES));
+    value(result)
 }
 
 fn reveal(chain: &mut Chain, password: &str) -> JsonValue {
     let args = json!({ "name": "safe", "password": password });
-    value(chain.sender("bob").call("reveal", &args))
+    sized(chain.sender("bob").call("reveal", &args))
 }
 
 #[test]
@@ -33,6 +39,14 @@ fn the_password_opens_and_replaces_the_secret() {
     let args = json!({ "name": "safe", "password": "open", "secret": long });
     let error = chain.sender("alice").call("put", &args).unwrap_err();
     assert_eq!((error.module.as_str(), error.code), ("secret-keeper", 1));
+}
+
+#[test]
+fn the_longest_secret_fits_a_result_in_its_longest_form() {
+    let mut chain = Chain::confidential::<SecretKeeper>();
+    let secret = "\u{1}".repeat(SECRET_BYTES);
+    put(&mut chain, "open", &secret);
+    assert_eq!(reveal(&mut chain, "open"), json!({ "secret": secret }));
 }
 
 #[test]

@@ -1,0 +1,4 @@
+// Made by `make protos`.
+&[
+    include_bytes!("paralith.chaincode.rpc.v1.bin"),
+]
