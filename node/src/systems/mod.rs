@@ -2,4 +2,5 @@
 //! them: a system gives its links, its public services and its rules, and runs its own tasks.
 
 pub mod chaincode;
+mod demonstration;
 pub mod private_contract;

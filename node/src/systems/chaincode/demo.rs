@@ -3,10 +3,7 @@
 //! Every figure is read through public services and verified. A lying host is not shown: this program has
 //! no way to lie.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use paralith_chaincode_core::hashes::response_hash;
 use paralith_chaincode_core::receipt::verify;
@@ -16,59 +13,28 @@ use paralith_consensus_api::address;
 use paralith_consensus_api::registry::{Approval, ApproveRuntime, RegisterRuntime, Runtime};
 use paralith_crypto::SigningKey;
 use paralith_policy::Policy;
-use paralith_rt::Instant;
 use paralith_runtime_api::tx::Call;
 use paralith_types::{Amount, Height, PublicKey};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::client::{ChaincodeClient, EndorserClient, Endorsers, Shown, value};
 use crate::cli::chaincode::{NewEndorser, admit, application};
-use crate::cli::{DevArgs, EngineKind, deploy};
+use crate::cli::{DevArgs, deploy};
 use crate::client::{self, ChainClient, TxOptions};
 use crate::demo::{Reporter, account, contains};
-use crate::dev::DevChain;
 use crate::error::NodeError;
 use crate::guests;
-use crate::links::bind;
 use crate::links::endpoint::Trust;
 use crate::network::{self, KEY_MANAGER, LEDGER, ORGANISATIONS, runtime_id};
+use crate::systems::demonstration::{SEED, chain_args, free, launch, on_a_chain, until};
 
-/// A step that takes longer will not come.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
-const SEED: u64 = 1;
 /// For how many blocks the auction takes bids.
 const BIDDING_BLOCKS: u64 = 24;
 
 /// Runs the demonstration.
 pub async fn run(json: bool) -> Result<(), NodeError> {
-    let reporter = Reporter { json, began: Instant::now() };
-    let folder = tempfile::Builder::new()
-        .prefix("paralith-demo-")
-        .tempdir()
-        .map_err(|e| NodeError::io("a temporary folder", &e))?;
-    let args = DevArgs {
-        home: None,
-        seed: SEED,
-        engine: EngineKind::Solo,
-        once: false,
-        demo: false,
-        private_contracts: false,
-        chaincode: true,
-        listen: "127.0.0.1:0".to_string(),
-        json,
-    };
-    let chain = DevChain::start(&args, None).await?;
-    let shown = async {
-        chain.ready().await?;
-        show(&reporter, &format!("http://{}", chain.endpoint), folder.path()).await
-    };
-    let shown = shown.await;
-    chain.stop().await?;
-    folder.close().map_err(|e| NodeError::io("removing the temporary folder", &e))?;
-    shown
+    on_a_chain(DevArgs { chaincode: true, ..chain_args(json) }, show).await
 }
 
 async fn show(reporter: &Reporter, node: &str, folder: &Path) -> Result<(), NodeError> {
@@ -143,25 +109,6 @@ async fn approve(reporter: &Reporter, chain: &mut ChainClient) -> Result<String,
     Ok(runtime_id.to_string())
 }
 
-async fn free() -> Result<SocketAddr, NodeError> {
-    let (_released, address) = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "an endorser").await?;
-    Ok(address)
-}
-
-fn launch(folder: &Path) -> Result<Child, NodeError> {
-    let program = std::env::current_exe().map_err(|e| NodeError::io("this program's file", &e))?;
-    Command::new(program)
-        .arg("start")
-        .arg("--config")
-        .arg(folder.join("node.toml"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| NodeError::io("an endorser's process", &e))
-}
-
 async fn endorsers(
     reporter: &Reporter,
     chain: &mut ChainClient,
@@ -172,7 +119,7 @@ async fn endorsers(
     let (mut processes, mut urls) = (Vec::new(), Vec::new());
     let platform = network::platform_key(SEED);
     for name in ORGANISATIONS {
-        let (folder, listen) = (folder.join(name), free().await?);
+        let (folder, listen) = (folder.join(name), free("an endorser").await?);
         let seed = paralith_rt::random().map_err(|e| NodeError::internal(&e))?;
         let (organisation, node_key) = (organisation(name)?, SigningKey::from_seed(seed));
         let new = NewEndorser {
@@ -189,7 +136,7 @@ async fn endorsers(
         new.make(&chain.genesis().json)?;
         let funds = Amount(1_000_000);
         admit(chain, &organisation, node_key.public(), funds, TxOptions::default()).await?;
-        processes.push(launch(&folder)?);
+        processes.push(launch(&folder, "an endorser", &[])?);
         urls.push(format!("http://{listen}"));
     }
     let mut raks = Vec::new();
@@ -204,25 +151,6 @@ async fn endorsers(
     let facts = json!({ "enclaves": raks });
     reporter.say("endorsers", "each organisation runs an endorser, a process of its own", facts);
     Ok((processes, urls))
-}
-
-/// Looks until there is an answer.
-async fn until<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> Result<Option<T>, NodeError>,
-) -> Result<T, NodeError> {
-    let began = Instant::now();
-    loop {
-        let last = match look().await {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => String::new(),
-            Err(error) => format!(": {error}"),
-        };
-        if began.elapsed() > PATIENCE {
-            return Err(NodeError::NotReady { reason: format!("waited in vain for {what}{last}") });
-        }
-        paralith_rt::sleep(PAUSE).await;
-    }
 }
 
 fn call(method: &str, args: &Value) -> Call {

@@ -11,9 +11,10 @@ use paralith_storage::{Column, Durability, Proof, WriteBatch};
 use paralith_types::Hash;
 use serde_json::{Value, json};
 
-use super::{Stage, launch, until};
+use super::{Stage, start};
 use crate::error::NodeError;
 use crate::store;
+use crate::systems::demonstration::until;
 
 /// Members by their place in the definition.
 const BANK: usize = 0;
@@ -34,7 +35,7 @@ impl Stage<'_> {
 
     fn launch(&mut self, place: usize) -> Result<(), NodeError> {
         if let Some(member) = self.members.get_mut(place) {
-            member.process = launch(&member.folder)?;
+            member.process = start(&member.folder)?;
         }
         Ok(())
     }

@@ -7,8 +7,6 @@ mod faults;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use paralith_consensus_api::address;
 use paralith_crypto::Domain;
@@ -20,28 +18,22 @@ use paralith_private_contract_messages::{
     TransactionRecord, TransactionStatus, keys as places,
 };
 use paralith_private_contract_stakeholder::Keys;
-use paralith_rt::Instant;
 use paralith_runtime_abi as abi;
 use paralith_types::{Amount, Hash, Height, Signature};
 use serde_json::json;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::client::{ContractClient, MemberClient, PrivateTx, random};
+use crate::cli::DevArgs;
 use crate::cli::contract::member::NewMember;
-use crate::cli::{DevArgs, EngineKind};
 use crate::client;
 use crate::demo::{Reporter, account, contains};
-use crate::dev::DevChain;
 use crate::error::NodeError;
 use crate::guests;
-use crate::links::bind;
 use crate::links::endpoint::Trust;
 use crate::network::MEDIATOR;
+use crate::systems::demonstration::{chain_args, free, launch, on_a_chain, until};
 
-/// A step that takes longer will not come.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Weak on purpose: the keys are gone at the end.
 const KDF: KdfParams = KdfParams { memory_kib: 1024, iterations: 1, lanes: 1 };
 const PASSWORD: &str = "of the demonstration";
@@ -59,31 +51,7 @@ struct Member {
 
 /// Runs the demonstration.
 pub async fn run(json: bool) -> Result<(), NodeError> {
-    let reporter = Reporter { json, began: Instant::now() };
-    let folder = tempfile::Builder::new()
-        .prefix("paralith-demo-")
-        .tempdir()
-        .map_err(|e| NodeError::io("a temporary folder", &e))?;
-    let args = DevArgs {
-        home: None,
-        seed: 1,
-        engine: EngineKind::Solo,
-        once: false,
-        demo: false,
-        private_contracts: true,
-        chaincode: false,
-        listen: "127.0.0.1:0".to_string(),
-        json,
-    };
-    let chain = DevChain::start(&args, None).await?;
-    let shown = async {
-        chain.ready().await?;
-        show(&reporter, &format!("http://{}", chain.endpoint), folder.path()).await
-    };
-    let shown = shown.await;
-    chain.stop().await?;
-    folder.close().map_err(|e| NodeError::io("removing the temporary folder", &e))?;
-    shown
+    on_a_chain(DevArgs { private_contracts: true, ..chain_args(json) }, show).await
 }
 
 async fn show(reporter: &Reporter, node: &str, folder: &Path) -> Result<(), NodeError> {
@@ -105,24 +73,8 @@ async fn show(reporter: &Reporter, node: &str, folder: &Path) -> Result<(), Node
     stage.audit(id).await
 }
 
-async fn free() -> Result<SocketAddr, NodeError> {
-    let (_released, address) = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "a member").await?;
-    Ok(address)
-}
-
-fn launch(folder: &Path) -> Result<Child, NodeError> {
-    let program = std::env::current_exe().map_err(|e| NodeError::io("this program's file", &e))?;
-    Command::new(program)
-        .arg("start")
-        .arg("--config")
-        .arg(folder.join("node.toml"))
-        .env("PARALITH_PASSWORD", PASSWORD)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| NodeError::io("a member's process", &e))
+fn start(folder: &Path) -> Result<Child, NodeError> {
+    launch(folder, "a member", &[("PARALITH_PASSWORD", PASSWORD)])
 }
 
 async fn start_member(
@@ -132,10 +84,10 @@ async fn start_member(
     folder: &Path,
 ) -> Result<Member, NodeError> {
     let folder = folder.join(name);
-    let listen = free().await?;
+    let listen = free("a member").await?;
     let new = NewMember {
         folder: &folder,
-        links: free().await?,
+        links: free("a member").await?,
         listen,
         data: false,
         mediator: MEDIATOR,
@@ -145,27 +97,8 @@ async fn start_member(
         password_file: None,
     };
     let keys = new.make(&client.chain.genesis().json, PASSWORD.as_bytes(), KDF)?;
-    let process = launch(&folder)?;
+    let process = start(&folder)?;
     Ok(Member { name, folder, listen, keys, process })
-}
-
-/// Looks until there is an answer.
-async fn until<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> Result<Option<T>, NodeError>,
-) -> Result<T, NodeError> {
-    let began = Instant::now();
-    loop {
-        let last = match look().await {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => String::new(),
-            Err(error) => format!(": {error}"),
-        };
-        if began.elapsed() > PATIENCE {
-            return Err(NodeError::NotReady { reason: format!("waited in vain for {what}{last}") });
-        }
-        paralith_rt::sleep(PAUSE).await;
-    }
 }
 
 /// The demonstration, step by step.
