@@ -21,6 +21,8 @@ campaign() { # name, then the command
 
 round=0
 cargo test --workspace --all-targets --no-run
+# Once: without their defences the systems fall to the attacks that their tests withstand.
+campaign "attacks without defences" scripts/controls.sh
 until [ "$SECONDS" -ge $((minutes * 60)) ]; do
     round=$((round + 1))
     campaign "stores killed at 500 moments" \

@@ -74,13 +74,13 @@ SERVICES = (
 class Node:
     """A node's gRPC services. Version 1 of the reflection protocol has the messages of v1alpha."""
 
-    def __init__(self, target: str, timeout: float):
+    def __init__(self, target: str, timeout: float, services: tuple[str, ...] = SERVICES + STATE):
         longest = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
         self.channel = grpc.insecure_channel(target, options=longest)
         self.timeout = timeout
         self.pool = descriptor_pool.DescriptorPool()
         self.files: set[str] = set()
-        for symbol in SERVICES + STATE:
+        for symbol in services:
             self._learn(file_containing_symbol=symbol)
 
     def _learn(self, **question: str) -> None:
@@ -178,6 +178,14 @@ class ParaTime:
     """One confidential ParaTime: its chain, its id, its key of the running epoch."""
 
     def __init__(self, chain: Chain, name: str):
+        runtime = self._registered(chain, name)
+        if not runtime.confidential:
+            raise Refused(f"{name} is public: it takes no encrypted calls")
+        self.key_manager = runtime.key_manager
+        self.epoch, self.key = self._epoch_key()
+
+    def _registered(self, chain: Chain, name: str) -> Any:
+        """Its proven descriptor."""
         self.node = chain.node
         self.chain = chain
         self.chain_context = chain.context
@@ -188,11 +196,10 @@ class ParaTime:
         self.id = named[0]
         key = b"registry/runtime/" + self.id
         _, runtime = chain.state("paralith.registry.v1.Runtime", key)
-        if runtime.name != name or not runtime.confidential:
-            raise Refused(f"{name} is public: it takes no encrypted calls")
-        self.key_manager = runtime.key_manager
+        if runtime.name != name:
+            raise Refused(f"the node gives another ParaTime for {name}")
         self.min_gas_price = int.from_bytes(runtime.min_gas_price, "big")
-        self.epoch, self.key = self._epoch_key()
+        return runtime
 
     def _epoch_key(self) -> tuple[int, X25519PublicKey]:
         """The key of the proven epoch and generation; asked for again while they change."""
@@ -297,6 +304,10 @@ class ParaTime:
     ) -> tuple[bytes, bytes]:
         sender = public_bytes(key)
         envelope, reply_key = self.seal("transaction", sender, nonce, method, args)
+        return self.signed(key, nonce, gas_limit, envelope=envelope), reply_key
+
+    def signed(self, key: Ed25519PrivateKey, nonce: int, gas_limit: int, **body: Any) -> bytes:
+        """A transaction with this body: an envelope, or a call that everybody can read."""
         transaction = self.node.message(
             PARATIME + ".Transaction",
             version=VERSION,
@@ -305,17 +316,17 @@ class ParaTime:
             nonce=nonce,
             fee=amount(self.min_gas_price * gas_limit),
             gas_limit=gas_limit,
-            envelope=envelope,
+            **body,
         )
         raw = encode(transaction)
         domain = "paralith/paratime/transaction/v1"
         signed = self.node.message(
             PARATIME + ".SignedTransaction",
             transaction=raw,
-            public_key=sender,
+            public_key=public_bytes(key),
             signature=key.sign(signed_bytes(domain, self.chain_context, raw)),
         )
-        return encode(signed), reply_key
+        return encode(signed)
 
     def submit(self, raw: bytes) -> Any:
         """Hands the transaction in and waits until its round is final. Gives the receipt."""
@@ -333,6 +344,12 @@ class ParaTime:
 
     def result(self, receipt: Any, raw: bytes, reply_key: bytes) -> Any:
         """Verifies a final receipt and opens the result."""
+        tx_hash, output = self.verified(receipt, raw)
+        header = receipt.header
+        return self.open_reply(reply_key, tx_hash, header.round, header.proposal_id, output)
+
+    def verified(self, receipt: Any, raw: bytes) -> tuple[bytes, bytes]:
+        """Verifies a final receipt; gives the transaction's hash, and its output as the round has it."""
         tx_hash = domain_hash("paralith/paratime/transaction-hash/v1", raw)
         header, leaf, output = receipt.header, receipt.leaf, receipt.output
         if header.runtime_id != self.id:
@@ -346,7 +363,7 @@ class ParaTime:
         commitment = domain_hash("paralith/paratime/output/v1", output.blinding, output.output)
         if commitment != leaf.output_commitment:
             raise Refused("the output is not the one that the round committed to")
-        return self.open_reply(reply_key, tx_hash, header.round, header.proposal_id, output.output)
+        return tx_hash, output.output
 
     def prove_header(self, header: Any) -> None:
         """A round is final if consensus state holds its header."""
@@ -378,12 +395,18 @@ class ParaTime:
             except (InvalidTag, ValueError) as error:
                 raise Refused("the reply does not open") from error
             output = self.node.read(PARATIME + ".Output", opened)
-        if output.WhichOneof("result") == "error":
-            refusal = output.error
-            raise Refused(f"{refusal.module} {refusal.code}: {refusal.message}")
-        if output.WhichOneof("result") != "ok":
-            raise Refused("the reply holds no result")
-        return json.loads(output.ok) if output.ok else None
+        ok = value_of(output)
+        return json.loads(ok) if ok else None
+
+
+def value_of(output: Any) -> bytes:
+    """What a call gave; raises what it refused."""
+    if output.WhichOneof("result") == "error":
+        refusal = output.error
+        raise Refused(f"{refusal.module} {refusal.code}: {refusal.message}")
+    if output.WhichOneof("result") != "ok":
+        raise Refused("the reply holds no result")
+    return output.ok
 
 
 def check_key(key: Any, epoch: int, status: Any) -> None:

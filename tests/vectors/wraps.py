@@ -1,67 +1,31 @@
 """Computes wraps.json from docs/protocol/wraps.md: `python3 wraps.py` prints the file.
 
-AEADs and X25519 are those of `cryptography`, ML-KEM-768 that of `kyber_py`; HPKE, X-Wing and all
-derivations are written out.
+AEADs and X25519 are those of `cryptography`, ML-KEM-768 that of `kyber_py`; HPKE, X-Wing and all derivations are
+written out, here and in docs/examples, where the client of private contracts uses them.
 """
 
 import hashlib
-import hmac
 import json
+import sys
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV, ChaCha20Poly1305
 from kyber_py.ml_kem import ML_KEM_768
 
-X25519, X_WING = 0x0020, 0x647A
-SYSTEM = b"paralith/private-contract/"
-NONCE = bytes(12)
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs/examples"))
 
+from framing import framed  # noqa: E402
+from wraps import (  # noqa: E402
+    ENCAPSULATE,
+    X25519,
+    expand,
+    extract,
+    key_commitment,
+    seal_content,
+    wrap,
+)
 
-# The chain's own framing, hash and key derivation.
-
-
-def frame(domain, parts):
-    framed = bytes([len(domain)]) + domain
-    for part in parts:
-        framed += len(part).to_bytes(8, "big") + part
-    return framed
-
-
-def extract(salt, secret):
-    return hmac.new(salt, secret, hashlib.sha256).digest()
-
-
-def expand(key, info, length):
-    block, out = b"", b""
-    while len(out) < length:
-        block = hmac.new(key, block + info + bytes([len(out) // 32 + 1]), hashlib.sha256).digest()
-        out += block
-    return out[:length]
-
-
-def derive(secret, domain, parts, length=32):
-    return expand(extract(b"", secret), frame(domain, parts), length)
-
-
-# HPKE, RFC 9180: base mode, HKDF-SHA256, ChaCha20-Poly1305.
-
-
-def labelled_extract(suite, salt, label, secret):
-    return extract(salt, b"HPKE-v1" + suite + label + secret)
-
-
-def labelled_expand(suite, key, label, info, length):
-    return expand(key, length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info, length)
-
-
-def encapsulate_x25519(key, ikm):
-    suite = b"KEM" + X25519.to_bytes(2, "big")
-    seed = labelled_extract(suite, b"", b"dkp_prk", ikm)
-    ephemeral = X25519PrivateKey.from_private_bytes(labelled_expand(suite, seed, b"sk", b"", 32))
-    encapsulated = ephemeral.public_key().public_bytes_raw()
-    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(key))
-    secret = labelled_extract(suite, b"", b"eae_prk", shared)
-    return labelled_expand(suite, secret, b"shared_secret", encapsulated + key, 32), encapsulated
+X_WING = 0x647A
 
 
 def x_wing_key(seed):
@@ -72,7 +36,7 @@ def x_wing_key(seed):
 
 
 def encapsulate_x_wing(key, ikm):
-    randomness = derive(ikm, b"paralith/x-wing/v1", [], 64)
+    randomness = expand(extract(b"", ikm), framed("paralith/x-wing/v1", ()), 64)
     ml_kem, x25519 = key[:1184], key[1184:]
     shared_m, ciphertext = ML_KEM_768._encaps_internal(ml_kem, randomness[:32])
     ephemeral = X25519PrivateKey.from_private_bytes(randomness[32:])
@@ -83,34 +47,12 @@ def encapsulate_x_wing(key, ikm):
     return shared, ciphertext + ephemeral_key
 
 
-def hpke_seal(kem, key, info, plaintext, ikm):
-    encapsulate = {X25519: encapsulate_x25519, X_WING: encapsulate_x_wing}[kem]
-    shared, encapsulated = encapsulate(key, ikm)
-    suite = b"HPKE" + kem.to_bytes(2, "big") + (1).to_bytes(2, "big") + (3).to_bytes(2, "big")
-    context = b"\0" + labelled_extract(suite, b"", b"psk_id_hash", b"")
-    context += labelled_extract(suite, b"", b"info_hash", info)
-    secret = labelled_extract(suite, shared, b"secret", b"")
-    aead = ChaCha20Poly1305(labelled_expand(suite, secret, b"key", context, 32))
-    nonce = labelled_expand(suite, secret, b"base_nonce", context, 12)
-    return encapsulated + aead.encrypt(nonce, plaintext, b"")
-
-
-# Sealed content and wraps.
-
-
-def varint(number):
-    out = b""
-    while number >= 0x80:
-        out += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return out + bytes([number])
+ENCAPSULATE[X_WING] = encapsulate_x_wing
 
 
 def case(sk, uri, info, plaintext, recipients):
-    key = derive(sk, SYSTEM + b"content/v1", [info])
-    content = AESGCMSIV(key).encrypt(NONCE, plaintext, info)
-    commitment = hashlib.sha256(frame(SYSTEM + b"commitment/v1", [sk, uri])).digest()
-    held = b"\x0a\x20" + sk + (b"\x12" + varint(len(uri)) + uri if uri else b"")
+    content, content_hash = seal_content(sk, info, plaintext)
+    commitment = key_commitment(sk, uri)
     wraps = []
     for index, (kem, secret) in enumerate(recipients):
         if kem == X25519:
@@ -119,14 +61,13 @@ def case(sk, uri, info, plaintext, recipients):
             public = x_wing_key(secret)
         # The test has the same: what names the place, then the commitment.
         wrap_info = b"recipient %d of " % index + commitment
-        ikm = derive(sk, SYSTEM + b"wrap/v1", [wrap_info])
         wraps.append(
             {
                 "kem": kem,
                 "secret": secret.hex(),
                 "key": public.hex(),
                 "info": wrap_info.hex(),
-                "wrap": hpke_seal(kem, public, wrap_info, held, ikm).hex(),
+                "wrap": wrap(sk, uri, kem, public, wrap_info).hex(),
             }
         )
     return {
@@ -135,7 +76,7 @@ def case(sk, uri, info, plaintext, recipients):
         "info": info.hex(),
         "plaintext": plaintext.hex(),
         "content": content.hex(),
-        "content_hash": hashlib.sha3_256(content).hexdigest(),
+        "content_hash": content_hash.hex(),
         "key_commitment": commitment.hex(),
         "wraps": wraps,
     }

@@ -1,4 +1,4 @@
-//! Compute nodes that misbehave on purpose.
+//! Compute nodes that misbehave on purpose, and attacks on systems (`attack`).
 //!
 //! The product has no way to lie. Here its connections are wrapped: what an honest worker sends over
 //! its [links](paralith_runtime_worker::Links), asks of its
@@ -6,6 +6,8 @@
 //! [chain](paralith_runtime_worker::Chain) is changed, dropped or held back on its way. The worker
 //! inside stays honest, as a host that lies is still bound by what its node signs.
 
+#[cfg(feature = "node")]
+pub mod attack;
 mod chain;
 mod enclave;
 mod late;

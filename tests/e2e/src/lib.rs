@@ -9,10 +9,12 @@
 //! waiting is for something to happen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod attack;
 mod client;
 mod dev;
 mod localnet;
 mod process;
+mod python;
 mod watch;
 
 use std::future::Future;
@@ -21,10 +23,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use attack::{DEFENCES, Played, attack, withstands};
 pub use client::{Client, Refusal, account_key, address, in_step, receipt, refusal};
 pub use dev::{Dev, DevOptions};
 pub use localnet::{Localnet, Node};
 pub use process::{Process, kill, processes_of};
+pub use python::Python;
 pub use watch::{Seen, Watch};
 
 /// After this a condition that is waited for will not come.

@@ -3,19 +3,14 @@
 
 use std::process::{Command, Stdio};
 
-use e2e::{Client, Dev, DevOptions, address, binary, claim, root, scratch};
+use e2e::{Client, Dev, DevOptions, Python, address, binary, claim, root, scratch};
 use serde_json::json;
-
-fn runs(command: &mut Command) -> bool {
-    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    silent.status().is_ok_and(|status| status.success())
-}
 
 #[test]
 fn every_command_block_of_the_documentation_runs() {
     let name = "every_command_block_of_the_documentation_runs";
     let script = root().join("scripts/run-doc-commands.py");
-    if !runs(Command::new("python3").arg("--version")) {
+    if !Python::is_there() {
         println!("SKIPPED {name}: no python3");
         return;
     }
@@ -40,33 +35,15 @@ fn every_command_block_of_the_documentation_runs() {
 #[test]
 fn a_python_client_sends_one_encrypted_transaction() {
     let name = "a_python_client_sends_one_encrypted_transaction";
-    let folder = scratch();
-    let venv = folder.path().join("venv");
-    if !runs(Command::new("python3").args(["-m", "venv"]).arg(&venv)) {
-        println!("SKIPPED {name}: python3 cannot make a virtual environment");
-        return;
-    }
-    let examples = root().join("docs/examples");
-    let python = venv.join("bin/python");
-    let requirements = examples.join("requirements.txt");
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements);
-    if !runs(&mut install) {
-        println!("SKIPPED {name}: pip cannot install {}", requirements.display());
-        return;
-    }
-    // Its framing, and its verification of the vectors of docs/protocol/proofs.json.
-    let mut units = Command::new(&python);
-    units.args(["-m", "unittest", "discover", "--start-directory"]).arg(&examples);
-    let units = units.output().unwrap();
-    assert!(units.status.success(), "{}", String::from_utf8_lossy(&units.stderr));
+    let Some(python) = Python::for_test(name) else { return };
+    python.run_unit_tests();
     claim(async {
         let dev = Dev::start(DevOptions::default());
         let mut client = Client::connect(&dev.node).await;
         let mint = json!({ "to": address("alice"), "amount": "10" });
         client.call("tokens", "alice", "mint", &mint).await.unwrap();
-        let output = Command::new(&python)
-            .arg(examples.join("confidential_transfer.py"))
+        let output = python
+            .example("confidential_transfer.py")
             .args(["--node", dev.node.trim_start_matches("http://")])
             .args(["--from", "alice", "--to", "bob"])
             .args(["--amount", "3", "--memo", "from python"])

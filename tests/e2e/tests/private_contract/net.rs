@@ -36,7 +36,7 @@ pub(crate) struct Member {
     pub(crate) keys: Keys,
     pub(crate) url: String,
     pub(crate) folder: PathBuf,
-    password: PathBuf,
+    pub(crate) password: PathBuf,
     process: Process,
 }
 
@@ -436,7 +436,7 @@ impl Session {
     }
 
     /// A member's root, and the newest batch in which it has voted.
-    async fn status_at(&mut self, place: usize, id: &ContractId) -> Option<(Hash, u64)> {
+    pub(crate) async fn status_at(&mut self, place: usize, id: &ContractId) -> Option<(Hash, u64)> {
         let url = &self.net.members[place].url;
         let chain = self.client.chain.chain_context();
         let mut member = MemberClient::connect(url, &Trust::System, chain).await.ok()?;

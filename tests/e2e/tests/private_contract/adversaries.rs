@@ -1,0 +1,189 @@
+//! The adversaries of `tests/adversary` against the network. Each fails; each succeeds where its defence is
+//! taken out, by `scripts/controls.sh`.
+
+use e2e::{DEFENCES, account_key, attack, until, withstands};
+use paralith_policy::Members;
+use paralith_private_contract_messages::{
+    Canonical as _, Change, Definition, Terms, TransactionStatus, VoteSignature,
+};
+use paralith_private_contract_stakeholder::Agreement;
+use paralith_types::Amount;
+use serde_json::json;
+
+use crate::net::{Contract, Session, call, counter, mint, on_network, text, tokens};
+
+impl Session {
+    /// Writes a file for an attacker, and gives its path.
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        let file = self.net.dev.folder().join(name);
+        std::fs::write(&file, content).unwrap();
+        text(&file)
+    }
+
+    pub(crate) fn certificate_file(&self, contract: &Contract) -> String {
+        let content = hex::encode(contract.certificate.encode());
+        self.file(&format!("{}.cert", contract.id.to_hex()), content.as_bytes())
+    }
+}
+
+#[test]
+fn adversary_split_key() {
+    on_network(async |it| {
+        let contract = it.contract("2 of (a, b, c)", counter(), |_| {}).await;
+        let (id, certificate) = (contract.id.to_hex(), it.certificate_file(&contract));
+        let (node, a) = (it.net.dev.node.clone(), it.net.members[0].url.clone());
+        let who = ["--certificate", &certificate, "--from", "alice", "--node", &node];
+        let how = ["--member", &a, "--victim", "2"];
+        withstands(&[&["split-key", &id][..], &who, &how].concat());
+    });
+}
+
+#[test]
+fn adversary_withhold() {
+    on_network(async |it| {
+        let short = |terms: &mut Terms| (terms.fetch_blocks, terms.vote_blocks) = (4, 10);
+        let contract = it.contract("2 of (a, b, c)", counter(), short).await;
+        let (id, certificate) = (contract.id.to_hex(), it.certificate_file(&contract));
+        let node = it.net.dev.node.clone();
+        let who = ["--certificate", &certificate, "--from", "alice", "--node", &node];
+        withstands(&[&["withhold", &id][..], &who].concat());
+        if DEFENCES {
+            let add = call("add", &json!({ "amount": 1 }));
+            assert_eq!(it.run(&contract, &add).await, TransactionStatus::Yes, "it goes on");
+        }
+    });
+}
+
+#[test]
+fn adversary_bls_rogue() {
+    on_network(async |it| {
+        // The account of a member, without its node: that would publish its own keys again.
+        it.net.members[2].kill();
+        let (victim, node) = (it.key(1).to_string(), it.net.dev.node.clone());
+        let keys = it.net.members[2].key_options();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let args = ["bls-rogue", "--victim", &victim, "--node", &node];
+        withstands(&[&args[..], &keys].concat());
+        it.net.members[2].run();
+        let (key, own) = (it.key(2), it.net.members[2].keys.vote_key());
+        until("the member has its own keys again", async || {
+            (it.client.account_keys(&key).await.ok()?.vote_key == own).then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn adversary_equivocate() {
+    on_network(async |it| {
+        for place in 0..3 {
+            let key = it.net.members[place].keys.account_key().clone();
+            it.deposit(&key, 50).await;
+        }
+        let bond = |terms: &mut Terms| (terms.bond, terms.slash) = (Amount(50), Amount(20));
+        let contract = it.contract("all(a, b, c)", counter(), bond).await;
+        let tx = it.seal(&contract, &call("add", &json!({ "amount": 1 })), &[0]).await;
+        // Without its honest node no batch ends.
+        it.net.members[2].kill();
+        it.submit(&contract, &tx, 0).await.unwrap();
+        let (id, node) = (contract.id.to_hex(), it.net.dev.node.clone());
+        let keys = it.net.members[2].key_options();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        withstands(&[&["equivocate", &id, "--node", &node][..], &keys].concat());
+    });
+}
+
+/// A definition to which a and b agree, accepted and in force. Gives the files of what they signed.
+async fn change(
+    it: &mut Session,
+    contract: &Contract,
+    version: u64,
+    max_batch: u32,
+) -> [String; 3] {
+    let now = it.client.definition(&contract.id, version - 1).await.unwrap().definition;
+    let terms = Terms { max_batch, ..now.terms.clone() };
+    let definition = Definition { version, terms, ..now };
+    let (place, mut signers) = (it.client.place(contract.id), Members::new());
+    let agreement = Agreement::change(&place, &definition, false);
+    let (mut signatures, mut files) = (Vec::new(), Vec::new());
+    for index in 0..2 {
+        let keys = it.net.members[index as usize].keys.clone();
+        let signature = keys.sign_agreement(&agreement).0;
+        signers.insert(index);
+        signatures.push(signature);
+        let shown = json!({ "index": index, "signature": hex::encode(signature) }).to_string();
+        files.push(it.file(&format!("agreement-{version}-{index}"), shown.as_bytes()));
+    }
+    files.push(it.file(&format!("definition-{version}"), &definition.encode()));
+    let change = Change {
+        contract_id: contract.id,
+        definition,
+        migrate: false,
+        signers: signers.to_bytes(),
+        signature: VoteSignature(paralith_bls::aggregate(&signatures).unwrap()),
+    };
+    it.client.call(&account_key("alice"), "change", change.encode()).await.unwrap();
+    until("the change is in force", async || {
+        (it.client.contract(&contract.id).await.unwrap().version == version).then_some(())
+    })
+    .await;
+    files.try_into().unwrap()
+}
+
+#[test]
+fn adversary_replay_change() {
+    on_network(async |it| {
+        let contract = it.contract("2 of (a, b, c)", counter(), |_| {}).await;
+        let [a, b, definition] = change(it, &contract, 2, 32).await;
+        change(it, &contract, 3, 16).await;
+        let (id, node) = (contract.id.to_hex(), it.net.dev.node.clone());
+        let files = ["--definition", &definition, "--agreement", &a, "--agreement", &b];
+        let who = ["--from", "bob", "--node", &node];
+        withstands(&[&["replay-change", &id][..], &files, &who].concat());
+    });
+}
+
+#[test]
+fn adversary_guess_root() {
+    on_network(async |it| {
+        let contract = it.contract("2 of (a, b, c)", tokens(), |_| {}).await;
+        let transfer = |amount: &str| json!({ "to": e2e::address("bob"), "amount": amount });
+        let mint_args = json!({ "to": e2e::address("alice"), "amount": "100000" });
+        for known in [mint("100000"), call("transfer", &transfer("417"))] {
+            assert_eq!(it.run(&contract, &known).await, TransactionStatus::Yes);
+        }
+        let calls = json!([
+            { "method": "mint", "args": mint_args },
+            { "method": "transfer", "args": transfer("?") },
+        ]);
+        let calls = it.file("calls", calls.to_string().as_bytes());
+        let (id, node) = (contract.id.to_hex(), it.net.dev.node.clone());
+        let init = tokens().1.to_string();
+        let known = ["--init", &init, "--calls", &calls, "--guesses", "1000", "--node", &node];
+        withstands(&[&["guess-root", &id][..], &known].concat());
+    });
+}
+
+#[test]
+fn adversary_liar_executor() {
+    on_network(async |it| {
+        let contract = it.contract("2 of (a, b, c)", tokens(), |_| {}).await;
+        assert_eq!(it.run(&contract, &mint("100")).await, TransactionStatus::Yes);
+        it.one_root(&contract.id).await;
+        it.net.members[2].kill();
+        let config = text(&it.net.members[2].folder.join("node.toml"));
+        let played = attack(&["liar-executor", &contract.id.to_hex(), "--config", &config]);
+        assert_eq!(played.outcome, "prepared");
+        it.net.members[2].run();
+        assert_eq!(it.run(&contract, &mint("5")).await, TransactionStatus::Yes);
+        if DEFENCES {
+            it.one_root(&contract.id).await;
+            return;
+        }
+        // As long as it takes others to heal, and longer.
+        it.blocks(20).await;
+        let root = it.client.contract(&contract.id).await.unwrap().last_root;
+        let (own, _) = it.status_at(2, &contract.id).await.unwrap();
+        assert_ne!(own, root, "it keeps what it has");
+    });
+}
