@@ -57,6 +57,10 @@ fn adversary_withhold() {
 #[test]
 fn adversary_bls_rogue() {
     on_network(async |it| {
+        for place in 1..3 {
+            let (key, client) = (it.key(place), &mut it.client);
+            until("a member's keys", async || client.account_keys(&key).await.ok()).await;
+        }
         // The account of a member, without its node: that would publish its own keys again.
         it.net.members[2].kill();
         let (victim, node) = (it.key(1).to_string(), it.net.dev.node.clone());
