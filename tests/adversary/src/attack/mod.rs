@@ -13,7 +13,9 @@
 //! | `replay-endorse` | anybody commits an endorsed call again | the ledger knows each call |
 //! | `probe` | a caller has calls endorsed that it never commits | nothing of a result shows before the commit |
 //! | `rollback-seal` | an endorser's host puts an old identity back | freshness (CC-1) |
-//! | `freeze`, `fork` | whoever an endorser learns the chain from | anchors age; verified headers |
+//!
+//! An endorser's host that shows its enclave no more blocks, or another history, is in the suite `chaincode` of
+//! `tests/e2e` (t10).
 //!
 //! A program ends with 0 if the attack failed, with [`SUCCEEDED`] if the network did not hold. Each defence can be
 //! taken out by a patch of `controls/`: see `scripts/controls.sh`.
@@ -24,7 +26,6 @@ mod disk;
 mod equivocate;
 mod guess;
 mod probe;
-mod relay;
 mod rogue;
 mod sender;
 
@@ -67,10 +68,6 @@ pub enum Attack {
     Probe(probe::ProbeArgs),
     /// Keeps the sealed identity of a stopped endorser, or puts a kept one back.
     RollbackSeal(disk::RollbackArgs),
-    /// Relays a node's service, and from a line at standard input on gives nothing more.
-    Freeze(relay::FreezeArgs),
-    /// Relays a node's service, and from a line at standard input on another one's.
-    Fork(relay::ForkArgs),
 }
 
 /// What came of an attack.
@@ -125,8 +122,6 @@ impl Attack {
             Self::ReplayEndorse(_) => "replay-endorse",
             Self::Probe(_) => "probe",
             Self::RollbackSeal(_) => "rollback-seal",
-            Self::Freeze(_) => "freeze",
-            Self::Fork(_) => "fork",
         }
     }
 
@@ -143,8 +138,6 @@ impl Attack {
             Self::ReplayEndorse(args) => args.run().await,
             Self::Probe(args) => args.run().await,
             Self::RollbackSeal(args) => args.run(),
-            Self::Freeze(args) => args.run().await,
-            Self::Fork(args) => args.run().await,
         }
     }
 }
