@@ -202,7 +202,7 @@ async fn install_at(args: &JoinArgs) -> Result<Installed, NodeError> {
     let definition = match next {
         Some(next) => next,
         None => {
-            let version = client.contract(&id).await?.last_version;
+            let version = client.contract(&id).await?.newest_version();
             client.definition(&id, version).await?.definition
         }
     };

@@ -147,7 +147,7 @@ fn advance(shared: &Shared, follower: &FollowerHandle, now: Applied) -> Result<(
     Ok(())
 }
 
-/// The members of this node's contracts, by the definition in force and the last accepted one.
+/// The members of this node's contracts, by the definition in force and the newest accepted one.
 fn listed(
     shared: &Shared,
     snapshot: &Snapshot,
@@ -157,9 +157,13 @@ fn listed(
         let Ok(place) = shared.place(id) else { continue };
         let contract = Contract::new(snapshot.clone(), place);
         let Some(record) = contract.record()? else { continue };
-        for version in [record.version, record.last_version] {
+        let mut definitions = Vec::new();
+        for version in [record.newest_version(), record.version] {
             let Ok(known) = contract.definition(version) else { continue };
-            for (number, member) in (0_u32..).zip(known.definition.members) {
+            definitions.push(known.definition.members);
+        }
+        for members in definitions {
+            for (number, member) in (0_u32..).zip(members) {
                 let keys = account_keys(&snapshot.state, &member)?;
                 let address = keys.map(|keys| keys.link_address).filter(|text| !text.is_empty());
                 listed.insert(member, Member { number, address });

@@ -79,11 +79,13 @@ impl MemberService {
     ) -> Result<pb::InstallPackageResponse, Status> {
         let contract = self.0.contract(id)?;
         let record = contract.record().map_err(failed)?.ok_or_else(unknown)?;
-        let definition = match &request.definition {
-            // The operator signed the request: it is the one that is about to be agreed to.
-            Some(next) => Definition::decode(next, MAX_CALL_BYTES)
-                .map_err(|e| bad_argument("definition", e))?,
-            None => contract.definition(record.last_version).map_err(failed)?.definition,
+        // The operator signed the request: it is the one that is about to be agreed to.
+        let next = request.definition.as_deref();
+        let next = next.map(|next| Definition::decode(next, MAX_CALL_BYTES)).transpose();
+        let next = next.map_err(|e| bad_argument("definition", e))?;
+        let definition = match &next {
+            Some(next) => next.clone(),
+            None => contract.definition(record.newest_version()).map_err(failed)?.definition,
         };
         let index = self.index(&definition.members)?;
         let (place, hash) = (*contract.place(), definition.package_hash);
@@ -202,7 +204,7 @@ impl MemberService {
         let certified = check_certificate(&self.0, &contract, &upload.certificate, Height(height));
         certified.map_err(|_| ticket("its certificate does not count"))?;
         let record = contract.record().map_err(failed)?.ok_or_else(unknown)?;
-        let version = record.last_version;
+        let version = record.newest_version();
         let definition = contract.definition(version).map_err(failed)?.definition;
         let index = self.index(&definition.members)?;
         let until = upload.expires.saturating_sub(1).min(height.saturating_add(CONTENT_BLOCKS));

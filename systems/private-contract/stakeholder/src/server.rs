@@ -5,7 +5,7 @@
 //! members of the definition in force, or of the one that comes next, get the tree. Nobody else gets
 //! anything, and nothing of a stranger is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paralith_private_contract_core::StakeholderError;
@@ -112,6 +112,16 @@ impl Shared {
             *refused = refused.saturating_add(1);
         }
         Ok(is_right)
+    }
+
+    /// Whom this member gives the tree: members of the definition in force and of the newest accepted one.
+    fn tree_members(&self, contract: &Contract) -> Result<BTreeSet<PublicKey>, ServiceError> {
+        let record = contract.record()?.ok_or(StakeholderError::NoSuchContract)?;
+        let mut members = BTreeSet::new();
+        for version in [record.version, record.newest_version()] {
+            members.extend(contract.definition(version)?.definition.members);
+        }
+        Ok(members)
     }
 
     /// Whether a verified vote of this member is here.
@@ -238,12 +248,7 @@ impl Server {
         after: Option<&[u8]>,
     ) -> Result<Page, ServiceError> {
         let contract = self.contract()?;
-        let record = contract.record()?.ok_or(StakeholderError::NoSuchContract)?;
-        let mut is_member = false;
-        for version in [record.version, record.last_version] {
-            is_member |= contract.definition(version)?.definition.members.contains(peer);
-        }
-        if !is_member {
+        if !self.0.tree_members(&contract)?.contains(peer) {
             return Err(StakeholderError::NotAMember.into());
         }
         let tree = self.0.store.tree();

@@ -56,8 +56,8 @@ impl Stakeholder {
     fn peers(&self, contract: &Contract) -> Result<Vec<PublicKey>, ServiceError> {
         let Some(record) = contract.record()? else { return Ok(Vec::new()) };
         let mut peers = contract.definition(record.version)?.definition.members;
-        if record.last_version != record.version {
-            peers.extend(contract.definition(record.last_version)?.definition.members);
+        if record.newest_version() != record.version {
+            peers.extend(contract.definition(record.newest_version())?.definition.members);
         }
         let me = self.keys.account();
         peers.retain(|peer| *peer != me);

@@ -315,6 +315,22 @@ async fn strangers_get_nothing_and_members_no_more_than_is_theirs() {
 }
 
 #[tokio::test]
+async fn after_a_dropped_change_members_still_heal_by_logs_and_by_pages() {
+    for false_logs in [false, true] {
+        let mut world = World::new(package(adder(), b""), "2 of (a, b, c)").await;
+        world.stop(2);
+        world.submit(40, &call("", ""), 0);
+        world.rounds(3).await;
+        world.with(crate::model::Model::drop_change);
+        world.outer.lock().unwrap().false_logs = false_logs;
+        world.start(2);
+        world.rounds(2).await;
+        world.assert_all_at_last_root();
+        assert_eq!(world.outer.lock().unwrap().pages > 0, false_logs);
+    }
+}
+
+#[tokio::test]
 async fn no_begin_block_no_batch_and_everything_returns() {
     // `begin_block` refuses if it gets a payment: its request is longer than the context alone.
     let module = guest(
