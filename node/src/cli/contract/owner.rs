@@ -203,7 +203,7 @@ pub(super) async fn propose(args: ProposeChangeArgs) -> Result<(), NodeError> {
     let shown = json!({
         "definition": args.out.display().to_string(), "version": next.version,
         "hash": definition_hash(&next), "sealed": sealed,
-        "next": "new members `join --definition`, the others `install` its package and `change sign`",
+        "next": "members `install` its package and `change sign`; then new members `join --definition`",
     });
     output::print(&shown, args.mediator.node.json)
 }

@@ -147,8 +147,9 @@ fn advance(shared: &Shared, follower: &FollowerHandle, now: Applied) -> Result<(
     Ok(())
 }
 
-/// The members of this node's contracts, by the definition in force and the newest accepted one.
-fn listed(
+/// The members of this node's contracts, by the definition in force, the newest accepted one, and the next one whose
+/// package is installed.
+pub(super) fn listed(
     shared: &Shared,
     snapshot: &Snapshot,
 ) -> Result<BTreeMap<PublicKey, Member>, ServiceError> {
@@ -157,7 +158,7 @@ fn listed(
         let Ok(place) = shared.place(id) else { continue };
         let contract = Contract::new(snapshot.clone(), place);
         let Some(record) = contract.record()? else { continue };
-        let mut definitions = Vec::new();
+        let mut definitions = vec![shared.store(&id).expected_members(&record)?];
         for version in [record.newest_version(), record.version] {
             let Ok(known) = contract.definition(version) else { continue };
             definitions.push(known.definition.members);

@@ -97,12 +97,17 @@ impl MemberService {
         let gas_limit = definition.terms.gas_limit;
         let installed = Stakeholder::install(engine, place, &store, package, gas_limit).await;
         let installed = installed.map_err(failed)?;
+        if let Some(next) = &next {
+            store.put_expected(next).map_err(failed)?;
+        }
         let is_new = !self.0.is_installed(&id).map_err(failed)?;
         self.0.mark_installed(&id).map_err(failed)?;
         if is_new {
             // Full only after as many contracts as a member can have.
             let _ = self.0.installed.send(id).await;
         }
+        // Members of the next definition connect from now on.
+        self.0.list_members().map_err(failed)?;
         let (batch, root) = self.tip(&id)?;
         Ok(pb::InstallPackageResponse {
             package_hash: installed.package_hash.0.to_vec(),

@@ -2,8 +2,9 @@
 //!
 //! PC-20: `peer` is the account key that the link's handshake proved. Who may ask is decided by proven state of the
 //! mediator: members of the definition under which a batch ran get its votes, its log and its contents;
-//! members of the definition in force, or of the one that comes next, get the tree. Nobody else gets
-//! anything, and nothing of a stranger is kept.
+//! members of the definition in force, or of the one that comes next, get the tree. One that is not accepted
+//! yet comes next if this member's operator has installed its package: a new member fetches the tree before it joins.
+//! Nobody else gets anything, and nothing of a stranger is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,13 +115,15 @@ impl Shared {
         Ok(is_right)
     }
 
-    /// Whom this member gives the tree: members of the definition in force and of the newest accepted one.
+    /// Whom this member gives the tree: members of the definition in force, of the newest accepted one, and of the
+    /// next one if this member's operator has installed its package.
     fn tree_members(&self, contract: &Contract) -> Result<BTreeSet<PublicKey>, ServiceError> {
         let record = contract.record()?.ok_or(StakeholderError::NoSuchContract)?;
         let mut members = BTreeSet::new();
         for version in [record.version, record.newest_version()] {
             members.extend(contract.definition(version)?.definition.members);
         }
+        members.extend(self.store.expected_members(&record)?);
         Ok(members)
     }
 
