@@ -3,8 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod attacks;
+mod changes;
 mod commands;
 mod faults;
+mod guesses;
+mod hand;
+mod hostile;
+mod liar;
+mod load;
 mod money;
 mod net;
+mod origins;
+mod recorder;
 mod secrecy;
+mod sender;
+mod session;
+mod votes;
