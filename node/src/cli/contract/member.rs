@@ -202,7 +202,7 @@ async fn install_at(args: &JoinArgs) -> Result<Installed, NodeError> {
     let definition = match next {
         Some(next) => next,
         None => {
-            let version = client.contract(&id).await?.last_version;
+            let version = client.contract(&id).await?.newest_version();
             client.definition(&id, version).await?.definition
         }
     };
@@ -227,6 +227,14 @@ pub(super) async fn join(args: JoinArgs) -> Result<(), NodeError> {
     let Installed { mut client, keys, definition, batch, root } = install_at(&args).await?;
     let id = args.contract;
     let known = client.final_batch(&id, batch).await?.root;
+    if root != known && args.definition.is_some() {
+        let reason = format!(
+            "this member is at batch {batch} with another root than the contract: its node is fetching the \
+             state. Members give it once they have installed the package of this definition. Try again \
+             in a moment"
+        );
+        return Err(NodeError::NotReady { reason });
+    }
     if root != known {
         let reason = format!(
             "the contract's root after batch {batch} is {root} here and {known} at the others: its \

@@ -152,7 +152,7 @@ pub(super) async fn certify(args: CertifyArgs) -> Result<(), NodeError> {
     };
     let now = client.chain.sync().await?;
     let record = client.contract(&args.contract).await?;
-    let definition = client.definition(&args.contract, record.last_version).await?.definition;
+    let definition = client.definition(&args.contract, record.newest_version()).await?.definition;
     if !definition.issuers.contains(&issuer.public()) {
         let reason = "the contract does not list this key as an issuer";
         return Err(NodeError::usage("--from", reason));
@@ -203,7 +203,7 @@ pub(super) async fn propose(args: ProposeChangeArgs) -> Result<(), NodeError> {
     let shown = json!({
         "definition": args.out.display().to_string(), "version": next.version,
         "hash": definition_hash(&next), "sealed": sealed,
-        "next": "new members `join --definition`, the others `install` its package and `change sign`",
+        "next": "members `install` its package and `change sign`; then new members `join --definition`",
     });
     output::print(&shown, args.mediator.node.json)
 }

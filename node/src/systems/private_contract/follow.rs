@@ -147,8 +147,9 @@ fn advance(shared: &Shared, follower: &FollowerHandle, now: Applied) -> Result<(
     Ok(())
 }
 
-/// The members of this node's contracts, by the definition in force and the last accepted one.
-fn listed(
+/// The members of this node's contracts, by the definition in force, the newest accepted one, and the next one whose
+/// package is installed.
+pub(super) fn listed(
     shared: &Shared,
     snapshot: &Snapshot,
 ) -> Result<BTreeMap<PublicKey, Member>, ServiceError> {
@@ -157,9 +158,13 @@ fn listed(
         let Ok(place) = shared.place(id) else { continue };
         let contract = Contract::new(snapshot.clone(), place);
         let Some(record) = contract.record()? else { continue };
-        for version in [record.version, record.last_version] {
+        let mut definitions = vec![shared.store(&id).expected_members(&record)?];
+        for version in [record.newest_version(), record.version] {
             let Ok(known) = contract.definition(version) else { continue };
-            for (number, member) in (0_u32..).zip(known.definition.members) {
+            definitions.push(known.definition.members);
+        }
+        for members in definitions {
+            for (number, member) in (0_u32..).zip(members) {
                 let keys = account_keys(&snapshot.state, &member)?;
                 let address = keys.map(|keys| keys.link_address).filter(|text| !text.is_empty());
                 listed.insert(member, Member { number, address });

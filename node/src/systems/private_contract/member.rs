@@ -79,11 +79,13 @@ impl MemberService {
     ) -> Result<pb::InstallPackageResponse, Status> {
         let contract = self.0.contract(id)?;
         let record = contract.record().map_err(failed)?.ok_or_else(unknown)?;
-        let definition = match &request.definition {
-            // The operator signed the request: it is the one that is about to be agreed to.
-            Some(next) => Definition::decode(next, MAX_CALL_BYTES)
-                .map_err(|e| bad_argument("definition", e))?,
-            None => contract.definition(record.last_version).map_err(failed)?.definition,
+        // The operator signed the request: it is the one that is about to be agreed to.
+        let next = request.definition.as_deref();
+        let next = next.map(|next| Definition::decode(next, MAX_CALL_BYTES)).transpose();
+        let next = next.map_err(|e| bad_argument("definition", e))?;
+        let definition = match &next {
+            Some(next) => next.clone(),
+            None => contract.definition(record.newest_version()).map_err(failed)?.definition,
         };
         let index = self.index(&definition.members)?;
         let (place, hash) = (*contract.place(), definition.package_hash);
@@ -95,12 +97,17 @@ impl MemberService {
         let gas_limit = definition.terms.gas_limit;
         let installed = Stakeholder::install(engine, place, &store, package, gas_limit).await;
         let installed = installed.map_err(failed)?;
+        if let Some(next) = &next {
+            store.put_expected(next).map_err(failed)?;
+        }
         let is_new = !self.0.is_installed(&id).map_err(failed)?;
         self.0.mark_installed(&id).map_err(failed)?;
         if is_new {
             // Full only after as many contracts as a member can have.
             let _ = self.0.installed.send(id).await;
         }
+        // Members of the next definition connect from now on.
+        self.0.list_members().map_err(failed)?;
         let (batch, root) = self.tip(&id)?;
         Ok(pb::InstallPackageResponse {
             package_hash: installed.package_hash.0.to_vec(),
@@ -202,7 +209,7 @@ impl MemberService {
         let certified = check_certificate(&self.0, &contract, &upload.certificate, Height(height));
         certified.map_err(|_| ticket("its certificate does not count"))?;
         let record = contract.record().map_err(failed)?.ok_or_else(unknown)?;
-        let version = record.last_version;
+        let version = record.newest_version();
         let definition = contract.definition(version).map_err(failed)?.definition;
         let index = self.index(&definition.members)?;
         let until = upload.expires.saturating_sub(1).min(height.saturating_add(CONTENT_BLOCKS));

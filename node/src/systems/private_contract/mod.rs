@@ -191,6 +191,14 @@ impl Shared {
         Ok(self.config.kv.write(batch, Durability::Synced)?)
     }
 
+    /// Lists the members of this node's contracts anew: whom the links serve.
+    fn list_members(&self) -> Result<(), ServiceError> {
+        if let Ok(snapshot) = self.snapshot() {
+            self.members.set(follow::listed(self, &snapshot)?);
+        }
+        Ok(())
+    }
+
     /// What answers other members about a contract.
     fn server(&self, id: &ContractId) -> Option<Server> {
         lock(&self.contracts).get(id).and_then(|running| running.server.clone())

@@ -131,10 +131,12 @@ fn member(more: Changes) -> Arc<Shared> {
         kv: Kv::memory(),
     };
     let shared = StakeholderRole::new(config).unwrap().shared;
-    let mut state = more;
-    state.insert(places::contract(&CONTRACT), Some(contract_record().encode()));
-    state.insert(places::definition(&CONTRACT, 1), Some(definition_record().encode()));
-    state.insert(places::transaction(&CONTRACT, 1), Some(transaction_record(&key(60)).encode()));
+    let mut state = Changes::from([
+        (places::contract(&CONTRACT), Some(contract_record().encode())),
+        (places::definition(&CONTRACT, 1), Some(definition_record().encode())),
+        (places::transaction(&CONTRACT, 1), Some(transaction_record(&key(60)).encode())),
+    ]);
+    state.extend(more);
     let tree = Tree::new(Kv::memory(), b"mediator");
     let prepared = tree.prepare(None, 1, &state).unwrap();
     tree.commit(prepared, WriteBatch::new(), Durability::Synced).unwrap();
@@ -261,6 +263,18 @@ async fn a_content_is_kept_for_a_certificate_and_its_receipt_is_the_members() {
     assert!(is_refused(&store(other).await.unwrap_err(), 21));
     let longer = pb::StoreContentRequest { content: b"sealed!".to_vec(), ..given };
     assert!(is_refused(&store(longer).await.unwrap_err(), 22));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_dropped_change_members_keep_contents_of_the_definition_in_force() {
+    // Its version is used up, and there is no such definition.
+    let dropped = ContractRecord { last_version: 2, ..contract_record() };
+    let shared = member(Changes::from([(places::contract(&CONTRACT), Some(dropped.encode()))]));
+    let service = MemberService(Arc::clone(&shared));
+    let given = upload(certificate(|_| {}), &key(60), b"sealed");
+    service.store_content(Request::new(given)).await.unwrap();
+    let rule = tickets::rule(&shared);
+    rule.may_put(&put(&certificate(|_| {})), Height(HEIGHT)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,7 @@ pub(super) fn check_certificate(
     let read = |error: ServiceError| no(error);
     let place = *contract.place();
     let record = contract.record().map_err(read)?.ok_or_else(|| no("no such contract"))?;
-    let definition = contract.definition(record.last_version).map_err(read)?.definition;
+    let definition = contract.definition(record.newest_version()).map_err(read)?.definition;
     if !definition.issuers.contains(&certificate.issuer) {
         return Err(no("the certificate's issuer is none of the contract's"));
     }
@@ -74,7 +74,7 @@ impl TicketRule for ContractRule {
     fn may_get(&self, ticket: &Ticket, _now: Height) -> Result<(), Denied> {
         let contract = self.contract(&ticket.scope)?;
         let record = contract.record().map_err(no)?.ok_or_else(|| no("no such contract"))?;
-        for version in [record.version, record.last_version] {
+        for version in [record.version, record.newest_version()] {
             let known = contract.definition(version).map_err(no)?;
             if known.definition.members.contains(&ticket.signer) {
                 return Ok(());

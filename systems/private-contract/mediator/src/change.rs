@@ -12,7 +12,7 @@ use crate::batch::want;
 use crate::contract::{enrol, return_bond};
 use crate::due::{CHORES, Chore};
 use crate::error::MediatorError;
-use crate::keysets::{carry, forget, newest, rotate};
+use crate::keysets::{carry, forget, rotate};
 use crate::state::{
     Definitions, announce, args, contract, corrupt, get, next, place, put, put_contract, running,
     signers,
@@ -185,7 +185,7 @@ pub(crate) fn revoke(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let record = contract(ctx, &id)?;
     // While a change waits, `submit` takes certificates of its issuers.
     let mut listed = false;
-    for version in [record.version, newest(&record)] {
+    for version in [record.version, record.newest_version()] {
         let definition = Definitions::need(ctx, &id, version)?;
         listed |= definition.record.definition.issuers.contains(&issuer);
     }

@@ -12,7 +12,7 @@ use paralith_sdk::{Amount, Call, Context, Hash, Result};
 use crate::batch::want;
 use crate::due::{CHORES, Chore};
 use crate::error::MediatorError;
-use crate::keysets::{carry, newest, rotate};
+use crate::keysets::{carry, rotate};
 use crate::money::{give, take};
 use crate::state::{
     Definitions, account_keys, announce, args, contract, corrupt, get, next, place, put,
@@ -197,8 +197,8 @@ fn leave_proposed(ctx: &mut Context, id: &ContractId, mut record: ContractRecord
 fn leave_running(ctx: &mut Context, id: &ContractId, mut record: ContractRecord) -> Result<()> {
     let account = ctx.sender()?;
     let mut versions = vec![record.version];
-    if newest(&record) != record.version {
-        versions.push(newest(&record));
+    if record.newest_version() != record.version {
+        versions.push(record.newest_version());
     }
     let (mut left, mut last) = (false, None);
     for version in versions {

@@ -11,7 +11,7 @@ use crate::Hooks;
 use crate::batch::{WORK_A_ROUND, weight};
 use crate::contract::return_bond;
 use crate::fini::{End, Payment, end_transaction, fail_batch};
-use crate::keysets::{newest, release};
+use crate::keysets::release;
 use crate::money::give;
 use crate::state::{
     Definitions, account_keys, contract, corrupt, get, next, open_batch, put, put_contract,
@@ -295,7 +295,7 @@ pub(crate) fn fetch_blocks(ctx: &Context, id: &ContractId) -> Result<(u64, u64)>
     let record = contract(ctx, id)?;
     let definition = match Definitions::get(ctx, id, record.version)? {
         Some(definition) => definition,
-        None => Definitions::need(ctx, id, newest(&record))?,
+        None => Definitions::need(ctx, id, record.newest_version())?,
     };
     let terms = &definition.record.definition.terms;
     Ok((u64::from(terms.fetch_blocks), u64::from(terms.retention_blocks)))

@@ -1,8 +1,7 @@
 //! Key sets: to which keys a contract's senders seal.
 
 use paralith_private_contract_core::messages::{
-    Canonical, ContractId, ContractRecord, ContractStatus, KEYS_BLOCKS, KemKey, KeySet, OfContract,
-    keys,
+    Canonical, ContractId, ContractRecord, KEYS_BLOCKS, KemKey, KeySet, OfContract, keys,
 };
 use paralith_sdk::{Call, Context, Result};
 
@@ -13,14 +12,6 @@ use crate::state::{
 
 /// Longest key set: a value of the state, less what changes in a record later.
 const MAX_KEY_SET_BYTES: usize = 252 * 1024;
-
-/// The newest definition's version: while a change waits, that of the change.
-pub(crate) const fn newest(contract: &ContractRecord) -> u64 {
-    match contract.status {
-        ContractStatus::Changing => contract.last_version,
-        _ => contract.version,
-    }
-}
 
 /// The members' present keys.
 fn present(ctx: &Context, definition: &Definitions) -> Result<KeySet> {
@@ -118,7 +109,7 @@ pub(crate) fn release(
 pub(crate) fn refresh(ctx: &mut Context, call: &Call) -> Result<Vec<u8>> {
     let OfContract { contract_id: id } = args(call, 64)?;
     let mut contract = running(ctx, &id)?;
-    let definition = Definitions::need(ctx, &id, newest(&contract))?;
+    let definition = Definitions::need(ctx, &id, contract.newest_version())?;
     let sender = ctx.sender()?;
     if definition.live_index(&sender).is_none() {
         return Err(MediatorError::Signers("only members refresh the key set").into());

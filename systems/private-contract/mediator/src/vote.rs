@@ -123,7 +123,7 @@ pub(crate) fn inputs(ctx: &Context, id: &ContractId, open: &OpenBatch) -> Result
             open.batch.seqs().map(hash).collect::<Result<_>>()?
         }
         BatchKind::Migrate => {
-            let next = crate::keysets::newest(&crate::state::contract(ctx, id)?);
+            let next = crate::state::contract(ctx, id)?.newest_version();
             vec![Definitions::need(ctx, id, next)?.record.hash]
         }
     };

@@ -92,7 +92,7 @@ messages! {
         value owner: PublicKey as Vec<u8>, (bytes = "vec", tag = "2");
         /// Of the definition in force; while proposed, 1.
         value version: u64 as u64, (uint64, tag = "3");
-        /// Of the last accepted change.
+        /// Of the last accepted change, also one that was dropped since: see [`ContractRecord::newest_version`].
         value last_version: u64 as u64, (uint64, tag = "4");
         /// The newest key set.
         value keys_version: u64 as u64, (uint64, tag = "5");
@@ -286,5 +286,17 @@ messages! {
         value batch: u64 as u64, (uint64, tag = "2");
         /// What it locked.
         value bond: Amount as Vec<u8>, (bytes = "vec", tag = "3");
+    }
+}
+
+impl ContractRecord {
+    /// The newest definition that there is: while a change waits, that of the change. A change that was dropped has
+    /// used up `last_version` and left no definition.
+    #[must_use]
+    pub const fn newest_version(&self) -> u64 {
+        match self.status {
+            ContractStatus::Changing => self.last_version,
+            _ => self.version,
+        }
     }
 }

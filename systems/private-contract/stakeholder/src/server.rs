@@ -2,10 +2,11 @@
 //!
 //! PC-20: `peer` is the account key that the link's handshake proved. Who may ask is decided by proven state of the
 //! mediator: members of the definition under which a batch ran get its votes, its log and its contents;
-//! members of the definition in force, or of the one that comes next, get the tree. Nobody else gets
-//! anything, and nothing of a stranger is kept.
+//! members of the definition in force, or of the one that comes next, get the tree. One that is not accepted
+//! yet comes next if this member's operator has installed its package: a new member fetches the tree before it joins.
+//! Nobody else gets anything, and nothing of a stranger is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paralith_private_contract_core::StakeholderError;
@@ -112,6 +113,18 @@ impl Shared {
             *refused = refused.saturating_add(1);
         }
         Ok(is_right)
+    }
+
+    /// Whom this member gives the tree: members of the definition in force, of the newest accepted one, and of the
+    /// next one if this member's operator has installed its package.
+    fn tree_members(&self, contract: &Contract) -> Result<BTreeSet<PublicKey>, ServiceError> {
+        let record = contract.record()?.ok_or(StakeholderError::NoSuchContract)?;
+        let mut members = BTreeSet::new();
+        for version in [record.version, record.newest_version()] {
+            members.extend(contract.definition(version)?.definition.members);
+        }
+        members.extend(self.store.expected_members(&record)?);
+        Ok(members)
     }
 
     /// Whether a verified vote of this member is here.
@@ -238,12 +251,7 @@ impl Server {
         after: Option<&[u8]>,
     ) -> Result<Page, ServiceError> {
         let contract = self.contract()?;
-        let record = contract.record()?.ok_or(StakeholderError::NoSuchContract)?;
-        let mut is_member = false;
-        for version in [record.version, record.last_version] {
-            is_member |= contract.definition(version)?.definition.members.contains(peer);
-        }
-        if !is_member {
+        if !self.0.tree_members(&contract)?.contains(peer) {
             return Err(StakeholderError::NotAMember.into());
         }
         let tree = self.0.store.tree();

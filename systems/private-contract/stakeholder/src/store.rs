@@ -9,6 +9,7 @@
 //! | `content/<sha3>` | sealed contents |
 //! | `kept/<sha3>` | of each the definition's version and the height to which it is kept, 8 bytes each |
 //! | `package/<hash>` | packages |
+//! | `expected` | the next definition whose package the operator has installed |
 //! | `restored` | there until the first batch after a restored backup has ended |
 //!
 //! PC-19: entries are in [`Column::Blocks`] under `private/<contract>/`. Each change that the protocol relies on is
@@ -18,12 +19,12 @@ use paralith_crypto::sha3::sha3_256;
 use paralith_private_contract_core::StakeholderError;
 use paralith_private_contract_core::member::{OnDisk, Prepared, Tip};
 use paralith_private_contract_core::messages::{
-    Actions, Canonical, ContentHash, ContractId, ContractVote, MAX_CONTENT_BYTES, MAX_VOTE_BYTES,
-    Package, Verdict,
+    Actions, Canonical, ContentHash, ContractId, ContractRecord, ContractVote, Definition,
+    MAX_CALL_BYTES, MAX_CONTENT_BYTES, MAX_VOTE_BYTES, Package, Verdict,
 };
 use paralith_private_contract_core::sealing::MAX_PACKAGE_BYTES;
 use paralith_storage::{Changes, Column, Durability, Kv, Pair, StorageError, Tree, WriteBatch};
-use paralith_types::Hash;
+use paralith_types::{Hash, PublicKey};
 use prost::Message as _;
 
 use crate::ServiceError;
@@ -320,6 +321,26 @@ impl ContractStore {
         let mut batch = WriteBatch::new();
         batch.put(COLUMN, self.key("package", &hash.0), package.encode());
         Ok(self.kv.write(batch, Durability::Synced)?)
+    }
+
+    /// Keeps the next definition whose package is installed: until it or another one is accepted, its members get the
+    /// tree, so that new ones have it before they join.
+    pub fn put_expected(&self, definition: &Definition) -> Result<(), ServiceError> {
+        let mut batch = WriteBatch::new();
+        batch.put(COLUMN, self.key("expected", b""), definition.encode());
+        Ok(self.kv.write(batch, Durability::Synced)?)
+    }
+
+    /// The members of the next definition whose package is installed, if the contract's next change can be it.
+    pub fn expected_members(
+        &self,
+        record: &ContractRecord,
+    ) -> Result<Vec<PublicKey>, ServiceError> {
+        let Some(bytes) = self.get(&self.key("expected", b""))? else { return Ok(Vec::new()) };
+        let expected = Definition::decode(&bytes, MAX_CALL_BYTES)
+            .map_err(|error| damaged("expected", error))?;
+        let is_next = Some(expected.version) == record.last_version.checked_add(1);
+        Ok(if is_next { expected.members } else { Vec::new() })
     }
 
     pub(crate) fn package(&self, hash: &Hash) -> Result<Option<Package>, ServiceError> {

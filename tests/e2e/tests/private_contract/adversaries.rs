@@ -2,20 +2,18 @@
 //! taken out, by `scripts/controls.sh`.
 
 use e2e::{DEFENCES, account_key, attack, until, withstands};
-use paralith_policy::Members;
-use paralith_private_contract_messages::{
-    Canonical as _, Change, Definition, Terms, TransactionStatus, VoteSignature,
-};
+use paralith_private_contract_messages::{Canonical as _, Terms, TransactionStatus};
 use paralith_private_contract_stakeholder::Agreement;
 use paralith_types::Amount;
 use serde_json::json;
 
-use crate::net::{Contract, Session, call, counter, mint, on_network, text, tokens};
+use crate::net::{on_network, text};
+use crate::session::{Contract, Parties, Session, call, counter, mint, tokens};
 
 impl Session {
     /// Writes a file for an attacker, and gives its path.
     fn file(&self, name: &str, content: &[u8]) -> String {
-        let file = self.net.dev.folder().join(name);
+        let file = self.net.folder.join(name);
         std::fs::write(&file, content).unwrap();
         text(&file)
     }
@@ -31,7 +29,7 @@ fn adversary_split_key() {
     on_network(async |it| {
         let contract = it.contract("2 of (a, b, c)", counter(), |_| {}).await;
         let (id, certificate) = (contract.id.to_hex(), it.certificate_file(&contract));
-        let (node, a) = (it.net.dev.node.clone(), it.net.members[0].url.clone());
+        let (node, a) = (it.net.node.clone(), it.net.members[0].url.clone());
         let who = ["--certificate", &certificate, "--from", "alice", "--node", &node];
         let how = ["--member", &a, "--victim", "2"];
         withstands(&[&["split-key", &id][..], &who, &how].concat());
@@ -44,7 +42,7 @@ fn adversary_withhold() {
         let short = |terms: &mut Terms| (terms.fetch_blocks, terms.vote_blocks) = (4, 10);
         let contract = it.contract("2 of (a, b, c)", counter(), short).await;
         let (id, certificate) = (contract.id.to_hex(), it.certificate_file(&contract));
-        let node = it.net.dev.node.clone();
+        let node = it.net.node.clone();
         let who = ["--certificate", &certificate, "--from", "alice", "--node", &node];
         withstands(&[&["withhold", &id][..], &who].concat());
         if DEFENCES {
@@ -63,7 +61,7 @@ fn adversary_bls_rogue() {
         }
         // The account of a member, without its node: that would publish its own keys again.
         it.net.members[2].kill();
-        let (victim, node) = (it.key(1).to_string(), it.net.dev.node.clone());
+        let (victim, node) = (it.key(1).to_string(), it.net.node.clone());
         let keys = it.net.members[2].key_options();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let args = ["bls-rogue", "--victim", &victim, "--node", &node];
@@ -90,57 +88,37 @@ fn adversary_equivocate() {
         // Without its honest node no batch ends.
         it.net.members[2].kill();
         it.submit(&contract, &tx, 0).await.unwrap();
-        let (id, node) = (contract.id.to_hex(), it.net.dev.node.clone());
+        let (id, node) = (contract.id.to_hex(), it.net.node.clone());
         let keys = it.net.members[2].key_options();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         withstands(&[&["equivocate", &id, "--node", &node][..], &keys].concat());
     });
 }
 
-/// A definition to which a and b agree, accepted and in force. Gives the files of what they signed.
-async fn change(
-    it: &mut Session,
-    contract: &Contract,
-    version: u64,
-    max_batch: u32,
-) -> [String; 3] {
-    let now = it.client.definition(&contract.id, version - 1).await.unwrap().definition;
-    let terms = Terms { max_batch, ..now.terms.clone() };
-    let definition = Definition { version, terms, ..now };
-    let (place, mut signers) = (it.client.place(contract.id), Members::new());
-    let agreement = Agreement::change(&place, &definition, false);
-    let (mut signatures, mut files) = (Vec::new(), Vec::new());
-    for index in 0..2 {
-        let keys = it.net.members[index as usize].keys.clone();
-        let signature = keys.sign_agreement(&agreement).0;
-        signers.insert(index);
-        signatures.push(signature);
-        let shown = json!({ "index": index, "signature": hex::encode(signature) }).to_string();
-        files.push(it.file(&format!("agreement-{version}-{index}"), shown.as_bytes()));
-    }
-    files.push(it.file(&format!("definition-{version}"), &definition.encode()));
-    let change = Change {
-        contract_id: contract.id,
-        definition,
-        migrate: false,
-        signers: signers.to_bytes(),
-        signature: VoteSignature(paralith_bls::aggregate(&signatures).unwrap()),
-    };
-    it.client.call(&account_key("alice"), "change", change.encode()).await.unwrap();
-    until("the change is in force", async || {
-        (it.client.contract(&contract.id).await.unwrap().version == version).then_some(())
-    })
-    .await;
-    files.try_into().unwrap()
+/// A change to which a and b agree, in force. Gives the files of what they signed, and of the definition.
+async fn change(it: &mut Session, contract: &Contract) -> [String; 3] {
+    let everybody = Parties { places: &[0, 1, 2], hands: &[], policy: "2 of (a, b, c)" };
+    let next = it.next_definition(contract, everybody, &contract.package).await;
+    let change = it.agreed(contract, &next, false, &[(0, 0), (1, 1)]);
+    it.change(&change).await.unwrap();
+    it.settled(contract).await;
+    let agreement = Agreement::change(&it.client.place(contract.id), &next, false);
+    let signed = [0, 1].map(|index: usize| {
+        let signature = hex::encode(it.net.members[index].keys.sign_agreement(&agreement).0);
+        let shown = json!({ "index": index, "signature": signature }).to_string();
+        it.file(&format!("agreement-{}-{index}", next.version), shown.as_bytes())
+    });
+    let [a, b] = signed;
+    [a, b, it.file(&format!("definition-{}", next.version), &next.encode())]
 }
 
 #[test]
 fn adversary_replay_change() {
     on_network(async |it| {
         let contract = it.contract("2 of (a, b, c)", counter(), |_| {}).await;
-        let [a, b, definition] = change(it, &contract, 2, 32).await;
-        change(it, &contract, 3, 16).await;
-        let (id, node) = (contract.id.to_hex(), it.net.dev.node.clone());
+        let [a, b, definition] = change(it, &contract).await;
+        change(it, &contract).await;
+        let (id, node) = (contract.id.to_hex(), it.net.node.clone());
         let files = ["--definition", &definition, "--agreement", &a, "--agreement", &b];
         let who = ["--from", "bob", "--node", &node];
         withstands(&[&["replay-change", &id][..], &files, &who].concat());
@@ -161,7 +139,7 @@ fn adversary_guess_root() {
             { "method": "transfer", "args": transfer("?") },
         ]);
         let calls = it.file("calls", calls.to_string().as_bytes());
-        let (id, node) = (contract.id.to_hex(), it.net.dev.node.clone());
+        let (id, node) = (contract.id.to_hex(), it.net.node.clone());
         let init = tokens().1.to_string();
         let known = ["--init", &init, "--calls", &calls, "--guesses", "1000", "--node", &node];
         withstands(&[&["guess-root", &id][..], &known].concat());

@@ -1,18 +1,22 @@
 //! Senders that lie, and what the mediator and members make of it.
 
+use std::collections::BTreeSet;
+
 use e2e::{account_key, until};
+use paralith::systems::private_contract::client::PrivateTx;
 use paralith_consensus_api::address as addresses;
+use paralith_crypto::wrap::ContentKey;
+use paralith_private_contract_core::sealing::{CallOf, KeySetRef, seal_call};
 use paralith_private_contract_messages::{
-    Canonical as _, Complain, Revealed, Revoke, Submit, TransactionStatus,
+    Canonical as _, Complain, KeySet, Revealed, Revoke, Submit, TransactionStatus, WrapsRecord,
+    keys as places,
 };
 use paralith_types::{Amount, Height};
+use prost::Message as _;
 use serde_json::json;
 
-use crate::net::{call, code_of, counter, on_network};
-
-fn mediator(code: u32) -> (String, u32) {
-    ("mediator".to_string(), code)
-}
+use crate::net::on_network;
+use crate::session::{Parties, call, code_of, counter, mediator};
 
 #[test]
 fn test_07_false_wraps_are_malformed_everywhere_and_the_complaint_pays() {
@@ -153,5 +157,73 @@ fn test_10_each_fault_of_a_submission_has_its_code_and_uses_up_no_number() {
         let refused = it.client.call(&alice, "submit", next.encode()).await;
         assert_eq!(code_of(refused), mediator(8));
         assert_eq!(it.client.contract(&contract.id).await.unwrap().next_seq, 2);
+    });
+}
+
+#[test]
+fn test_08_no_two_wraps_of_one_content_key_share_an_encapsulated_key() {
+    on_network(async |it| {
+        let contract = it.contract("2 of (a, b, c)", counter(), |_| {}).await;
+        let (alice, bob) = (account_key("alice").public(), account_key("bob").public());
+        let encode = |amount: u64| call("add", &json!({ "amount": amount })).encode_to_vec();
+        let sk = [0x5a; 32];
+        let (mut seen, mut sealings) = (BTreeSet::new(), 0);
+        let mut first: Option<PrivateTx> = None;
+        // The same members under two key sets: after a change, all of them have a new one.
+        for keys_version in [1, 2] {
+            let key_set: KeySet = it
+                .client
+                .record(places::key_set(&contract.id, keys_version))
+                .await
+                .unwrap()
+                .unwrap();
+            let uris = ["", "http://127.0.0.1:1/data/00", "http://127.0.0.1:2/data/00"];
+            for (sender, sender_seq, amount, uri) in [
+                (alice, 0, 1, uris[0]),
+                (alice, 0, 1, uris[1]),
+                (alice, 0, 1, uris[2]),
+                (alice, 0, 2, uris[0]),
+                (alice, 1, 1, uris[0]),
+                (bob, 0, 1, uris[0]),
+            ] {
+                let of = CallOf { place: it.client.place(contract.id), sender, sender_seq };
+                let keys = KeySetRef { version: keys_version, set: &key_set };
+                let sealed =
+                    seal_call(&of, keys, &ContentKey::new(sk), uri, &encode(amount)).unwrap();
+                seen.extend(sealed.wraps.iter().map(|wrap| wrap[..32].to_vec()));
+                sealings += sealed.wraps.len();
+                let contract_id = contract.id;
+                let receipts = Vec::new();
+                let tx = PrivateTx { contract_id, sender_seq, keys_version, sk, sealed, receipts };
+                first.get_or_insert(tx);
+            }
+            if keys_version == 1 {
+                // One of them takes its way; the later one finds none of its keys again.
+                let height = it.height().await;
+                let mut tx = first.clone().unwrap();
+                let mut member = it.member(0).await;
+                let key = account_key("alice");
+                tx.store_at(&mut member, &key, &contract.certificate, height).await.unwrap();
+                let seq = it.submit(&contract, &tx, 0).await.unwrap();
+                assert_eq!(it.fini(&contract.id, seq).await.status, TransactionStatus::Yes);
+                let sent: WrapsRecord =
+                    it.client.record(places::wraps(&contract.id, seq)).await.unwrap().unwrap();
+                assert!(sent.wraps.iter().all(|wrap| seen.contains(&wrap[..32])));
+                let everybody =
+                    Parties { places: &[0, 1, 2], hands: &[], policy: "2 of (a, b, c)" };
+                let next = it.next_definition(&contract, everybody, &contract.package).await;
+                let change = it.agreed(&contract, &next, false, &[(0, 0), (1, 1)]);
+                it.change(&change).await.unwrap();
+                assert_eq!(it.settled(&contract).await, (2, 2));
+            }
+        }
+        assert_eq!((sealings, seen.len()), (36, 36), "two wraps share an encapsulated key");
+        // The same key to the same members for the same call, sealed again, is the same: nothing is random in it.
+        let of = CallOf { place: it.client.place(contract.id), sender: alice, sender_seq: 0 };
+        let key_set: KeySet =
+            it.client.record(places::key_set(&contract.id, 2)).await.unwrap().unwrap();
+        let keys = KeySetRef { version: 2, set: &key_set };
+        let again = seal_call(&of, keys, &ContentKey::new(sk), "", &encode(1)).unwrap();
+        assert!(again.wraps.iter().all(|wrap| seen.contains(&wrap[..32])), "the control");
     });
 }

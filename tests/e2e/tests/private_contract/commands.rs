@@ -1,23 +1,30 @@
 //! The commands, from a member's folder to a receipt that verifies without a node.
 
+use std::path::Path;
+
 use e2e::{address, cli, until};
 use serde_json::{Value, json};
 
-use crate::net::{NAMES, Session, done, on_network, text};
+use crate::net::{NAMES, done, on_network, text};
+use crate::session::Session;
 
-/// A 2-of-3 contract of `tokens` that is made by commands, and alice's certificate.
-async fn contract(it: &Session) -> (String, String) {
-    let (node, folder) = (it.net.dev.node.clone(), it.net.dev.folder().to_path_buf());
+fn named(it: &Session, place: usize) -> String {
+    format!("{}={}", NAMES[place], it.key(place))
+}
+
+/// A contract of `tokens` that is made by commands, and alice's certificate.
+async fn contract(it: &Session, folder: &Path, places: &[usize], policy: &str) -> (String, String) {
+    std::fs::create_dir(folder).unwrap();
+    let node = it.net.node.clone();
     let node = node.as_str();
     let file = |name: &str| text(&folder.join(name));
     std::fs::write(file("tokens.wasm"), paralith::guests::TOKENS).unwrap();
     let init = json!({ "minter": address("alice") }).to_string();
     let (module, package) = (file("tokens.wasm"), file("trade.package"));
     done(node, &["contract", "package", &module, "--init", &init, "--out", &package]);
-    let members = NAMES.iter().enumerate();
-    let named: Vec<String> = members.map(|(i, name)| format!("{name}={}", it.key(i))).collect();
+    let named: Vec<String> = places.iter().map(|place| named(it, *place)).collect();
     let sealed = file("sealed");
-    let mut create = vec!["contract", "create", &package, "--policy", "2 of (a, b, c)"];
+    let mut create = vec!["contract", "create", &package, "--policy", policy];
     named.iter().for_each(|member| create.extend(["--member", member]));
     create.extend(["--out", &sealed, "--fetch-blocks", "10", "--vote-blocks", "60"]);
     // The members' nodes publish their keys by themselves.
@@ -27,7 +34,8 @@ async fn contract(it: &Session) -> (String, String) {
     })
     .await;
     let id = created["contract"].as_str().unwrap().to_string();
-    for (index, member) in it.net.members.iter().enumerate() {
+    for (index, place) in places.iter().enumerate() {
+        let member = &it.net.members[*place];
         let package = format!("{sealed}/package-{index}");
         let joined = until("the member sees the contract", async || {
             let keys = member.key_options();
@@ -48,8 +56,8 @@ async fn contract(it: &Session) -> (String, String) {
 #[test]
 fn test_01_a_call_is_decided_by_two_of_three_and_its_receipt_verifies() {
     on_network(async |it| {
-        let (id, certificate) = contract(it).await;
-        let (node, folder) = (it.net.dev.node.clone(), it.net.dev.folder().to_path_buf());
+        let (node, folder) = (it.net.node.clone(), it.net.folder.join("decided"));
+        let (id, certificate) = contract(it, &folder, &[0, 1, 2], "2 of (a, b, c)").await;
         let node = node.as_str();
         let file = |name: &str| text(&folder.join(name));
         let (saved, receipt) = (file("mint.tx"), file("mint.receipt"));
@@ -122,6 +130,73 @@ fn test_01_a_call_is_decided_by_two_of_three_and_its_receipt_verifies() {
     });
 }
 
+#[test]
+fn test_16_a_member_is_exchanged_by_commands() {
+    on_network(async |it| {
+        let (node, folder) = (it.net.node.clone(), it.net.folder.join("exchanged"));
+        let (id, certificate) = contract(it, &folder, &[0, 1], "all(a, b)").await;
+        let node = node.as_str();
+        let file = |name: &str| text(&folder.join(name));
+        let mint = |amount: &str| {
+            let args = json!({ "to": address("bob"), "amount": amount }).to_string();
+            let mut submit = vec!["contract", "submit", &id, "mint", &args];
+            let saved = file(&format!("{amount}.tx"));
+            submit.extend(["--certificate", &certificate, "--member", &it.net.members[0].url]);
+            submit.extend(["--save", &saved]);
+            done(node, &submit)
+        };
+        let is_yes = |seq: &str| {
+            let receipt = done(node, &["contract", "receipt", &id, seq]);
+            (receipt["status"] == "YES").then_some(())
+        };
+        mint("70");
+        until("the first call is final", async || is_yes("1")).await;
+        // b goes and c comes, with other secrets: c could not make the contract's first state again.
+        let (next, definition) = (file("next.package"), file("next.definition"));
+        let (module, before, sealed) = (file("tokens.wasm"), file("trade.package"), file("next"));
+        done(node, &["contract", "package", &module, "--after", &before, "--out", &next]);
+        let (a, c) = (named(it, 0), named(it, 2));
+        let mut propose = vec!["contract", "change", "propose", &id, "--member", &a];
+        propose.extend(["--member", &c, "--policy", "all(a, c)", "--package", &next]);
+        propose.extend(["--sealed", &sealed, "--out", &definition]);
+        done(node, &propose);
+        let at = |place: usize, command: &str, index: &str| {
+            let member = &it.net.members[place];
+            let package = format!("{sealed}/package-{index}");
+            let mut args = vec!["contract", command, &id, &package, "--definition", &definition];
+            args.extend(["--member", &member.url]);
+            let keys = member.key_options();
+            args.extend(keys.iter().map(String::as_str));
+            cli(node, &args)
+        };
+        // Nobody gives c the state before it has installed the package.
+        let early = at(2, "join", "1");
+        assert!(!early.success && early.error.contains("fetching the state"), "{}", early.error);
+        let installed = at(0, "install", "0");
+        assert!(installed.success, "{}", installed.error);
+        until("c has the state and joins", async || at(2, "join", "1").success.then_some(())).await;
+        let mut agreements = Vec::new();
+        for place in [0, 1] {
+            let (member, out) = (&it.net.members[place], file(&format!("{place}.agreement")));
+            let mut sign = vec!["contract", "change", "sign", &id, &definition, "--out", &out];
+            let keys = member.key_options();
+            sign.extend(keys.iter().map(String::as_str));
+            done(node, &sign);
+            agreements.push(out);
+        }
+        let mut submit = vec!["contract", "change", "submit", &id, &definition];
+        agreements.iter().for_each(|one| submit.extend(["--agreement", one]));
+        done(node, &submit);
+        until("the change is in force", async || {
+            (done(node, &["contract", "show", &id])["version"] == json!(2)).then_some(())
+        })
+        .await;
+        // Both decide, so c has the state.
+        mint("7");
+        until("c votes", async || is_yes("2")).await;
+    });
+}
+
 /// Changes each text of a file in turn.
 fn changed_ones_are_refused(file: &str, genesis: &str) {
     let text = std::fs::read_to_string(file).unwrap();
@@ -147,8 +222,8 @@ fn changed_ones_are_refused(file: &str, genesis: &str) {
 fn test_12_two_decide_while_one_is_killed_and_a_withheld_content_expires() {
     on_network(async |it| {
         let terms = |terms: &mut paralith_private_contract_messages::Terms| terms.fetch_blocks = 8;
-        let contract = it.contract("2 of (a, b, c)", crate::net::tokens(), terms).await;
-        let mint = crate::net::mint("1");
+        let contract = it.contract("2 of (a, b, c)", crate::session::tokens(), terms).await;
+        let mint = crate::session::mint("1");
         it.net.members[2].kill();
         let yes = paralith_private_contract_messages::TransactionStatus::Yes;
         assert_eq!(it.run(&contract, &mint).await, yes);

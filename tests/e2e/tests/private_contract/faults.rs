@@ -16,7 +16,8 @@ use paralith_types::Amount;
 use ppb::para_time_service_client::ParaTimeServiceClient;
 use serde_json::json;
 
-use crate::net::{Session, call, code_of, counter, done, mint, on_network, text, tokens};
+use crate::net::{done, on_network, text};
+use crate::session::{Session, call, code_of, counter, mint, tokens};
 
 const SUPPLY: &[u8] = b"supply";
 
@@ -251,7 +252,7 @@ fn test_06_a_copy_of_the_store_from_before_the_vote_gives_no_other_vote() {
         std::fs::remove_dir_all(&data).unwrap();
         std::fs::rename(&backup, &data).unwrap();
         let config = text(&it.net.members[2].folder.join("node.toml"));
-        let restored = done(&it.net.dev.node, &["contract", "restore", "--config", &config]);
+        let restored = done(&it.net.node, &["contract", "restore", "--config", &config]);
         assert!(restored["restored"].as_array().unwrap().contains(&json!(contract.id.to_hex())));
         it.net.members[2].run();
         it.net.members[1].run();
@@ -272,12 +273,20 @@ fn test_13_a_member_that_was_away_catches_up_and_votes() {
         let contract = it.contract("2 of (a, b, c)", counter(), alone).await;
         let add = call("add", &json!({ "amount": 1 }));
         it.net.members[2].kill();
-        let mut last = 0;
-        for _ in 0..8 {
-            last = it.send(&contract, &add, &[0]).await;
+        let mut senders = Vec::new();
+        for name in ["alice", "bob", "carol", "dave", "erin"] {
+            senders.push(it.sender(name, &contract, Some(0)).await);
         }
+        let sent = futures::future::join_all(senders.iter_mut().map(async |sender| {
+            let mut last = 0;
+            for _ in 0..10 {
+                last = sender.send(&add).await.unwrap().seq;
+            }
+            last
+        }));
+        let last = sent.await.into_iter().max().unwrap();
         assert_eq!(it.fini(&contract.id, last).await.status, TransactionStatus::Yes);
-        assert_eq!(it.client.contract(&contract.id).await.unwrap().last_batch, 8, "one each");
+        assert_eq!(it.client.contract(&contract.id).await.unwrap().last_batch, 50, "one each");
         it.net.members[2].run();
         it.one_root(&contract.id).await;
         // Now it is needed.
@@ -286,7 +295,7 @@ fn test_13_a_member_that_was_away_catches_up_and_votes() {
         it.net.members[1].run();
         it.one_root(&contract.id).await;
         for place in 0..3 {
-            assert_eq!(it.query(place, &contract.id, "get", &json!({})).await, json!(9));
+            assert_eq!(it.query(place, &contract.id, "get", &json!({})).await, json!(51));
         }
     });
 }

@@ -4,9 +4,20 @@
 
 mod adversaries;
 mod attacks;
+mod changes;
 mod commands;
 mod faults;
+mod guesses;
+mod hand;
+mod hostile;
+mod liar;
+mod load;
 mod money;
 mod net;
+mod origins;
 mod python;
+mod recorder;
 mod secrecy;
+mod sender;
+mod session;
+mod votes;

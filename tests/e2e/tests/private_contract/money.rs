@@ -5,7 +5,8 @@ use paralith_private_contract_messages::{Canonical as _, Fund, TransactionStatus
 use paralith_types::Amount;
 use serde_json::json;
 
-use crate::net::{call, mint, on_network, tokens};
+use crate::net::on_network;
+use crate::session::{call, mint, tokens};
 
 #[test]
 fn test_14_payments_move_with_their_call_and_withdrawals_are_paid_once() {

@@ -4,14 +4,16 @@ use e2e::Python;
 use paralith_consensus_api::address as addresses;
 use serde_json::{Value, json};
 
-use crate::net::{mint, on_network, tokens};
+use crate::net::on_network;
+use crate::session::{mint, tokens};
 
 #[test]
 fn a_python_client_sends_a_private_call_and_verifies_its_result() {
     let name = "a_python_client_sends_a_private_call_and_verifies_its_result";
     let Some(python) = Python::for_test(name) else { return };
     on_network(async |it| {
-        let contract = it.contract("2 of (a, b, c)", tokens(), |terms| terms.min_receipts = 2).await;
+        let contract =
+            it.contract("2 of (a, b, c)", tokens(), |terms| terms.min_receipts = 2).await;
         let tx = it.seal(&contract, &mint("100"), &[0, 1]).await;
         let seq = it.submit(&contract, &tx, 0).await.unwrap();
         it.fini(&contract.id, seq).await;
@@ -24,7 +26,7 @@ fn a_python_client_sends_a_private_call_and_verifies_its_result() {
                 .args([&contract.id.to_hex(), method, args, "--certificate", &certificate])
                 .args(["--member", &it.net.members[0].url, "--member", &it.net.members[1].url])
                 .args(["--chain", &it.client.chain.chain_context().to_string()])
-                .env("PARALITH_NODE", &it.net.dev.node)
+                .env("PARALITH_NODE", &it.net.node)
                 .output()
                 .unwrap();
             (done.status.success(), String::from_utf8(done.stdout).unwrap(), done.stderr)

@@ -5,13 +5,19 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use e2e::account_key;
+use paralith::client::connect;
+use paralith::links::endpoint::Trust;
+use paralith::network::MEDIATOR;
+use paralith::systems::private_contract::client::{ContractClient, MemberClient, PrivateTx};
 use paralith_crypto::SigningKey;
 use paralith_data::{Action, Client, ClientLimits, DataError, Origin, Ticket, tcp};
 use paralith_private_contract_messages::TransactionStatus;
 use paralith_types::{Hash, Height};
 use serde_json::json;
 
-use crate::net::{Session, call, mint, on_network, tokens};
+use crate::net::on_network;
+use crate::recorder::Recorder;
+use crate::session::{Session, call, mint, tokens};
 
 /// A secret: raw, hex in both cases, and base64 in both alphabets at each of the three positions.
 fn forms(what: &str, secret: &[u8]) -> Vec<(String, Vec<u8>)> {
@@ -79,13 +85,18 @@ fn test_02_nobody_but_the_members_sees_code_calls_state_or_secrets() {
         let (mut module, init) = tokens();
         module.extend([0, u8::try_from(marker.len() + 2).unwrap(), 1, b'x']);
         module.extend(marker);
-        let origin = it.net.members[0].url.clone();
+        // What senders and members exchange with a data store, and the sender with the chain, is recorded.
+        let at = |url: &str| Recorder::before(url.strip_prefix("http://").unwrap());
+        let (store_wire, chain_wire) = (at(&it.net.members[0].url), at(&it.net.node));
+        let origin = format!("http://{}", store_wire.address);
         let terms = |terms: &mut paralith_private_contract_messages::Terms| {
             terms.origins = vec![origin.clone()];
         };
         let contract = it.contract("2 of (a, b, c)", (module, init), terms).await;
         assert_eq!(it.run(&contract, &mint("9000000000000000000")).await, TransactionStatus::Yes);
         // The call, at a data store and nowhere else.
+        let node = connect(&format!("http://{}", chain_wire.address)).await.unwrap();
+        it.client = ContractClient::new(node, MEDIATOR).await.unwrap();
         let (amount, memo) = ("7351926408812345701", "Xq7vRk2LmZt9WcPb4NsYd8Hg");
         let to = paralith_consensus_api::address::of_key(&SigningKey::from_seed([91; 32]).public());
         let transfer = call("transfer", &json!({ "to": to, "amount": amount, "memo": memo }));
@@ -99,6 +110,9 @@ fn test_02_nobody_but_the_members_sees_code_calls_state_or_secrets() {
         let seq = it.submit(&contract, &tx, 0).await.unwrap();
         assert_eq!(it.fini(&contract.id, seq).await.status, TransactionStatus::Yes);
         it.one_root(&contract.id).await;
+        let mut member = MemberClient::connect(&origin, &Trust::System, chain).await.unwrap();
+        let result = it.client.result(&mut member, &alice, contract.id, seq, tx.sk).await.unwrap();
+        assert!(!result.result.output.is_empty(), "the sender has the result");
 
         let mut needles = forms("memo", memo.as_bytes());
         needles.extend(forms("amount in decimal", amount.as_bytes()));
@@ -125,13 +139,14 @@ fn test_02_nobody_but_the_members_sees_code_calls_state_or_secrets() {
         let members: Vec<_> = it.net.members.iter().map(|one| one.folder.clone()).collect();
         let members: Vec<&Path> = members.iter().map(|folder| folder.as_path()).collect();
         let mut leaked = Vec::new();
-        search(it.net.dev.folder(), &members, &needles, &mut leaked);
+        search(&it.net.folder, &members, &needles, &mut leaked);
         search(it.net.home.path(), &[], &needles, &mut leaked);
         assert!(leaked.is_empty(), "{leaked:#?}");
         // The search reaches where the chain has what is public.
         let public = vec![("content hash".to_string(), tx.sealed.content_hash.0.to_vec())];
         search(it.net.home.path(), &[], &public, &mut leaked);
         assert!(!leaked.is_empty());
+        nothing_crosses_in_the_clear(it, &needles, &store_wire, &chain_wire, &tx);
         // Not in what the data store keeps either, whose name is its hash.
         let data = it.net.members[0].folder.join("data/data");
         let sealed = tx.sealed.content.clone();
@@ -142,6 +157,50 @@ fn test_02_nobody_but_the_members_sees_code_calls_state_or_secrets() {
         search(&data, &[], &needles, &mut stored);
         assert!(stored.is_empty(), "{stored:#?}");
     });
+}
+
+/// The wires: of senders, of data stores, and between members.
+fn nothing_crosses_in_the_clear(
+    it: &Session,
+    needles: &[(String, Vec<u8>)],
+    store: &Recorder,
+    chain: &Recorder,
+    tx: &PrivateTx,
+) {
+    let holds = |streams: &[Vec<u8>], needle: &[u8]| {
+        streams.iter().any(|stream| memchr::memmem::find(stream, needle).is_some())
+    };
+    let (store, chain) = (store.streams(), chain.streams());
+    for (what, needle) in needles {
+        assert!(!holds(&store, needle), "{what} crossed to or from the data store");
+        assert!(!holds(&chain, needle), "{what} crossed to or from the chain");
+    }
+    // Public bytes are found there.
+    assert!(holds(&store, &tx.sealed.content) && holds(&chain, &tx.sealed.content_hash.0));
+    let mut records = 0;
+    for member in &it.net.members {
+        for stream in member.links.streams() {
+            for (what, needle) in needles {
+                assert!(!holds(std::slice::from_ref(&stream), needle), "{what} crossed a link");
+            }
+            records += tls_records(&stream);
+        }
+    }
+    assert!(records > 0, "members have sent nothing over their links");
+}
+
+/// How many records of encrypted data a stream of TLS has; there is nothing else in it.
+fn tls_records(mut stream: &[u8]) -> usize {
+    const APPLICATION_DATA: u8 = 23;
+    let mut count = 0;
+    while let [kind, 3, _, high, low, rest @ ..] = stream {
+        assert!((20..=APPLICATION_DATA).contains(kind), "this is no record of TLS: {kind}");
+        count += usize::from(*kind == APPLICATION_DATA);
+        let length = usize::from(*high) << 8 | usize::from(*low);
+        stream = rest.get(length..).unwrap_or_default();
+    }
+    assert!(stream.len() < 5, "this is no TLS: {:?}", &stream[..5]);
+    count
 }
 
 async fn refused_without_a_members_ticket(it: &mut Session, contract: &[u8; 32], content: &str) {

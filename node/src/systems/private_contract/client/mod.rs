@@ -210,14 +210,14 @@ impl ContractClient {
         Ok((id, installed))
     }
 
-    /// Seals a package to each member of the last accepted definition, in their order.
+    /// Seals a package to each member of the newest accepted definition, in their order.
     pub async fn seal_for_members(
         &mut self,
         id: ContractId,
         package: &Package,
     ) -> Result<Vec<Vec<u8>>, NodeError> {
         let record = self.contract(&id).await?;
-        let known = self.definition(&id, record.last_version).await?;
+        let known = self.definition(&id, record.newest_version()).await?;
         self.seal_for(id, &record.owner, &known.definition, package).await
     }
 

@@ -54,6 +54,69 @@ fn a_reply_opens_for_its_key_and_its_transaction_only() {
     assert!(open_reply(&ContentKey::new([2; 32]), &contract, 4, &sealed).is_err());
 }
 
+const GUESSES: u64 = 1_000_000;
+const AMOUNT: u64 = 654_321;
+
+/// A tree in which only bob's amount is unknown, and the path of it. `held` says what the tree has under a key.
+fn tree_of(held: impl Fn(&[u8], u64) -> Vec<u8>) -> (Hash, Proof, Proof) {
+    let tree = Tree::new(Kv::memory(), b"private/test");
+    let entries = [(&b"alice"[..], 7), (b"bob", AMOUNT), (b"carol", 7)];
+    let changes: Changes =
+        entries.iter().map(|(key, value)| (key.to_vec(), Some(held(key, *value)))).collect();
+    let prepared = tree.prepare(None, 1, &changes).unwrap();
+    let root = prepared.root();
+    tree.commit(prepared, WriteBatch::new(), Durability::Lazy).unwrap();
+    let proof = |key: &[u8]| tree.prove(1, key).unwrap().1;
+    (root, proof(b"bob"), proof(b"alice"))
+}
+
+/// The amounts for which the tree may be this one, as somebody finds who thinks that a value is held so.
+fn confirmed(root: &Hash, path: &Proof, held: impl Fn(u64) -> Vec<u8>) -> Vec<u64> {
+    (0..GUESSES).filter(|guess| path.verify(root, b"bob", Some(&held(*guess))).is_ok()).collect()
+}
+
+#[test]
+fn a_million_guesses_of_an_amount_confirm_none_against_public_roots_and_a_disclosed_path() {
+    let secret = Hash([9; 32]);
+    let (root, bobs, alices) =
+        tree_of(|key, value| prf::salted(&secret, 1, key, &value.to_be_bytes()));
+    // An auditor knows alice's salt. He is even given the path of bob's amount.
+    let known = prf::salt(&secret, 1, b"alice");
+    let entry =
+        DisclosedEntry { key: b"alice".to_vec(), salt: known, value: 7_u64.to_be_bytes().into() };
+    assert!(entry.holds(&root, &alices));
+    let with = |salt: [u8; 32]| move |guess: u64| [&salt[..], &guess.to_be_bytes()].concat();
+    assert_eq!(confirmed(&root, &bobs, with([0; 32])), [0_u64; 0], "without a salt");
+    assert_eq!(confirmed(&root, &bobs, with(known)), [0_u64; 0], "with the neighbour's");
+    // The control: the same guesses find the amount in a tree without salts.
+    let plain = |value: u64| value.to_be_bytes().to_vec();
+    let (root, bobs, _) = tree_of(|_, value| plain(value));
+    assert_eq!(confirmed(&root, &bobs, plain), [AMOUNT]);
+}
+
+#[test]
+fn a_million_guesses_of_an_output_confirm_none_against_the_results_root() {
+    let result = |blinding, output: u64| TxResult {
+        seq: 4,
+        class: Class::Executed,
+        blinding,
+        output: output.to_be_bytes().to_vec(),
+    };
+    let sk = ContentKey::new([1; 32]);
+    let blinded = TxResult::of_call(4, Class::Executed, &sk, AMOUNT.to_be_bytes().to_vec());
+    // A batch of one: its root is the leaf, and nothing else is unknown.
+    let confirmed = |root: Hash| {
+        let is_it = |guess: &u64| Results::new(&[result(Hash::ZERO, *guess)]).root() == root;
+        (0..GUESSES).filter(is_it).collect::<Vec<u64>>()
+    };
+    assert_eq!(confirmed(Results::new(&[blinded]).root()), [0_u64; 0]);
+    assert_eq!(
+        confirmed(Results::new(&[result(Hash::ZERO, AMOUNT)]).root()),
+        [AMOUNT],
+        "the control"
+    );
+}
+
 /// A tree of which an auditor sees the root, and one entry with its path.
 fn disclosed(amount: u64, group_secret: Hash) -> (Hash, DisclosedEntry, Proof) {
     let tree = Tree::new(Kv::memory(), b"private/test");

@@ -69,6 +69,8 @@ struct World {
     left: BTreeMap<u64, BTreeSet<Vec<u8>>>,
     /// Whether executing gives the same again: content may appear, the engine may differ.
     how: &'static str,
+    /// Whether nobody has the contents.
+    withheld: bool,
     finals: BTreeSet<Hash>,
 }
 
@@ -79,7 +81,7 @@ impl World {
         let member = Member::start(disk.clone());
         let queue = VecDeque::new();
         let (left, finals) = (BTreeMap::new(), BTreeSet::new());
-        World { disk, member, queue, view, opened: 0, left, how: "found", finals }
+        World { disk, member, queue, view, opened: 0, left, how: "found", withheld: false, finals }
     }
 
     fn give(&mut self, input: Input) {
@@ -155,11 +157,15 @@ impl World {
             }
             Effect::Fetch { batch, seqs } => {
                 for seq in seqs {
-                    self.give(Input::Content { batch, seq, found: Found::Call });
+                    if !self.withheld {
+                        self.give(Input::Content { batch, seq, found: Found::Call });
+                    }
                 }
             }
-            Effect::Execute { batch, .. } => {
-                let verdict = verdict_of(&batch.old_root, batch.number, self.how);
+            Effect::Execute { batch, given } => {
+                let is_missing = given.iter().any(|(_, given)| *given == Given::Missing);
+                let how = if is_missing { "missing" } else { self.how };
+                let verdict = verdict_of(&batch.old_root, batch.number, how);
                 let (batch, old_root) = (batch.number, batch.old_root);
                 let prepared = Prepared { batch, old_root, verdict, actions: empty() };
                 self.give(Input::Executed(Box::new(prepared)));
@@ -216,6 +222,18 @@ impl World {
         self.disk.restored = self.disk.restored && self.member.is_restored();
     }
 
+    /// Contents that were withheld are there now, or those of the next batches are nowhere.
+    fn withhold(&mut self, withheld: bool) {
+        self.withheld = withheld;
+        if let Some(Open { batch, .. }) = self.view.open.clone()
+            && !withheld
+        {
+            for seq in batch.seqs() {
+                self.give(Input::Content { batch: batch.number, seq, found: Found::Call });
+            }
+        }
+    }
+
     fn settle(&mut self) {
         for _ in 0..200 {
             self.view.height += 1;
@@ -243,6 +261,7 @@ enum Move {
     Differ(bool),
     Save,
     Restore(bool),
+    Withhold(bool),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -252,12 +271,13 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Move::No),
         9 => Just(Move::One),
         3 => Just(Move::Crash),
-        2 => Just(Move::Height),
+        4 => Just(Move::Height),
         1 => Just(Move::Old),
         2 => (0..3_u32, any::<bool>()).prop_map(|(index, same)| Move::OtherVote(index, same)),
         2 => any::<bool>().prop_map(Move::Differ),
         1 => Just(Move::Save),
         1 => any::<bool>().prop_map(Move::Restore),
+        2 => any::<bool>().prop_map(Move::Withhold),
     ];
     proptest::collection::vec(one, 1..120)
 }
@@ -304,6 +324,7 @@ proptest! {
                     }
                 }
                 Move::Differ(other) => world.how = if other { "late" } else { "found" },
+                Move::Withhold(withheld) => world.withhold(withheld),
                 Move::Save => saved = world.disk.clone(),
                 Move::Restore(said) => {
                     // A copy of the store from before, with or without the operator saying so.
@@ -316,6 +337,7 @@ proptest! {
         world.settle();
         prop_assert_eq!(world.disk.tip, world.view.last);
         prop_assert_eq!(world.member.tip(), world.view.last);
+        // One that signs one verdict a batch is never slashed, whatever died and whatever was withheld.
         for (batch, votes) in &world.left {
             prop_assert_eq!(votes.len(), 1, "batch {}", batch);
         }

@@ -6,7 +6,7 @@ use paralith_private_contract_core::messages::{
     InitEvent, TOPIC_ENDED, TOPIC_FINI, TOPIC_INIT, TransactionStatus, Withdraw, keys,
 };
 use paralith_sdk::testing::address;
-use paralith_sdk::{Amount, Hash};
+use paralith_sdk::Amount;
 
 use crate::fixture::{FEE, RICH, World, code, definition, no_actions, pay, root};
 
@@ -390,42 +390,6 @@ fn money_comes_by_messages_and_goes_by_transfers() {
     world.chain.next_round();
     assert_eq!(world.of("bob"), before - FEE - 1000);
     world.holds();
-}
-
-#[test]
-fn a_thousand_transactions_at_one_contract_delay_no_deadline_and_are_final_in_order() {
-    let mut world = World::new();
-    for round in 0..6 {
-        for who in ["alice", "bob", "owner", "residual"] {
-            for _ in 0..4 {
-                let submit = world.submission(who, 1);
-                let submit = paralith_private_contract_core::messages::Submit {
-                    certificate: world.certificate(who),
-                    ..submit
-                };
-                let handed = world.hand_in(who, &submit);
-                assert!(handed.is_ok() || code(handed) == 14, "round {round}");
-            }
-        }
-        world.next();
-    }
-    let mut last = 0;
-    for _ in 0..200 {
-        let contract = world.contract();
-        assert!(
-            contract.head > last || contract.open_batch != 0 || contract.head == contract.next_seq
-        );
-        last = contract.head.max(last);
-        if contract.head == contract.next_seq && contract.open_batch == 0 {
-            break;
-        }
-        world.advance(13);
-    }
-    assert_eq!(world.contract().head, world.contract().next_seq);
-    world.advance(60);
-    assert_eq!(world.balance(&mediator::custody()), 3000, "only bonds are left");
-    assert_eq!(world.contract().last_root, root(1));
-    let _ = Hash::ZERO;
 }
 
 #[test]

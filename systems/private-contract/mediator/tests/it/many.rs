@@ -4,7 +4,7 @@ use paralith_crypto::kem::{KEM_X_WING, KemSecret};
 use paralith_policy::Policy;
 use paralith_private_contract_core::Class;
 use paralith_private_contract_core::messages::{
-    BatchKind, ContractId, ContractStatus, Definition, SetKeys, TransactionRecord,
+    BatchKind, ContractId, ContractStatus, Definition, OpenBatch, SetKeys, TransactionRecord,
     TransactionStatus, keys,
 };
 use paralith_sdk::testing::{address, public_key};
@@ -57,6 +57,69 @@ fn seventy_contracts_open_in_two_rounds_and_expire_in_two() {
     let now = world.chain.height();
     world.chain.advance_to(now + 60);
     assert_eq!(world.balance(&mediator::custody()), 70 * 1000, "only bonds are left");
+}
+
+/// Those that have an open batch.
+fn opened(world: &World, ids: &[ContractId]) -> usize {
+    ids.iter().filter(|id| world.chain.stored(&keys::open_batch(id)).is_some()).count()
+}
+
+#[test]
+fn a_thousand_deadlines_at_one_height_delay_no_vote_and_no_batch_of_another_contract() {
+    const COUNT: usize = 1_000;
+    const A_ROUND: usize = 64;
+    let rounds = COUNT.div_ceil(A_ROUND);
+    let with = |vote_blocks: usize| {
+        let mut one = definition(&["m0"], "1 of (m0)");
+        one.terms.vote_blocks = vote_blocks.try_into().unwrap();
+        one.terms.retention_blocks = 200;
+        (one.terms.deposit, one.terms.bond, one.terms.slash) = Default::default();
+        one
+    };
+    // 64 open in a round: those that open later have less time, so all deadlines are at one height.
+    let mut world = World::proposed(with(100), &["m0"]);
+    let mut ids: Vec<ContractId> = Vec::new();
+    for number in 0..COUNT {
+        world.definition = with(100 - number / A_ROUND);
+        world.create(world.definition.clone());
+        world.join("m0").unwrap();
+        world.submit("alice", 0).unwrap();
+        ids.push(world.id);
+    }
+    for _ in 0..rounds {
+        world.chain.next_round();
+    }
+    assert_eq!(opened(&world, &ids), COUNT);
+    let deadlines: std::collections::BTreeSet<u64> = ids
+        .iter()
+        .map(|id| world.get::<OpenBatch>(&keys::open_batch(id)).unwrap().deadline)
+        .collect();
+    assert_eq!(deadlines.len(), 1);
+    let deadline = *deadlines.first().unwrap();
+    // Another contract, which decides in the round in which all of them are due, and in the next ones.
+    let mut other = with(10);
+    other.terms.max_batch = 1;
+    world.definition = other.clone();
+    world.create(other);
+    world.join("m0").unwrap();
+    world.chain.advance_to(deadline);
+    for _ in 0..4 {
+        world.submit("bob", 0).unwrap();
+    }
+    for number in 0..4 {
+        world.chain.next_round();
+        let left = COUNT - (number + 1) * A_ROUND;
+        assert_eq!(opened(&world, &ids), left, "64 in each round");
+        let open = world.open();
+        assert_eq!(open.batch.open_height, world.chain.height() - 1, "it waits for nobody");
+        let verdict = world.verdict(root(2), Class::Executed, &no_actions());
+        world.vote(&[0], &verdict).unwrap();
+        assert_eq!(world.tx(open.batch.first_seq).status, TransactionStatus::Yes);
+    }
+    for _ in 4..rounds {
+        world.chain.next_round();
+    }
+    assert_eq!(opened(&world, &ids), 0, "as fast as they opened");
 }
 
 #[test]
@@ -112,6 +175,46 @@ fn start(world: &mut World, names: &[&'static str]) {
         world.join(name).unwrap();
     }
     assert_eq!(world.contract().status, ContractStatus::Active);
+}
+
+#[test]
+fn a_thousand_transactions_at_one_contract_delay_no_other_and_end_in_order() {
+    let (mut world, senders) = crowd(63);
+    let mut one = definition(&["m0"], "1 of (m0)");
+    one.terms.max_batch = 64;
+    (world.definition, world.members) = (one.clone(), vec!["m0"]);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        world.create(one.clone());
+        world.join("m0").unwrap();
+        ids.push(world.id);
+    }
+    let (busy, other) = (ids[0], ids[1]);
+    world.id = busy;
+    for sender in senders.iter().chain(&["alice"]) {
+        for _ in 0..16 {
+            world.submit(sender, 0).unwrap();
+        }
+    }
+    assert_eq!(code(world.submit("bob", 0)), 14, "the queue is full");
+    let mut ended = 0;
+    for round in 0..16 {
+        world.id = other;
+        world.submit("bob", 0).unwrap();
+        world.chain.next_round();
+        for id in [other, busy] {
+            world.id = id;
+            let open = world.open();
+            assert_eq!(open.batch.open_height, world.chain.height() - 1, "{round}");
+            let verdict = world.verdict(root(2), Class::Executed, &no_actions());
+            world.vote(&[0], &verdict).unwrap();
+            assert_eq!(world.tx(open.batch.last_seq).status, TransactionStatus::Yes);
+        }
+        let head = world.contract().head;
+        assert_eq!(head, ended + 65, "64 in a batch, in order");
+        ended += 64;
+    }
+    assert_eq!(world.contract().head, 1025);
 }
 
 #[test]

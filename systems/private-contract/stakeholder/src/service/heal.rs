@@ -32,6 +32,10 @@ impl Stakeholder {
             .map(|record| Tip { batch: record.last_batch, root: record.last_root });
         let to = last.filter(|last| last.batch >= to.batch).unwrap_or(to);
         let from = self.shared.store.tree().latest()?.map_or(0, |(batch, _)| batch);
+        if to.batch == 0 {
+            // The first version of a later package differs from the contract's own: the first batch replaces it.
+            return Ok(None);
+        }
         tracing::warn!(from, to = to.batch, "the tree is not at the final root: it is healed");
         let peers = self.peers(contract)?;
         if self.heal_by_logs(contract, from, to, &peers).await? {
@@ -56,8 +60,8 @@ impl Stakeholder {
     fn peers(&self, contract: &Contract) -> Result<Vec<PublicKey>, ServiceError> {
         let Some(record) = contract.record()? else { return Ok(Vec::new()) };
         let mut peers = contract.definition(record.version)?.definition.members;
-        if record.last_version != record.version {
-            peers.extend(contract.definition(record.last_version)?.definition.members);
+        if record.newest_version() != record.version {
+            peers.extend(contract.definition(record.newest_version())?.definition.members);
         }
         let me = self.keys.account();
         peers.retain(|peer| *peer != me);

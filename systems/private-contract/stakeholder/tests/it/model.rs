@@ -251,6 +251,12 @@ impl Model {
         self.state.insert(keys::definition(ID, 1), self.definition.encode());
     }
 
+    /// A change was accepted and dropped: its version is used up, and there is no such definition.
+    pub(crate) fn drop_change(&mut self) {
+        self.record.last_version += 1;
+        self.write();
+    }
+
     /// `probe`.
     pub(crate) fn probe(&mut self) {
         self.record.probe = true;

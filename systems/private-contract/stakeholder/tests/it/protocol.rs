@@ -315,6 +315,47 @@ async fn strangers_get_nothing_and_members_no_more_than_is_theirs() {
 }
 
 #[tokio::test]
+async fn after_a_dropped_change_members_still_heal_by_logs_and_by_pages() {
+    for false_logs in [false, true] {
+        let mut world = World::new(package(adder(), b""), "2 of (a, b, c)").await;
+        world.stop(2);
+        world.submit(40, &call("", ""), 0);
+        world.rounds(3).await;
+        world.with(crate::model::Model::drop_change);
+        world.outer.lock().unwrap().false_logs = false_logs;
+        world.start(2);
+        world.rounds(2).await;
+        world.assert_all_at_last_root();
+        assert_eq!(world.outer.lock().unwrap().pages > 0, false_logs);
+    }
+}
+
+#[tokio::test]
+async fn a_new_member_gets_the_tree_from_members_that_have_installed_the_next_package() {
+    let mut world = World::new(package(adder(), b""), "2 of (a, b, c)").await;
+    world.submit(40, &call("", ""), 0);
+    world.rounds(3).await;
+    let newcomer = PublicKey([77; 32]);
+    let mut next = world.with(|model| model.definition.definition.clone());
+    next.members.push(newcomer);
+    let store = ContractStore::new(world.nodes[0].disk.kv(), &PLACE.contract_id);
+    for (version, serves) in [(1, false), (3, false), (2, true)] {
+        next.version = version;
+        store.put_expected(&next).unwrap();
+        let page = world.server(0).fetch_page(&newcomer, 1, None);
+        assert_eq!(page.is_ok(), serves, "version {version}");
+    }
+    // It gets the tree and nothing else, and of no other member.
+    assert!(world.server(0).fetch_batch(&newcomer, 1).is_err());
+    assert!(world.server(1).fetch_page(&newcomer, 1, None).is_err());
+    assert!(world.server(0).fetch_page(&PublicKey([78; 32]), 1, None).is_err());
+    // Another change took that version, and was dropped.
+    world.with(crate::model::Model::drop_change);
+    world.rounds(1).await;
+    assert!(world.server(0).fetch_page(&newcomer, 1, None).is_err());
+}
+
+#[tokio::test]
 async fn no_begin_block_no_batch_and_everything_returns() {
     // `begin_block` refuses if it gets a payment: its request is longer than the context alone.
     let module = guest(
