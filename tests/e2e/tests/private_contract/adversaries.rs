@@ -1,7 +1,7 @@
 //! The adversaries of `tests/adversary` against the network. Each fails; each succeeds where its defence is
 //! taken out, by `scripts/controls.sh`.
 
-use e2e::{DEFENCES, account_key, attack, until, withstands};
+use e2e::{DEFENCES, attack, until, withstands};
 use paralith_private_contract_messages::{Canonical as _, Terms, TransactionStatus};
 use paralith_private_contract_stakeholder::Agreement;
 use paralith_types::Amount;
