@@ -32,8 +32,9 @@ pub struct LightClient {
 }
 
 impl LightClient {
-    /// How many headers' state roots are kept.
-    pub const KEPT_ROOTS: usize = 64;
+    /// How many headers' state roots are kept: of more blocks than the oldest anchor of a chaincode's
+    /// call lies behind.
+    pub const KEPT_ROOTS: usize = 256;
 
     /// Starts before the first block with the validators (key and power) of the genesis document.
     /// The chain id ends in the document's hash, so votes of its validators bind all of it.

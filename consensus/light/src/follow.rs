@@ -19,6 +19,9 @@ use crate::{LightBlock, LightClient, LightError};
 /// height a little behind the newest.
 pub const KEPT_STEPS: u64 = 32;
 
+/// The same of an application's enclave: an anchor may lie 100 blocks behind the newest.
+pub const APPLICATION_KEPT_STEPS: u64 = 128;
+
 /// The way to one height.
 #[derive(Debug, Clone)]
 pub struct Follow {

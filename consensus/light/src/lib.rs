@@ -24,7 +24,7 @@ mod view;
 pub use block::{LightBlock, validator, validator_set};
 pub use client::LightClient;
 pub use error::{LightError, ViewError};
-pub use follow::{Follow, KEPT_STEPS};
+pub use follow::{APPLICATION_KEPT_STEPS, Follow, KEPT_STEPS};
 pub use paralith_consensus_api::light::MAX_STEP;
 /// Longest value of consensus state: the store takes no longer one, and readers accept every one
 /// that it takes.

@@ -31,6 +31,8 @@ pub trait StateSource {
 pub struct ChainView {
     light: LightClient,
     chain_context: ChainContext,
+    /// How many of the newest headers are verified one by one.
+    kept_steps: u64,
     proven: RefCell<Proven>,
 }
 
@@ -66,7 +68,13 @@ impl fmt::Debug for ChainView {
 impl ChainView {
     /// Over a light client of this chain.
     pub fn new(light: LightClient, chain_context: ChainContext) -> Self {
-        Self { light, chain_context, proven: RefCell::default() }
+        Self { light, chain_context, kept_steps: KEPT_STEPS, proven: RefCell::default() }
+    }
+
+    /// The same view, with the states of so many of the newest headers readable after a long step, too.
+    #[must_use]
+    pub fn with_kept_steps(self, kept_steps: u64) -> Self {
+        Self { kept_steps, ..self }
     }
 
     /// Starts from a genesis document. Its hash is the chain's context, which attestation binds.
@@ -99,10 +107,10 @@ impl ChainView {
 
     /// Follows the chain until the state at `height` is proven, by the header after it.
     ///
-    /// Far ahead it goes in long steps; the last [`KEPT_STEPS`] headers are verified one by one, so
-    /// that the states of all of them can be read.
+    /// Far ahead it goes in long steps; the last headers, [`KEPT_STEPS`] of them without
+    /// [`Self::with_kept_steps`], are verified one by one, so that the states of all of them can be read.
     pub fn sync(&mut self, source: &dyn StateSource, height: Height) -> Result<(), ViewError> {
-        let mut follow = Follow::new(height.next(), KEPT_STEPS);
+        let mut follow = Follow::new(height.next(), self.kept_steps);
         while let Some(next) = follow.next(&self.light) {
             let block = source.light_block(next.0).map_err(ViewError::Source)?;
             follow.take(&mut self.light, &LightBlock::decode(&block)?)?;

@@ -8,7 +8,7 @@ use paralith_crypto::hash::{Domain, hash};
 use paralith_crypto::{HpkeSecret, SigningKey};
 use paralith_genesis::Document;
 use paralith_storage::VerifiedValues;
-use paralith_tee_channel::{ChainView, pb};
+use paralith_tee_channel::{APPLICATION_KEPT_STEPS, ChainView, pb};
 use paralith_tee_enclave::{
     EnclaveId, Entropy, Identity, IdentityOf, Opened, SealedFor, SealingKey, open,
 };
@@ -124,11 +124,11 @@ fn application(
     let of = IdentityOf { chain, application, measurement: measurement(), code };
     if sealed.is_empty() {
         let (rak, rek) = new_keys(entropy)?;
-        let view = ChainView::from_genesis(document)?;
+        let view = ChainView::from_genesis(document)?.with_kept_steps(APPLICATION_KEPT_STEPS);
         return Ok(Origin { rak, rek, view, identity: Some(of), restored: false });
     }
     let Identity { rak, rek, header } = Identity::open(key, &of, sealed)?;
-    let view = ChainView::from_sealed(document, &header)?;
+    let view = ChainView::from_sealed(document, &header)?.with_kept_steps(APPLICATION_KEPT_STEPS);
     Ok(Origin { rak, rek, view, identity: Some(of), restored: true })
 }
 

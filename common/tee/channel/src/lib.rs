@@ -22,7 +22,7 @@ pub use call::{HostCall, HostReply, Role};
 pub use callbacks::{Callbacks, HostRequests, with_fetched};
 pub use client::{Client, HostServices, Recorder};
 pub use error::{BoundaryError, Failure};
-pub use paralith_consensus_light::{ChainView, ViewError};
+pub use paralith_consensus_light::{APPLICATION_KEPT_STEPS, ChainView, ViewError};
 pub use paralith_runtime_api::boundary::{
     FrameError, MAX_FRAME_BYTES, pb, read_frame, write_frame,
 };

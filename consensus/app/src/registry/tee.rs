@@ -7,7 +7,7 @@ use paralith_consensus_api::Error;
 use paralith_consensus_api::consensus::STATE_ROOTS_KEPT;
 use paralith_consensus_api::registry::{Error as RegistryError, Node, Runtime};
 
-use paralith_types::{Hash, Height};
+use paralith_types::{CodeId, Hash, Height};
 
 use super::enclaves::is_revoked;
 use super::{invalid, state};
@@ -44,12 +44,23 @@ pub(crate) fn verify_tee(
     let same = claims.node == node.id
         && claims.runtime == runtime.id
         && claims.rak == capability.rak
-        && claims.rek == capability.rek
-        && claims.code == runtime.code.as_ref().map(|code| code.id);
+        && claims.rek == capability.rek;
     if !same {
-        return Err(invalid("the evidence is for another node, runtime, code or other keys"));
+        return Err(invalid("the evidence is for another node, runtime or other keys"));
+    }
+    let code = runtime.code.as_ref().map(|code| code.id);
+    if claims.code != code {
+        let (attested, expected) = (shown(claims.code), shown(code));
+        return Err(invalid(format!(
+            "the evidence is for the code {attested}, the runtime's is {expected}: start the enclave \
+             with that one"
+        )));
     }
     Ok(claims)
+}
+
+fn shown(code: Option<CodeId>) -> String {
+    code.map_or_else(|| "none".to_string(), |code| code.to_string())
 }
 
 /// Whether the enclave follows this chain: its claims name the state root of their height. Only

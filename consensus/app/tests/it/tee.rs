@@ -19,6 +19,11 @@ const PLATFORM: u8 = 50;
 const MEASUREMENT: Hash = Hash([4; 32]);
 
 fn net() -> Net {
+    net_with(vec![public(PLATFORM)])
+}
+
+/// With these software platforms in genesis.
+fn net_with(platforms: Vec<paralith_types::PublicKey>) -> Net {
     let tee = Some(TeePolicy { measurements: vec![MEASUREMENT], max_age_blocks: 12 });
     let mut secret = Runtime {
         id: SECRET,
@@ -51,7 +56,7 @@ fn net() -> Net {
             .policy(policy)
             .fund(&public(NODE), Amount(1000))
             .entity_node(public(OWNER), public(NODE))
-            .params(|params| params.registry.software_platforms = vec![public(PLATFORM)]),
+            .params(|params| params.registry.software_platforms = platforms),
     )
 }
 
@@ -131,11 +136,41 @@ fn evidence_must_be_there_and_fit() {
         let registration = net.registration(node(tee), NODE + 1);
         assert_eq!(net.refused(NODE, registration), code, "{what}");
     }
+    // The error names both ids: of a module that differs in one byte, too.
+    let other = Claims { code: Some(CodeId([9; 32])), ..good };
+    let registration = net.registration(node(capability(&net, &other)), NODE + 1);
+    let message = net.run(NODE, registration).message;
+    for id in [CodeId([8; 32]), CodeId([9; 32])] {
+        assert!(message.contains(&id.to_string()), "{message}");
+    }
     // An enclave where none belongs.
     let mut public_node = node(capability(&net, &Claims { runtime: RUNTIME, ..good }));
     public_node.runtimes[0].runtime_id = RUNTIME;
     let registration = net.registration(public_node, NODE + 1);
     assert_eq!(net.refused(NODE, registration), "registry/1");
+}
+
+#[test]
+fn expired_evidence_and_that_of_a_platform_that_genesis_does_not_list_do_not_register() {
+    let mut unlisted = net_with(vec![]);
+    let mut net = net();
+    for net in [&mut unlisted, &mut net] {
+        net.block(vec![]);
+    }
+    let good = claims(&unlisted);
+    let registration = unlisted.registration(node(capability(&unlisted, &good)), NODE + 1);
+    assert_eq!(unlisted.refused(NODE, registration), "registry/6");
+    // Where it is listed, the same evidence counts for twelve blocks.
+    let good = claims(&net);
+    let tee = capability(&net, &good);
+    while net.app.info().height.0 < good.height.0 + 12 {
+        net.block(vec![]);
+    }
+    let registration = net.registration(node(tee), NODE + 1);
+    assert_eq!(net.refused(NODE, registration), "registry/6");
+    let fresh = capability(&net, &claims(&net));
+    let registration = net.registration(node(fresh), NODE + 1);
+    net.ok(NODE, registration);
 }
 
 #[test]

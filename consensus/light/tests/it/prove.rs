@@ -1,5 +1,6 @@
 use paralith_consensus_api::consensus::{EventsRoot, keys};
 use paralith_consensus_api::event::Event;
+use paralith_consensus_light::LightClient;
 use paralith_crypto::merkle::{MerkleProof, merkle_proof, merkle_root};
 use paralith_proto::Canonical;
 use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
@@ -46,11 +47,12 @@ fn earlier_verified_states_stay_provable_for_a_while() {
     let proof = tree.prove(4, b"a").unwrap().1.to_bytes();
     let mut client = client(&ONE);
     client.update(&Wanted { app_hash: root, ..Wanted::new(5, &ONE, &[1]) }.block()).unwrap();
-    for height in 6..5 + 64 {
+    let kept = LightClient::KEPT_ROOTS as u64;
+    for height in 6..5 + kept {
         client.update(&Wanted::new(height, &ONE, &[1]).block()).unwrap();
         client.verify_state(Height(4), b"a", Some(b"1"), &proof).unwrap();
     }
-    client.update(&Wanted::new(5 + 64, &ONE, &[1]).block()).unwrap();
+    client.update(&Wanted::new(5 + kept, &ONE, &[1]).block()).unwrap();
     let gone = client.verify_state(Height(4), b"a", Some(b"1"), &proof).unwrap_err();
     assert_eq!(gone.code(), 9);
 }

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 
 use paralith_consensus_light::{
-    ChainView, Follow, KEPT_STEPS, LightBlock, LightClient, LightError, MAX_STEP, StateSource,
+    APPLICATION_KEPT_STEPS, ChainView, Follow, KEPT_STEPS, LightBlock, LightClient, LightError,
+    MAX_STEP, StateSource,
 };
 use paralith_types::{Error, Hash, Height};
 
@@ -130,6 +131,28 @@ fn a_view_follows_its_source_and_believes_no_value_without_proof() {
     assert_eq!(view.ensure(&source, Height(3)).unwrap_err().code(), 3, "its root is not kept");
     let asked = source.asked.borrow();
     assert_eq!(asked.iter().filter(|height| **height == 50).count(), 1, "{asked:?}");
+}
+
+#[test]
+fn an_applications_view_reads_the_oldest_anchor_after_a_long_step() {
+    let view = || {
+        let light = client(&members(1, u64::MAX));
+        ChainView::new(light, paralith_types::ChainContext([7; 32]))
+    };
+    let source = Source { until: 500, asked: RefCell::default() };
+    let oldest = Height(499 - 100);
+    let mut others = view();
+    others.sync_to_newest(&source).unwrap();
+    assert_eq!(others.ensure(&source, oldest).unwrap_err().code(), 3);
+    let mut applications = view().with_kept_steps(APPLICATION_KEPT_STEPS);
+    applications.sync_to_newest(&source).unwrap();
+    applications.ensure(&source, oldest).unwrap();
+    // Nor does it forget while the chain goes on.
+    let source = Source { until: 500 + 99, asked: RefCell::default() };
+    applications.sync_to_newest(&source).unwrap();
+    for height in 499..=598 {
+        applications.ensure(&source, Height(height)).unwrap();
+    }
 }
 
 proptest! {

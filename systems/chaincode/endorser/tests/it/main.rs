@@ -6,8 +6,13 @@
 mod answers;
 mod chaincode;
 mod endorse;
+mod endorser;
 #[path = "../../../../../paratime-runtime/vm/tests/guest/mod.rs"]
 mod guest;
+mod host;
 mod identity;
+mod keys;
+mod ledgers;
 mod refusals;
+mod silence;
 mod world;

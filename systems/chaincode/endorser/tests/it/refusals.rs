@@ -1,7 +1,7 @@
 use paralith_chaincode_core::hashes;
 use paralith_chaincode_core::propose::{Proposed, Target};
 use paralith_chaincode_endorser::calls::endorser_call::Kind;
-use paralith_chaincode_messages::{Message as _, Proposal};
+use paralith_chaincode_messages::{Message as _, Proposal, Response};
 use paralith_consensus_api::{beacon, registry};
 use paralith_crypto::SigningKey;
 use paralith_harness::rounds::epoch_state;
@@ -85,6 +85,7 @@ fn an_anchor_that_is_too_old_is_refused() {
     assert_eq!(endorse_code(endorser.endorse(&propose(&target))), 9);
 }
 
+/// t14: on a ledger without approval no enclave signs, evaluates or releases.
 #[test]
 fn another_code_or_a_ledger_without_approval_stops_everything() {
     let mut world = World::initialised();
@@ -180,26 +181,50 @@ fn only_an_organisation_initialises_and_migrates_and_only_when_it_is_due() {
     assert_eq!(endorse_code(ask(&propose(&world, &organisation(2), "app.migrate"))), 21);
 }
 
+/// t10: an old root, an invented one.
 #[test]
 fn a_host_that_lies_about_the_ledger_or_the_chain_gets_no_signature() {
     let mut world = World::initialised();
+    let truthful = world.endorser(3);
+    let before = world.target();
     let put = world.endorser(2).endorse(&world.propose("k5p")).unwrap();
     world.commit(&[&put.response]);
-    let truthful = world.endorser(3);
-    for lie in [Lie::FlipNode, Lie::NoNode, Lie::StaleRoot, Lie::NoProof, Lie::FlipProof] {
+    for lie in [
+        Lie::FlipNode,
+        Lie::NoNode,
+        Lie::OldTree,
+        Lie::OldState,
+        Lie::InventedRoot,
+        Lie::NoProof,
+        Lie::FlipProof,
+    ] {
         // New, so that nothing is verified and kept already.
         let endorser = world.endorser(1);
         let proposed = world.propose("k0g");
         endorser.lie(lie);
-        let (module, _) = refusal(endorser.endorse(&proposed));
-        assert!(["enclave", "view", "endorse"].contains(&module.as_str()), "{lie:?}: {module}");
+        let query = world.query("k0g", crate::world::EPOCH);
+        let refused = [
+            refusal(endorser.endorse(&proposed)),
+            refusal(endorser.evaluate(&query)),
+            refusal(endorser.release(&put.response)),
+        ];
+        for (module, _) in refused {
+            assert!(["enclave", "view", "endorse"].contains(&module.as_str()), "{lie:?}: {module}");
+        }
         endorser.lie(Lie::None);
         // What it said before has left nothing behind.
         let honest = truthful.endorse(&proposed).unwrap().response;
         assert_eq!(endorser.endorse(&proposed).unwrap().response, honest, "{lie:?}");
     }
+    // What the lies are about matters: an anchor on the older state has another answer.
+    let read = |target: Target| {
+        let asked = world.propose_as(&key(10), target, call("do", "k0g"));
+        Response::decode(&truthful.endorse(&asked).unwrap().response).unwrap().reads
+    };
+    assert_ne!(read(before), read(world.target()));
 }
 
+/// t10: a fork's root.
 #[test]
 fn an_anchor_on_a_fork_or_behind_a_frozen_view_is_never_proven() {
     let world = World::initialised();
@@ -231,6 +256,7 @@ fn an_anchor_on_a_fork_or_behind_a_frozen_view_is_never_proven() {
     endorser.evaluate(&query).unwrap();
 }
 
+/// t09
 #[test]
 fn a_revoked_enclave_signs_opens_and_answers_nothing_not_even_on_an_older_anchor() {
     let mut world = World::initialised();
@@ -246,6 +272,7 @@ fn a_revoked_enclave_signs_opens_and_answers_nothing_not_even_on_an_older_anchor
     assert_eq!(endorse_code(endorser.evaluate(&world.query("k1g", crate::world::EPOCH))), 6);
 }
 
+/// t04 and t09, as long as the enclave is asked; `commit` refuses what it signed before: the ledger's tests.
 #[test]
 fn an_enclave_whose_evidence_has_expired_or_is_of_no_organisation_signs_nothing() {
     let world = World::initialised();

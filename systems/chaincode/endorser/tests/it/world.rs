@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex};
 use paralith_attest::{Claims, Measurement, SoftwarePlatform};
 use paralith_chaincode_core::hashes;
 use paralith_chaincode_core::propose::{Proposed, Randomness, Target, propose};
-use paralith_chaincode_endorser::calls::{
-    Answered, Endorsed, EndorserCall, EvaluateRequest, RevealRequest, endorser_call::Kind,
-};
+use paralith_chaincode_endorser::calls::{Answered, EvaluateRequest};
 use paralith_chaincode_endorser::{EndorserEnclave, EndorserHost, HostError};
 use paralith_chaincode_messages::state::{Committed, committed_key, entry, entry_key, revoked_key};
 use paralith_chaincode_messages::{
@@ -25,7 +23,7 @@ use paralith_crypto::{HpkeSecret, SigningKey, Zeroizing};
 use paralith_harness::rounds::{epoch_state, first_header, header, runtime_state};
 use paralith_harness::{ENTITY, PLATFORM, WrittenChain, key, runtimes, set};
 use paralith_keymanager_core::{
-    EpochSecret, KeyReplySecrets, Secret, SignedKeyReply, SignedKeyRequest,
+    EpochSecret, KeyReplySecrets, KeyRequest, Secret, SignedKeyReply, SignedKeyRequest,
 };
 use paralith_policy::{Certificate, Policy};
 use paralith_proto::Canonical;
@@ -35,12 +33,16 @@ use paralith_runtime_api::query::Query;
 use paralith_runtime_api::tx::{Body, Call as TxCall};
 use paralith_runtime_enclave::process::in_process;
 use paralith_runtime_vm::{GAS_SCHEDULE_VERSION, code_id};
-use paralith_storage::{Changes, Durability, Kv, NodeSource, Tree, WriteBatch};
-use paralith_tee_channel::{BoundaryError, Client, Failure, HostServices, pb};
-use paralith_types::{Epoch, Hash, Height, PublicKey, Round, RuntimeId, Signature};
+use paralith_storage::{Changes, Durability, Kv, Tree, WriteBatch};
+use paralith_tee_channel::{Failure, pb};
+use paralith_types::{
+    ChainContext, Epoch, Hash, Height, PublicKey, Round, RuntimeId, Signature, X25519PublicKey,
+};
 use pb::runtime_call::Kind as Call;
 use pb::runtime_reply::Kind as Reply;
-use prost::Message as _;
+
+pub use crate::endorser::{Endorser, call, endorse_code, failure, refusal};
+pub use crate::host::{Host, Lie};
 
 pub const APPLICATION: RuntimeId = RuntimeId([5; 32]);
 pub const LEDGER: RuntimeId = RuntimeId([6; 32]);
@@ -49,83 +51,10 @@ pub const KEY_MANAGER: RuntimeId = RuntimeId([9; 32]);
 pub const EPOCH: u64 = 3;
 pub const REPLY_KEY: [u8; 32] = [44; 32];
 pub const ISSUER: u8 = 80;
-const KM_NODE: u8 = 50;
+pub const KM_NODE: u8 = 50;
 pub const KM_RAK: u8 = 51;
 /// Organisation `n` of the nodes 1, 2, 3 is entity `60 + n`.
 const ORGANISATION: u8 = 60;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
-    None,
-    FlipNode,
-    NoNode,
-    StaleRoot,
-    NoProof,
-    FlipProof,
-    NoBlocks,
-}
-
-pub struct Host {
-    chain: Mutex<Arc<WrittenChain>>,
-    state: Tree,
-    pub lie: Mutex<Lie>,
-}
-
-impl Host {
-    fn lies(&self) -> Lie {
-        *self.lie.lock().unwrap()
-    }
-
-    fn chain(&self) -> Arc<WrittenChain> {
-        self.chain.lock().unwrap().clone()
-    }
-}
-
-fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
-    bytes
-}
-
-impl HostServices for Host {
-    fn consensus_get(
-        &self,
-        height: u64,
-        key: &[u8],
-    ) -> Result<(Option<Vec<u8>>, Vec<u8>), Failure> {
-        let (value, proof) =
-            self.chain().prove(height, key).ok_or(Failure::new("test", 1, "no"))?;
-        match self.lies() {
-            Lie::NoProof => Ok((None, proof)),
-            Lie::FlipProof => Ok((value.map(flipped), proof)),
-            _ => Ok((value, proof)),
-        }
-    }
-
-    fn light_block(&self, height: u64) -> Result<Vec<u8>, Failure> {
-        if self.lies() == Lie::NoBlocks {
-            return Err(Failure::new("test", 3, "no more blocks"));
-        }
-        self.chain().block(height).ok_or(Failure::new("test", 2, "no such block"))
-    }
-
-    fn state_node(&self, round: u64, id: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        let lie = self.lies();
-        let id = if lie == Lie::StaleRoot && id.len() == 8 { &1_u64.to_be_bytes() } else { id };
-        let node = self.state.node_source(round).node(id).unwrap();
-        Ok(match lie {
-            Lie::FlipNode => node.map(flipped),
-            Lie::NoNode => None,
-            _ => node,
-        })
-    }
-
-    fn state_value(&self, round: u64, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(self.state.get(round, key).unwrap())
-    }
-
-    fn log(&self, _text: &str) {}
-}
 
 pub struct World {
     pub chain: Arc<WrittenChain>,
@@ -134,11 +63,25 @@ pub struct World {
     pub application: Runtime,
     pub ledger_runtime: Runtime,
     pub last: RuntimeState,
+    /// The key manager's newest generation.
+    pub generation: u64,
     nonce: Mutex<u64>,
 }
 
 pub fn epoch_key(epoch: u64) -> HpkeSecret {
     HpkeSecret::from_ikm(&[epoch as u8 + 1; 32])
+}
+
+/// A generation's secret of the application.
+pub fn generation_secret(generation: u64) -> Secret {
+    Secret::new([33 + generation as u8; 32])
+}
+
+/// An enclave's request for keys, which its RAK has signed.
+pub fn requested(request: &[u8], claims: &Claims, chain: &ChainContext) -> KeyRequest {
+    let signed = SignedKeyRequest::decode(request, 10_000).unwrap();
+    signed.verify(&claims.rak, chain).unwrap();
+    signed.unverified().unwrap()
 }
 
 pub fn organisation(node: u8) -> SigningKey {
@@ -201,7 +144,9 @@ impl World {
         let last = runtime_state(first_header(LEDGER), 0);
         let ledger = Tree::new(Kv::memory(), b"ledger");
         let nonce = Mutex::new(0);
-        let world = Self { chain, ledger, code, application, ledger_runtime, last, nonce };
+        let generation = 0;
+        let world =
+            Self { chain, ledger, code, application, ledger_runtime, last, generation, nonce };
         world.chain.commit(&world.first_state());
         world
     }
@@ -262,7 +207,7 @@ impl World {
         let status = Status {
             id: KEY_MANAGER,
             initialised: true,
-            generation: 0,
+            generation: self.generation,
             rotation_epoch: Epoch(0),
             checksum: Some(Hash([1; 32])),
             nodes: vec![node.id],
@@ -326,6 +271,22 @@ impl World {
         self.chain.commit(&changes)
     }
 
+    /// The key manager begins a new generation.
+    pub fn rotate(&mut self) -> u64 {
+        self.generation += 1;
+        let mut changes = Changes::new();
+        self.key_manager(&mut changes);
+        self.chain.commit(&changes)
+    }
+
+    /// Another epoch begins.
+    pub fn begin_epoch(&self, epoch: u64) -> u64 {
+        let mut changes = Changes::new();
+        let height = self.chain.height() + 1;
+        set(&mut changes, beacon::keys::epoch(), &epoch_state(epoch, height));
+        self.chain.commit(&changes)
+    }
+
     pub fn update(&self, application: &Runtime) -> u64 {
         let mut changes = Changes::new();
         set(&mut changes, registry::keys::runtime(&APPLICATION), application);
@@ -347,19 +308,29 @@ impl World {
     }
 
     pub fn host(&self) -> Arc<Host> {
-        let chain = Mutex::new(self.chain.clone());
-        Arc::new(Host { chain, state: self.ledger.clone(), lie: Mutex::new(Lie::None) })
+        Arc::new(Host::new(self.chain.clone(), self.ledger.clone()))
     }
 
     /// Starts an enclave; what it refuses is the error.
     pub fn start(&self, start: pb::Start) -> Result<Endorser, Failure> {
+        self.start_before(start, Lie::None, self.chain.height())
+    }
+
+    /// The same, before a host that lies from the beginning and shows the chain up to a height.
+    pub fn start_before(
+        &self,
+        start: pb::Start,
+        lie: Lie,
+        height: u64,
+    ) -> Result<Endorser, Failure> {
         let host = self.host();
+        *host.lie.lock().unwrap() = lie;
         let enclave = Arc::new(EndorserEnclave::new());
         let client = in_process(enclave, host.clone(), None).unwrap();
         let Reply::Started(started) = failure(client.call(Call::Start(start)))? else { panic!() };
         let claims = Claims::decode(&started.claims).unwrap();
         let endorser = Endorser { client, host, claims };
-        endorser.sync(self.chain.height())?;
+        endorser.sync(height)?;
         Ok(endorser)
     }
 
@@ -411,9 +382,13 @@ impl World {
     ) -> Result<(), E> {
         let request = ask(Call::KeyRequestFor(pb::KeyRequestFor { epoch: EPOCH }))?;
         let Reply::Bytes(request) = request else { panic!() };
-        let signed = SignedKeyRequest::decode(&request, 10_000).unwrap();
-        signed.verify(&claims.rak, &self.chain.context).unwrap();
-        let request = signed.unverified().unwrap();
+        let request = requested(&request, claims, &self.chain.context);
+        let reply = self.key_reply(&request, &request.reply_key).encode();
+        ask(Call::ProvideKeys(pb::ProvideKeys { reply })).map(|_| ())
+    }
+
+    /// The key manager's reply to a request, sealed to this key.
+    pub fn key_reply(&self, request: &KeyRequest, to: &X25519PublicKey) -> SignedKeyReply {
         let height = self.chain.height();
         let secret = |epoch: u64| EpochSecret {
             epoch: Epoch(epoch),
@@ -423,14 +398,11 @@ impl World {
             request_hash: request.hash(),
             height: Height(height),
             state_root: self.chain.root(height),
-            generation_secrets: vec![Secret::new([33; 32])],
+            generation_secrets: (0..=self.generation).map(generation_secret).collect(),
             epoch_secrets: vec![secret(EPOCH - 1), secret(EPOCH)],
         };
         let who = (&KEY_MANAGER, &key(KM_NODE).public());
-        let (context, rak) = (&self.chain.context, key(KM_RAK));
-        let reply = SignedKeyReply::seal(who, &secrets, &request.reply_key, &rak, context, [6; 32]);
-        let reply = reply.unwrap().encode();
-        ask(Call::ProvideKeys(pb::ProvideKeys { reply })).map(|_| ())
+        SignedKeyReply::seal(who, &secrets, to, &key(KM_RAK), &self.chain.context, [6; 32]).unwrap()
     }
 
     pub fn definition(&self) -> Definition {
@@ -502,7 +474,8 @@ impl World {
         self.round(BTreeMap::from([(place, Some(vec![1]))]));
     }
 
-    fn round(&mut self, changes: Changes) {
+    /// Whatever the ledger's committee writes in one round.
+    pub fn round(&mut self, changes: Changes) {
         let round = self.last.last_block.round.next();
         let base = self.ledger.latest().unwrap().map(|(version, _)| version);
         let prepared = self.ledger.prepare(base, round.0, &changes).unwrap();
@@ -575,91 +548,4 @@ impl World {
         let start = self.start_call(node, vec![]);
         EndorserHost::new(APPLICATION, kv.clone(), start, Box::new(launch))
     }
-}
-
-/// A node's enclave, seen from its host.
-pub struct Endorser {
-    pub client: Client,
-    pub host: Arc<Host>,
-    pub claims: Claims,
-}
-
-pub fn failure<T>(result: Result<T, BoundaryError>) -> Result<T, Failure> {
-    result.map_err(|error| match error {
-        BoundaryError::Failure(failure) => failure,
-        other => panic!("{other}"),
-    })
-}
-
-pub fn call(method: &str, args: &str) -> TxCall {
-    TxCall { method: method.into(), args: args.as_bytes().to_vec() }
-}
-
-impl Endorser {
-    pub fn call(&self, call: Call) -> Result<Reply, Failure> {
-        failure(self.client.call(call))
-    }
-
-    pub fn bytes(&self, call: Call) -> Result<Vec<u8>, Failure> {
-        match self.call(call)? {
-            Reply::Bytes(bytes) => Ok(bytes),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub fn sync(&self, height: u64) -> Result<pb::Synced, Failure> {
-        match self.call(Call::Sync(pb::Sync { height }))? {
-            Reply::Synced(synced) => Ok(synced),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub fn ask(&self, kind: Kind) -> Result<Vec<u8>, Failure> {
-        let call = EndorserCall { kind: Some(kind) }.encode_to_vec();
-        self.bytes(Call::Application(call))
-    }
-
-    pub fn endorse(&self, proposed: &Proposed) -> Result<Endorsed, Failure> {
-        let bytes = self.ask(Kind::Endorse(proposed.signed.encode()))?;
-        Ok(Endorsed::decode(bytes.as_slice()).unwrap())
-    }
-
-    pub fn release(&self, response: &[u8]) -> Result<Vec<u8>, Failure> {
-        self.ask(Kind::Release(response.to_vec()))
-    }
-
-    pub fn evaluate(&self, request: &EvaluateRequest) -> Result<Answered, Failure> {
-        let bytes = self.ask(Kind::Evaluate(request.clone()))?;
-        Ok(Answered::decode(bytes.as_slice()).unwrap())
-    }
-
-    pub fn reveal(&self, tx_id: &Hash, handle: &[u8]) -> Result<Answered, Failure> {
-        let (tx_id, handle) = (tx_id.as_bytes().to_vec(), handle.to_vec());
-        let bytes = self.ask(Kind::Reveal(RevealRequest { tx_id, handle }))?;
-        Ok(Answered::decode(bytes.as_slice()).unwrap())
-    }
-
-    pub fn lie(&self, lie: Lie) {
-        *self.host.lie.lock().unwrap() = lie;
-    }
-
-    /// The host shows another chain from now on.
-    pub fn show(&self, chain: &Arc<WrittenChain>) {
-        *self.host.chain.lock().unwrap() = chain.clone();
-    }
-}
-
-/// Module and code of a refusal.
-pub fn refusal<T>(result: Result<T, Failure>) -> (String, u32) {
-    match result {
-        Ok(_) => panic!("it is not refused"),
-        Err(failure) => (failure.module, failure.code),
-    }
-}
-
-/// A refusal of the module `endorse`.
-pub fn endorse_code<T>(result: Result<T, Failure>) -> u32 {
-    let (module, code) = refusal(result);
-    assert_eq!(module, "endorse", "code {code}");
-    code
 }

@@ -65,6 +65,7 @@ fn what_is_no_commit_is_refused() {
     refuses(1, |_, response| response.version = 2);
 }
 
+/// t05
 #[test]
 fn lists_that_are_unsorted_or_repeat_or_are_too_long_are_refused() {
     let read = |number| Read { index: index(number), version: None };
@@ -131,6 +132,7 @@ fn heights_are_judged_at_the_pinned_one() {
     lab.commit(&response).unwrap();
 }
 
+/// t04 and t09: what does not count at the pinned height, whenever it was signed.
 #[test]
 fn each_endorsement_counts_for_itself() {
     let both = ["rak of org-0", "rak of org-1"];
@@ -144,6 +146,15 @@ fn each_endorsement_counts_for_itself() {
     let nothing = |_: &mut Lab| {};
     by(10, &["rak of org-0", "a stranger"], &nothing);
     by(10, &both, &|lab| lab.revoke_enclave("rak of org-1"));
+    // Its enclave is of another application, and registered there.
+    by(10, &["rak of org-0", "of another application"], &|lab| {
+        lab.enclave_of(RuntimeId([1; 32]), "of another application", |_| {});
+    });
+    // The present sequence is of another code, and the enclave of the one before.
+    by(5, &both, &|lab| {
+        lab.descriptor.code = Some(super::lab::Code { id: vec![1; 32] });
+        lab.publish();
+    });
     by(11, &both, &|lab| {
         let now = lab.chain.height();
         lab.enclave("rak of org-0", |enclave| enclave.expires = now);
@@ -196,6 +207,7 @@ fn faults_come_in_the_order_of_the_specification() {
     assert_eq!(code(lab.commit(&response)), 15);
 }
 
+/// t05
 #[test]
 fn a_signature_of_another_response_chain_or_domain_is_refused() {
     let mut lab = Lab::new();
@@ -210,6 +222,7 @@ fn a_signature_of_another_response_chain_or_domain_is_refused() {
     }
 }
 
+/// t05
 #[test]
 fn every_changed_byte_of_a_commit_is_refused() {
     let mut lab = Lab::new();

@@ -143,6 +143,16 @@ impl Lab {
 
     /// Registers an enclave of org-0, changed.
     pub(crate) fn enclave(&mut self, rak: &str, change: impl FnOnce(&mut Enclave)) {
+        self.enclave_of(APPLICATION, rak, change);
+    }
+
+    /// The same, of some application.
+    pub(crate) fn enclave_of(
+        &mut self,
+        application: RuntimeId,
+        rak: &str,
+        change: impl FnOnce(&mut Enclave),
+    ) {
         let mut enclave = Enclave {
             node: vec![1; 32],
             entity: public_key("org-0").0.to_vec(),
@@ -151,7 +161,7 @@ impl Lab {
             expires: 1_000_000,
         };
         change(&mut enclave);
-        let key = enclave_key(&APPLICATION, &public_key(rak));
+        let key = enclave_key(&application, &public_key(rak));
         let bytes = prost::Message::encode_to_vec(&enclave);
         self.chain.set_consensus(&key, Some(&bytes));
     }

@@ -9,6 +9,7 @@ use paralith_types::Height;
 use super::lab::{APPLICATION, Lab, RETENTION, code};
 use crate::MAX_REMOVALS;
 
+/// t06
 #[test]
 fn a_call_is_refused_at_once_and_after_its_entry_changed_and_changed_back() {
     let mut lab = Lab::new();
@@ -28,6 +29,7 @@ fn a_call_is_refused_at_once_and_after_its_entry_changed_and_changed_back() {
     assert_eq!(lab.chain.sender("mallory").call_raw("commit", &again).unwrap_err().code, 9);
 }
 
+/// t06: with an empty read set, also after `t` was pruned.
 #[test]
 fn a_call_without_reads_is_refused_after_its_record_was_removed() {
     let mut lab = Lab::new();
@@ -61,6 +63,7 @@ fn an_applications_own_quorum_cannot_make_the_ledger_keep_a_record_for_ever() {
     lab.commit(&response).unwrap();
 }
 
+/// t06
 #[test]
 fn ten_thousand_due_records_go_over_several_rounds_and_no_deposit_is_lost() {
     const CALLS: usize = 10_000;

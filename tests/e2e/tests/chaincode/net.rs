@@ -1,23 +1,30 @@
-//! A chain with a ledger, and an endorser process for each of three organisations.
+//! An application on a chain with a ledger, and an endorser process for each of three organisations.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine as _;
-use e2e::{Dev, DevOptions, Process, cli, until};
-use paralith::client::connect;
+use e2e::{Process, account_key, address, cli, until};
+use paralith::client::{ChainClient, TxOptions, connect};
 use paralith::error::NodeError;
 use paralith::links::endpoint::Trust;
 use paralith::network::ORGANISATIONS;
-use paralith::systems::chaincode::client::{ChaincodeClient, Endorsers};
+use paralith::systems::chaincode::client::{ChaincodeClient, Endorsers, Invoked};
+use paralith_chaincode_core::propose::Proposed;
 use paralith_chaincode_grpc::pb;
+use paralith_chaincode_grpc::pb::endorser_service_client::EndorserServiceClient;
 use paralith_chaincode_messages::state::{committed_key, entry_key};
-use paralith_chaincode_messages::{NewCommit, Response};
+use paralith_chaincode_messages::{Endorsement, Message as _, NewCommit, Response};
+use paralith_consensus_api::beacon::{self, EpochState};
+use paralith_consensus_api::staking;
 use paralith_crypto::SigningKey;
+use paralith_runtime_api::output::Output;
 use paralith_runtime_api::tx::Call;
 use paralith_storage::{Column, Durability, Kv, KvOptions, WriteBatch};
-use paralith_types::{PublicKey, RuntimeId};
+use paralith_types::{Amount, Error, Height, RuntimeId};
 use serde_json::{Value, json};
+use tonic::transport::{Channel, Endpoint};
 
 /// The sample with secrets under passwords.
 pub(crate) const SECRETS: &[u8] = paralith::guests::SECRET_KEEPER;
@@ -84,6 +91,49 @@ impl Endorser {
     }
 }
 
+/// Has the chain make a block: an idle one makes one a second.
+async fn block(chain: &mut ChainClient) {
+    let transfer = staking::Transfer { to: address("erin"), amount: Amount(1) };
+    // Another transaction of the account may be on its way, which makes one as well.
+    let _ = chain.submit(&account_key("alice"), transfer, TxOptions::default()).await;
+}
+
+/// Has the chain come to a height.
+pub(crate) async fn reach(chain: &mut ChainClient, height: Height) {
+    while chain.sync().await.unwrap() < height {
+        block(chain).await;
+    }
+}
+
+/// Has the next epoch begin.
+pub(crate) async fn next_epoch(chain: &mut ChainClient) {
+    chain.sync().await.unwrap();
+    let epoch: EpochState = chain.require(&beacon::keys::epoch()).await.unwrap();
+    reach(chain, epoch.next_height).await;
+}
+
+/// Calls, and gives what comes of it.
+pub(crate) async fn invoke(
+    client: &mut ChaincodeClient,
+    key: &SigningKey,
+    method: &str,
+    args: &Value,
+) -> Invoked {
+    client.invoke(key, &call(method, args), |_, _| Ok(())).await.unwrap()
+}
+
+pub(crate) fn reply(output: &Output) -> Value {
+    match output {
+        Output::Ok(reply) => serde_json::from_slice(reply).unwrap(),
+        Output::Error(error) => panic!("{error:?}"),
+    }
+}
+
+/// The arguments by which the sample keeps a secret.
+pub(crate) fn put(name: &str, secret: &str) -> Value {
+    json!({ "name": name, "password": "p", "secret": secret })
+}
+
 fn launch(folder: &Path) -> Process {
     let config = folder.join("node.toml").display().to_string();
     let args = ["start".into(), "--config".into(), config];
@@ -104,46 +154,69 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+fn contents(files: Vec<PathBuf>) -> Vec<(String, Vec<u8>)> {
+    // A store removes files while it runs.
+    let read = |file: PathBuf| Some((file.display().to_string(), std::fs::read(&file).ok()?));
+    files.into_iter().filter_map(read).collect()
+}
+
+/// An application, and who endorses it.
 pub(crate) struct Net {
-    dev: Dev,
     pub(crate) endorsers: Vec<Endorser>,
+    /// A node of the chain.
+    node: String,
+    /// For this application's files.
+    folder: PathBuf,
+    /// Where the chain keeps its stores.
+    home: PathBuf,
+    /// Its name: no other application of the chain has it.
+    pub(crate) name: String,
     /// The chaincode's id; empty before it is proposed.
     pub(crate) id: String,
     /// Whether hosts keep everything that crosses their boundaries, uncompressed.
     recorded: bool,
+    /// The file of the key that vouches for enclaves, where it is not that of development chains.
+    pub(crate) platform: Option<String>,
 }
 
 impl Net {
-    /// The chain alone.
-    pub(crate) fn chain(options: DevOptions<'_>) -> Self {
-        let dev = Dev::start(DevOptions { more: &["--chaincode"], ..options });
-        Self { dev, endorsers: Vec::new(), id: String::new(), recorded: false }
+    /// An application that is not proposed yet.
+    pub(crate) fn on(node: &str, folder: &Path, home: PathBuf) -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("application-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let (endorsers, id) = (Vec::new(), String::new());
+        let (node, folder) = (node.to_string(), folder.to_path_buf());
+        Self { endorsers, node, folder, home, name, id, recorded: false, platform: None }
     }
 
-    /// A chaincode of this module that is approved and initialised, and serves at three endorsers.
-    pub(crate) async fn start(module: &[u8], recorded: bool) -> Self {
-        let mut net = Self { recorded, ..Self::chain(DevOptions::default()) };
-        let proposed = net.propose(module, "secrets", "bob");
-        net.id = text(&proposed["runtime"]);
-        net.approve(&text(&proposed["descriptor"]));
-        net.upload(module);
-        done(net.node(), &["chaincode", "allow", &net.id, "--from", "alice"]);
-        for organisation in ORGANISATIONS {
-            net.add_endorser(organisation);
+    /// Has hosts keep what crosses their boundaries.
+    pub(crate) fn recorded(self) -> Self {
+        Self { recorded: true, ..self }
+    }
+
+    /// The chaincode of this module, approved and initialised, which serves at an endorser of each of these
+    /// organisations.
+    pub(crate) async fn serve(&mut self, module: &[u8], organisations: &[&str], init: &Value) {
+        let proposed = self.propose(module, "bob");
+        self.id = text(&proposed["runtime"]);
+        self.approve(&text(&proposed["descriptor"]));
+        self.upload(module);
+        done(self.node(), &["chaincode", "allow", &self.id, "--from", "alice"]);
+        for organisation in organisations {
+            self.add_endorser(organisation);
         }
-        for number in 0..3 {
-            net.serving(number).await;
+        for number in 0..organisations.len() {
+            self.serving(number).await;
         }
-        net.invoke(&["app.init"], "bob");
-        net
+        self.invoke(&["app.init", &init.to_string()], "bob");
     }
 
     pub(crate) fn node(&self) -> &str {
-        &self.dev.node
+        &self.node
     }
 
     pub(crate) fn file(&self, name: &str) -> String {
-        self.dev.folder().join(name).display().to_string()
+        self.folder.join(name).display().to_string()
     }
 
     fn module(&self, module: &[u8]) -> String {
@@ -153,26 +226,29 @@ impl Net {
         file
     }
 
-    fn deploy(&self, module: &[u8], name: &str, from: &str) -> Value {
+    /// Proposes the application, or its next version.
+    pub(crate) fn propose(&self, module: &[u8], from: &str) -> Value {
         let module = self.module(module);
-        let mut args = vec!["chaincode", "deploy", &module, "--name", name, "--policy", POLICY];
+        let mut args = vec!["chaincode", "deploy", &module, "--name", &self.name];
+        args.extend(["--policy", POLICY]);
         ORGANISATIONS.iter().for_each(|one| args.extend(["--organisation", *one]));
         // Tests that submit a call many times must not find it too late.
         args.extend(["--commit-blocks", "20000", "--from", from]);
         done(self.node(), &args)
     }
 
-    pub(crate) fn propose(&self, module: &[u8], name: &str, from: &str) -> Value {
-        self.deploy(module, name, from)
-    }
-
     /// Proposes another descriptor for an id that has one proposed already, and gives its hash.
-    pub(crate) fn propose_id(&self, module: &[u8], name: &str, from: &str, id: &str) -> String {
+    pub(crate) fn propose_id(&self, module: &[u8], from: &str, id: &str) -> String {
         let proposals = done(self.node(), &["runtime", "proposals", id]);
         let mut runtime = proposals["proposed"][0]["runtime"].clone();
-        assert_eq!(runtime["name"], name);
+        assert_eq!(runtime["name"], json!(self.name));
         let code = paralith::network::code_of(module);
         runtime["code"] = serde_json::to_value(&code).unwrap();
+        self.propose_descriptor(&runtime, from)
+    }
+
+    /// Proposes this descriptor, and gives its hash.
+    pub(crate) fn propose_descriptor(&self, runtime: &Value, from: &str) -> String {
         let file = self.file("descriptor.json");
         std::fs::write(&file, runtime.to_string()).unwrap();
         text(&done(self.node(), &["runtime", "propose", &file, "--from", from])["descriptor"])
@@ -191,17 +267,17 @@ impl Net {
 
     /// The next version of the code, in force and endorsed.
     pub(crate) async fn upgrade(&self, module: &[u8]) {
-        let proposed = self.deploy(module, "secrets", "carol");
+        let proposed = self.propose(module, "carol");
         assert_eq!((&proposed["runtime"], &proposed["sequence"]), (&json!(self.id), &json!(2)));
         self.approve(&text(&proposed["descriptor"]));
-        until("sequence 2", async || {
+        self.as_blocks_come("sequence 2", async || {
             let status = done(self.node(), &["chaincode", "status", &self.id]);
             (status["sequence"] == json!(2)).then_some(())
         })
         .await;
         self.upload(module);
         for number in 0..self.endorsers.len() {
-            until("the endorser runs the new code", async || {
+            self.as_blocks_come("the endorser runs the new code", async || {
                 (self.status(number)?["code"] == proposed["code"]).then_some(())
             })
             .await;
@@ -209,12 +285,22 @@ impl Net {
         }
     }
 
-    pub(crate) fn add_endorser(&mut self, organisation: &str) {
-        let folder = self.dev.folder().join(format!("{organisation}-{}", port()));
+    /// The folder of a node that the organisation admits; the node's address.
+    pub(crate) fn admit(&self, organisation: &str) -> (PathBuf, String) {
+        let folder = self.folder.join(format!("{organisation}-{}", port()));
         let listen = format!("127.0.0.1:{}", port());
         let path = folder.display().to_string();
-        let args = ["chaincode", "init", &path, &self.id, "--listen", &listen];
-        done(self.node(), &[&args[..], &["--from", organisation]].concat());
+        let mut args = vec!["chaincode", "init", &path, &self.id, "--listen", &listen];
+        args.extend(["--from", organisation]);
+        if let Some(file) = &self.platform {
+            args.extend(["--platform-key", file]);
+        }
+        done(self.node(), &args);
+        (folder, listen)
+    }
+
+    pub(crate) fn add_endorser(&mut self, organisation: &str) {
+        let (folder, listen) = self.admit(organisation);
         if self.recorded {
             let file = folder.join("node.toml");
             let config = std::fs::read_to_string(&file).unwrap();
@@ -226,6 +312,23 @@ impl Net {
         self.endorsers.push(Endorser { url: format!("http://{listen}"), folder, process });
     }
 
+    /// Looks again and again, and has the chain make blocks meanwhile: nodes go on with each.
+    pub(crate) async fn as_blocks_come<T>(
+        &self,
+        what: &str,
+        mut look: impl AsyncFnMut() -> Option<T>,
+    ) -> T {
+        let mut chain = connect(self.node()).await.unwrap();
+        until(what, async || {
+            let found = look().await;
+            if found.is_none() {
+                block(&mut chain).await;
+            }
+            found
+        })
+        .await
+    }
+
     /// What an endorser says of itself; none while it cannot be reached.
     fn status(&self, number: usize) -> Option<Value> {
         let url = &self.endorsers[number].url;
@@ -235,7 +338,7 @@ impl Net {
     }
 
     pub(crate) async fn serving(&self, number: usize) {
-        until("the endorser serves", async || {
+        self.as_blocks_come("the endorser serves", async || {
             (self.status(number)?["state"] == "serving").then_some(())
         })
         .await;
@@ -256,18 +359,6 @@ impl Net {
         let all = printed.json.into_iter().next().unwrap();
         let found = all.as_array().unwrap().iter().find(|one| one["rak"] == rak);
         found.map_or(Value::Null, |one| one["enclave"].clone())
-    }
-
-    /// The organisation whose enclave this is.
-    pub(crate) async fn organisation_of(
-        &self,
-        client: &mut ChaincodeClient,
-        rak: &PublicKey,
-    ) -> String {
-        let enclaves = client.chain.enclaves(&client.runtime.id).await.unwrap();
-        let entity = enclaves.iter().find(|one| one.rak == *rak).unwrap().enclave.entity_id;
-        let found = ORGANISATIONS.iter().find(|one| e2e::account_key(one).public() == entity);
-        found.unwrap().to_string()
     }
 
     pub(crate) fn log(&self, number: usize) -> String {
@@ -303,8 +394,14 @@ impl Net {
     pub(crate) fn everything_at_hosts(&self) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
         self.endorsers.iter().for_each(|one| files(&one.folder, &mut found));
-        let read = |file: PathBuf| (file.display().to_string(), std::fs::read(&file).unwrap());
-        found.into_iter().map(read).collect()
+        contents(found)
+    }
+
+    /// Every file of the chain's nodes: their store holds the ledger, and every other ParaTime.
+    pub(crate) fn everything_on_the_chain(&self) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        files(&self.home, &mut found);
+        contents(found)
     }
 
     pub(crate) async fn client(&self) -> ChaincodeClient {
@@ -314,6 +411,31 @@ impl Net {
         ChaincodeClient::new(chain, &self.id, endorsers).await.unwrap()
     }
 
+    async fn service(&self, number: usize) -> EndorserServiceClient<Channel> {
+        let url = self.endorsers[number].url.clone();
+        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        EndorserServiceClient::new(channel)
+    }
+
+    /// What one endorser gives for a proposal.
+    pub(crate) async fn endorsed_by(&self, number: usize, proposed: &Proposed) -> NewCommit {
+        let mut service = self.service(number).await;
+        let request = pb::EndorseRequest { signed_proposal: proposed.signed.encode() };
+        let endorsed =
+            until("the endorser's signature", async || service.endorse(request.clone()).await.ok())
+                .await
+                .into_inner();
+        let endorsement = Endorsement::decode(&endorsed.endorsement).unwrap();
+        NewCommit { response: endorsed.response, endorsements: vec![endorsement] }
+    }
+
+    /// Why one endorser, asked once, does not release.
+    pub(crate) async fn release_refusal(&self, number: usize, response: &[u8]) -> Error {
+        let request = pb::ReleaseRequest { response: response.to_vec(), tx_id: Vec::new() };
+        let status = self.service(number).await.release(request).await.unwrap_err();
+        paralith_proto::status::error_of(&status).unwrap()
+    }
+
     pub(crate) fn invoke(&self, call: &[&str], from: &str) -> Value {
         let all: Vec<usize> = (0..self.endorsers.len()).collect();
         self.invoke_by(&all, call, from)
@@ -321,11 +443,30 @@ impl Net {
 
     /// Has these endorsers asked, by the command.
     pub(crate) fn invoke_by(&self, endorsers: &[usize], call: &[&str], from: &str) -> Value {
+        done(self.node(), &self.invoke_args(endorsers, call, from))
+    }
+
+    /// What it gives, unless the command fails.
+    pub(crate) fn try_invoke(&self, call: &[&str], from: &str) -> Option<Value> {
+        let all: Vec<usize> = (0..self.endorsers.len()).collect();
+        let printed = cli(self.node(), &self.invoke_args(&all, call, from));
+        if !printed.success {
+            println!("{call:?}: {}", printed.error);
+        }
+        printed.json.into_iter().next().filter(|_| printed.success)
+    }
+
+    fn invoke_args<'a>(
+        &'a self,
+        endorsers: &[usize],
+        call: &[&'a str],
+        from: &'a str,
+    ) -> Vec<&'a str> {
         let mut args = vec!["chaincode", "invoke", &self.id];
         args.extend(call);
         endorsers.iter().for_each(|one| args.extend(["--endorser", &self.endorsers[*one].url]));
         args.extend(["--from", from]);
-        done(self.node(), &args)
+        args
     }
 
     /// The ledger's record of a commit, and the first entry that it writes.
@@ -334,7 +475,6 @@ impl Net {
         client: &mut ChaincodeClient,
         commit: &NewCommit,
     ) -> [Option<Vec<u8>>; 2] {
-        use paralith_chaincode_messages::Message as _;
         let response = Response::decode(&commit.response).unwrap();
         let entry = entry_key(&response.application, &response.writes[0].index);
         let keys = [committed_key(&response.tx_id), entry];
@@ -355,16 +495,4 @@ pub(crate) async fn insist(client: &mut ChaincodeClient, key: &SigningKey, call:
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-/// The refusal of an endorser that is asked once to release.
-pub(crate) async fn release_code(net: &Net, response: &[u8]) -> u32 {
-    let url = net.endorsers[0].url.clone();
-    let channel = tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-    let mut service = pb::endorser_service_client::EndorserServiceClient::new(channel);
-    let request = pb::ReleaseRequest { response: response.to_vec(), tx_id: Vec::new() };
-    let status = service.release(request).await.unwrap_err();
-    let error = paralith_proto::status::error_of(&status).unwrap();
-    assert_eq!(error.module, "endorse", "{error:?}");
-    error.code
 }
