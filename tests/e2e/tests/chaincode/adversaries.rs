@@ -17,7 +17,16 @@ fn adversary_replay_endorse() {
         let file = net.file("replayed.call");
         net.invoke(&["add", r#"{"amount":1}"#, "--save", &file], "alice");
         let (url, node) = (net.endorsers[0].url.clone(), net.node().to_string());
-        withstands(&["replay-endorse", &file, "--endorser", &url, "--from", "erin", "--node", &node]);
+        withstands(&[
+            "replay-endorse",
+            &file,
+            "--endorser",
+            &url,
+            "--from",
+            "erin",
+            "--node",
+            &node,
+        ]);
     });
 }
 

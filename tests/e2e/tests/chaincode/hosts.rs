@@ -75,7 +75,7 @@ fn t10_a_lying_host_gets_no_signature_and_a_silent_one_none_that_ever_commits() 
     });
 }
 
-fn anchor(asked: &Proposed) -> Height {
+pub(crate) fn anchor(asked: &Proposed) -> Height {
     Proposal::decode(&asked.signed.proposal).unwrap().anchor
 }
 

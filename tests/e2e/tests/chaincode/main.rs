@@ -2,6 +2,7 @@
 //! a ledger, a key manager. The numbers in names are those of the design's list of tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod adversaries;
 mod approval;
 mod auction;
 mod calls;
