@@ -350,7 +350,33 @@ const CHECKS_WAITING: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    /// However fast checks follow each other, a block waits for the one that runs and no other.
+    #[test]
+    fn a_caller_that_waits_for_the_state_has_it_before_the_next_check() {
+        let shared = Application::open(Kv::memory()).unwrap().shared();
+        let came = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            // A check runs, and a block waits for it.
+            let check = shared.lock();
+            threads.spawn(|| {
+                let _block = shared.lock();
+                came.store(true, Ordering::SeqCst);
+            });
+            let waits = (0..200_000).any(|_| {
+                std::thread::yield_now();
+                shared.turn.try_lock().is_err()
+            });
+            assert!(waits, "the block takes no turn: the next check may be faster");
+            drop(check);
+            // The thread of the checks asks again the moment it is done.
+            let _next = shared.lock();
+            assert!(came.load(Ordering::SeqCst));
+        });
+    }
 
     #[tokio::test]
     async fn a_check_that_panics_does_not_end_admission() {

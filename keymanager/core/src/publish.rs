@@ -231,6 +231,19 @@ mod tests {
         assert_eq!(open(&encrypted, &other, CHAIN), 1);
     }
 
+    /// Otherwise a publisher could give each member another secret under one checksum.
+    #[test]
+    fn an_epochs_secret_is_the_one_of_its_checksum() {
+        let (reks, seed) = ([rek(1).public()], Secret::new([3; 32]));
+        let published = Secret::new([5; 32]);
+        let mut encrypted = seal_epoch_secret(&CHAIN, &KM, Epoch(4), &published, &reks, &seed);
+        assert_eq!(open_epoch_secret(&CHAIN, &encrypted, &rek(1)), Ok(published));
+        let info = epoch_info(&CHAIN, &KM, Epoch(4), &encrypted.checksum);
+        encrypted.ciphertexts = seal_all(&info, &Secret::new([6; 32]), &reks, &seed);
+        let refused = open_epoch_secret(&CHAIN, &encrypted, &rek(1));
+        assert_eq!(refused, Err(SecretError::WrongChecksum));
+    }
+
     #[test]
     fn an_epochs_secret_opens_only_for_its_epoch() {
         let secret = Secret::new([5; 32]);

@@ -121,3 +121,61 @@ impl FeeArgs {
         TxOptions { gas_limit: self.gas, fee: self.fee }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use paralith_genesis::{Builder, GenesisTime, NodeKeys, development_params};
+    use paralith_types::Hash;
+
+    use super::*;
+    use crate::keystore::test_account;
+
+    fn genesis(development: bool) -> GenesisInfo {
+        let mut params = development_params(Hash([9; 32]));
+        if development {
+            params.registry.software_platforms = vec![SigningKey::from_seed([4; 32]).public()];
+        }
+        let time = GenesisTime::from_seconds(1_700_000_000).unwrap();
+        let owner = SigningKey::from_seed([1; 32]).public();
+        let keys = NodeKeys {
+            node: SigningKey::from_seed([2; 32]).public(),
+            consensus: SigningKey::from_seed([3; 32]),
+        };
+        let document = Builder::new("signers", time, params)
+            .entity(owner, Amount(1_000_000))
+            .validator(owner, &keys, &[])
+            .build();
+        let genesis = GenesisInfo::new(document.unwrap()).unwrap();
+        assert_eq!(genesis.is_development(), development);
+        genesis
+    }
+
+    #[test]
+    fn a_test_account_signs_on_development_chains_only_and_nobody_by_default_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let password = folder.path().join("password");
+        std::fs::write(&password, "correct horse\n").unwrap();
+        let keys = folder.path().join("keys");
+        let alice = test_account("alice").unwrap();
+        // The key that everyone has, under a name of one's own.
+        let passwords = Passwords::from_file(Some(password.clone()));
+        let keystore = Keystore::open(Some(keys.clone())).unwrap();
+        keystore.add("mine", &alice, &passwords).unwrap();
+        let key = |from: Option<&str>, development| {
+            let signer = SignerArgs {
+                from: from.map(str::to_string),
+                keystore: Some(keys.clone()),
+                password_file: Some(password.clone()),
+            };
+            signer.key(&genesis(development)).map(|key| key.public())
+        };
+        for (from, mention) in
+            [(None, "--from"), (Some("alice"), "test account"), (Some("mine"), "test account")]
+        {
+            assert_eq!(key(from, true).unwrap(), alice.public(), "{from:?}");
+            let error = key(from, false).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{from:?}: {error}");
+            assert!(error.to_string().contains(mention), "{from:?}: {error}");
+        }
+    }
+}

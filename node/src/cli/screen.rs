@@ -31,6 +31,16 @@ enum Kind {
     Lines,
 }
 
+impl Kind {
+    fn of(json: bool, terminal: bool) -> Self {
+        match (json, terminal) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Terminal,
+            (false, false) => Self::Lines,
+        }
+    }
+}
+
 /// Where the status goes.
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -43,12 +53,7 @@ pub(super) struct Screen {
 impl Screen {
     /// On standard output.
     pub(super) fn new(json: bool) -> Self {
-        let kind = match (json, std::io::stdout().is_terminal()) {
-            (true, _) => Kind::Json,
-            (false, true) => Kind::Terminal,
-            (false, false) => Kind::Lines,
-        };
-        Self::of(kind)
+        Self::of(Kind::of(json, std::io::stdout().is_terminal()))
     }
 
     fn of(kind: Kind) -> Self {
@@ -156,6 +161,18 @@ mod tests {
             epoch: 1,
             restarts,
             runtimes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_terminal_gets_a_screen() {
+        for (json, terminal, kind) in [
+            (false, true, Kind::Terminal),
+            (false, false, Kind::Lines),
+            (true, true, Kind::Json),
+            (true, false, Kind::Json),
+        ] {
+            assert_eq!(Kind::of(json, terminal), kind);
         }
     }
 

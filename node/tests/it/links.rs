@@ -8,15 +8,19 @@ use paralith::assemble::Node;
 use paralith::config::Role;
 use paralith::enclave::Placement;
 use paralith::links::tls;
+use paralith::network::runtime_id;
+use paralith_consensus_api::registry;
+use paralith_consensus_api::roothash::ProposalHeader;
 use paralith_crypto::SigningKey;
+use paralith_proto::Wire as _;
 use paralith_proto::pb::worker::v1 as pb;
 use paralith_proto::pb::worker::v1::worker_service_client::WorkerServiceClient;
 use paralith_proto::status::error_of;
-use paralith_types::Retry;
+use paralith_types::{ChainContext, Hash, Height, Retry, Round, RuntimeId};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::chain::{Chain, Rules, key};
+use crate::chain::{Chain, Rules, key, until};
 
 type Client = WorkerServiceClient<Channel>;
 
@@ -45,6 +49,56 @@ async fn dial(
     let channel = Endpoint::from_static("http://peer").connect_with_connector(connect).await?;
     let client = WorkerServiceClient::new(channel);
     Ok(client.max_encoding_message_size(usize::MAX))
+}
+
+/// A proposal for a ParaTime, and a vote on it. Nothing else of them is right.
+fn round_messages(id: RuntimeId, signer: &SigningKey) -> (pb::Proposal, pb::VoteMessage) {
+    let header = ProposalHeader {
+        runtime_id: id,
+        round: Round(1),
+        previous_hash: Hash::ZERO,
+        rank: 0,
+        consensus_height: Height(1),
+        batch_hash: Hash::ZERO,
+    };
+    let signed = Some(header.sign(signer, &ChainContext([0; 32])).to_pb());
+    let proposal = pb::Proposal { proposal: signed.clone(), ..pb::Proposal::default() };
+    (proposal, pb::VoteMessage { proposal: signed, ..pb::VoteMessage::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compute_node_reaches_the_rounds_of_its_own_paratimes_only() {
+    let chain = Chain::start(Rules { max_evidence_blocks: Some(10_000), ..Rules::default() }).await;
+    let node = chain.node(vec![Role::Validator, Role::Compute], Placement::InProcess);
+    chain.ready(&node).await;
+    let listen = Some("127.0.0.1:0".parse().unwrap());
+    let address = node.serve_links(listen).await.unwrap().unwrap();
+    let own = runtime_id("secret");
+    until(&node, async |node| {
+        let key = registry::keys::node(&node.state.node_id);
+        let held: Option<registry::Node> = node.state.chain.get(&key).await.ok().flatten();
+        held.is_some_and(|held| held.runtime(&own).is_some())
+    })
+    .await;
+    let caller = &chain.validator;
+    let mut client = dial(caller, caller, address).await.unwrap();
+    for (id, refused) in [(RuntimeId([9; 32]), true), (own, false)] {
+        let (proposal, vote) = round_messages(id, caller);
+        let fetch = pb::FetchProposalRequest {
+            runtime_id: id.as_bytes().to_vec(),
+            ..pb::FetchProposalRequest::default()
+        };
+        for status in [
+            client.propose(proposal).await.unwrap_err(),
+            client.send_vote(vote).await.unwrap_err(),
+            client.fetch_proposal(fetch).await.unwrap_err(),
+        ] {
+            // Of its own the answer is about the message.
+            assert_eq!(is_refused_by_link(&status, 2), refused, "{id}: {status}");
+            assert_eq!(status.code() == Code::PermissionDenied, refused, "{id}: {status}");
+        }
+    }
+    chain.end().await;
 }
 
 fn is_refused_by_link(status: &Status, code: u32) -> bool {

@@ -4,9 +4,11 @@
 mod chain;
 mod code;
 mod data;
+mod dev;
 mod files;
 mod links;
 mod members;
+mod reflection;
 mod registration;
 mod results;
 mod tls;

@@ -274,7 +274,7 @@ mod tests {
         let queues = Queues { incoming: &incoming, results: &[] };
         let mut inbox = Inbox::default();
         let mut offered = Vec::new();
-        for round in 0.. {
+        for round in 0..1_000 {
             let offer = inbox.offer(&context(), queues, true);
             if offer.skipped.is_some() {
                 assert_eq!((offer.incoming.len(), offer.incoming[0].id), (7, 1));

@@ -1,12 +1,13 @@
 //! Nodes of confidential runtimes.
 
 use paralith_attest::{Claims, Measurement, SoftwarePlatform};
+use paralith_consensus_api::consensus::STATE_ROOTS_KEPT;
 use paralith_consensus_api::keymanager;
 use paralith_consensus_api::registry::{
     CapabilityTee, Node, NodeRuntime, RegisterEntity, Runtime, RuntimeKind, TeePolicy,
 };
 use paralith_consensus_app::query;
-use paralith_types::{Amount, CodeId, Epoch, Hash, Height, RuntimeId, X25519PublicKey};
+use paralith_types::{Amount, CodeId, Epoch, Hash, Height, PublicKey, RuntimeId, X25519PublicKey};
 
 use crate::support::*;
 
@@ -19,12 +20,12 @@ const PLATFORM: u8 = 50;
 const MEASUREMENT: Hash = Hash([4; 32]);
 
 fn net() -> Net {
-    net_with(vec![public(PLATFORM)])
+    net_with(vec![public(PLATFORM)], 12)
 }
 
-/// With these software platforms in genesis.
-fn net_with(platforms: Vec<paralith_types::PublicKey>) -> Net {
-    let tee = Some(TeePolicy { measurements: vec![MEASUREMENT], max_age_blocks: 12 });
+/// With these software platforms in genesis; evidence counts for so many blocks.
+fn net_with(platforms: Vec<PublicKey>, max_age_blocks: u64) -> Net {
+    let tee = Some(TeePolicy { measurements: vec![MEASUREMENT], max_age_blocks });
     let mut secret = Runtime {
         id: SECRET,
         confidential: true,
@@ -152,7 +153,7 @@ fn evidence_must_be_there_and_fit() {
 
 #[test]
 fn expired_evidence_and_that_of_a_platform_that_genesis_does_not_list_do_not_register() {
-    let mut unlisted = net_with(vec![]);
+    let mut unlisted = net_with(vec![], 12);
     let mut net = net();
     for net in [&mut unlisted, &mut net] {
         net.block(vec![]);
@@ -233,9 +234,19 @@ fn the_root_of_quiet_heights_is_the_one_recorded_next() {
 
 #[test]
 fn an_enclave_that_has_proven_nothing_registers_in_a_young_chain_only() {
-    let mut net = net();
-    net.block(vec![]);
-    let nothing = Claims { height: Height(0), state_root: Hash::ZERO, ..claims(&net) };
-    let registration = net.registration(node(capability(&net, &nothing)), NODE + 1);
-    net.ok(NODE, registration);
+    for blocks in [1, STATE_ROOTS_KEPT] {
+        let mut net = net_with(vec![public(PLATFORM)], 2 * STATE_ROOTS_KEPT);
+        while net.app.info().height < Height(blocks) {
+            net.block(vec![]);
+        }
+        let nothing = Claims { height: Height(0), state_root: Hash::ZERO, ..claims(&net) };
+        let expiration = query::epoch(&net.state()).unwrap().epoch.plus(5);
+        let node = Node { expiration, ..node(capability(&net, &nothing)) };
+        let registration = net.registration(node, NODE + 1);
+        if blocks == 1 {
+            net.ok(NODE, registration);
+        } else {
+            assert_eq!(net.refused(NODE, registration), "registry/1");
+        }
+    }
 }

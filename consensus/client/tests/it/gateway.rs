@@ -93,6 +93,8 @@ pub(crate) struct Gateway {
     pub(crate) pages: Arc<Mutex<u32>>,
     /// The nonce that it says is next, and how many submissions it saw.
     pub(crate) submissions: Arc<Mutex<u32>>,
+    /// The gas that it says a transaction would use.
+    pub(crate) estimate: Arc<Mutex<u64>>,
 }
 
 fn secret(epoch: Epoch) -> HpkeSecret {
@@ -117,6 +119,7 @@ impl Gateway {
             tree: Tree::new(Kv::memory(), RUNTIME.as_bytes()),
             pages: Arc::default(),
             submissions: Arc::default(),
+            estimate: Arc::new(Mutex::new(u64::MAX)),
         };
         let mut changes = Changes::new();
         set(&mut changes, registry::keys::runtime(&RUNTIME), &descriptor());
@@ -307,7 +310,7 @@ impl cpb::consensus_service_server::ConsensusService for Gateway {
         &self,
         _: Request<cpb::EstimateGasRequest>,
     ) -> Result<Response<cpb::EstimateGasResponse>, Refusal> {
-        Ok(Response::new(cpb::EstimateGasResponse { gas: u64::MAX }))
+        Ok(Response::new(cpb::EstimateGasResponse { gas: *self.estimate.lock().unwrap() }))
     }
 
     async fn get_chain(

@@ -239,6 +239,26 @@ async fn a_gateway_cannot_make_a_client_sign_for_ever_or_pay_any_fee() {
     assert!(*gateway.submissions.lock().unwrap() < 100);
 }
 
+#[tokio::test]
+async fn a_transaction_is_given_the_gas_that_it_needs_and_a_quarter_more() {
+    let gateway = Gateway::new();
+    let mut changes = Changes::new();
+    let params = consensus::Params { min_gas_price: Amount(3), ..gateway.consensus_params() };
+    set(&mut changes, consensus::keys::params(), &params);
+    gateway.chain.commit(&changes);
+    let mut chain = connect(&gateway).await;
+    let to = paralith_consensus_api::address::of_key(&key(2).public());
+    let body = Body::from(staking::Transfer { to, amount: Amount(1) });
+    for (estimate, limit) in [(0, 1), (1_000, 1_251), (80_000, 100_001)] {
+        *gateway.estimate.lock().unwrap() = estimate;
+        let fee = chain.price(&key(1), 0, &body, TxOptions::default()).await.unwrap();
+        assert_eq!((fee.gas_limit, fee.amount), (limit, Amount(3 * u128::from(limit))));
+    }
+    // What the sender says is not estimated.
+    let given = TxOptions { gas_limit: Some(70), fee: None };
+    assert_eq!(chain.price(&key(1), 0, &body, given).await.unwrap().gas_limit, 70);
+}
+
 fn keys() -> Vec<Vec<u8>> {
     [PUBLIC_KEY, b"\xfenothing"].map(<[u8]>::to_vec).into()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use paralith_consensus_api::keymanager::{
     EncryptedEpochSecret, PublishEpochSecret, keys as keymanager_keys,
 };
+use paralith_keymanager_core::SignedReplicationRequest;
 use paralith_proto::Canonical;
 use paralith_tee_channel::pb;
 use paralith_tee_channel::pb::key_manager_call::Kind as Call;
@@ -75,4 +76,35 @@ fn a_secret_that_is_published_before_the_new_rek_is_registered_opens_too() {
     for node in &mut all {
         assert!(node.sync().has_keys, "{:?}", node.log());
     }
+}
+
+/// Whoever breaks into the enclave later opens no reply with a key that it still holds.
+#[test]
+fn a_replica_is_sealed_to_a_key_that_was_made_for_its_request_and_is_of_no_use_to_a_later_epoch() {
+    let chain = Arc::new(Chain::new(0));
+    let [mut first, second] = born(&chain, vec![]);
+    // It has restarted: it lacks the secrets of epochs.
+    let mut second = KeyManager::start(2, &chain, second.bytes(Call::Stop(pb::Stop {})));
+    let registration = second.init();
+    chain.block(vec![registration]);
+    for node in [&mut first, &mut second] {
+        node.sync();
+        node.prove_freshness();
+    }
+    let ask = || second.bytes(Call::ReplicationRequest(pb::ReplicationRequest {}));
+    let requests = [ask(), ask()];
+    let [one, other] = requests.each_ref().map(|request| {
+        let signed = SignedReplicationRequest::decode(request, 10_000).unwrap();
+        signed.unverified().unwrap().reply_key
+    });
+    assert_ne!(one, other);
+    assert!(![one, other].contains(&second.claims().rek));
+
+    first.sync();
+    let [_, request] = requests;
+    let reply = first.bytes(Call::AnswerReplication(pb::AnswerReplication { request }));
+    chain.next_epoch();
+    second.sync();
+    let provide = Call::ProvideReplica(pb::ProvideReplica { reply });
+    assert_eq!(second.refusal(provide), ("secrets".to_string(), 9));
 }

@@ -6,9 +6,12 @@ use pb::runtime_reply::Kind as Reply;
 use std::sync::{Arc, Mutex};
 
 use paralith_consensus_api::registry::{self, Freshness};
+use paralith_consensus_api::roothash::ProposalHeader;
+use paralith_keymanager_core::SignedKeyRequest;
+use paralith_proto::Canonical as _;
 use paralith_types::{Hash, Height};
 
-use crate::world::{EPOCH, Host, Lie, World};
+use crate::world::{EPOCH, Enclave, Host, Lie, World};
 use crate::{code, code_of};
 use paralith_harness::{key, set};
 
@@ -175,4 +178,66 @@ fn a_freshness_blob_counts_in_its_epoch_and_the_next_one_only() {
         // And once.
         assert_eq!(code_of(&enclave.call(confirm).unwrap_err()), ("enclave", 7));
     }
+}
+
+/// Has the enclave follow the chain to its newest height by a call that says nothing of epochs.
+fn follow(world: &World, enclave: &Enclave) {
+    let proposal = world.proposal(&[]);
+    let proposal = ProposalHeader { round: proposal.round.plus(7), ..proposal };
+    let refused = enclave.call(world.execute_call(&proposal, &[])).unwrap_err();
+    assert_eq!(code_of(&refused), ("enclave", 12), "{refused}");
+}
+
+/// Not `Sync` alone: a host need not call it.
+#[test]
+fn every_call_that_sees_a_later_epoch_erases_what_that_makes_too_old() {
+    type Show = fn(&World, &Enclave);
+    let calls: [(&str, Show); 4] = [
+        ("a freshness proof", |world, enclave| {
+            let height = world.chain.height();
+            let confirm = Call::ConfirmFreshness(pb::ConfirmFreshness { height });
+            enclave.call(confirm).unwrap_err();
+        }),
+        ("a round", |world, enclave| {
+            world.execute(enclave, &[]).unwrap_err();
+        }),
+        ("a blob", |world, enclave| {
+            follow(world, enclave);
+            enclave.bytes(Call::FreshnessBlob(pb::FreshnessBlob {}));
+        }),
+        ("a request", |world, enclave| {
+            follow(world, enclave);
+            enclave.bytes(Call::KeyRequestFor(pb::KeyRequestFor { epoch: EPOCH + 1 }));
+        }),
+    ];
+    for (what, call) in calls {
+        let world = World::new(code(), true);
+        let enclave = world.enclave_with(1, |_| {});
+        world.prove_freshness(&enclave).unwrap();
+        let reply = world.key_reply(&enclave, &[EPOCH], &key(51));
+        let mut changes = paralith_storage::Changes::new();
+        world.epoch(&mut changes, EPOCH + 1, world.chain.height() + 1);
+        world.chain.commit(&changes);
+        call(&world, &enclave);
+        // The request went with its reply's key.
+        let provide = Call::ProvideKeys(pb::ProvideKeys { reply });
+        let refused = enclave.call(provide).expect_err(what);
+        assert_eq!(code_of(&refused), ("enclave", 19), "{what}");
+    }
+}
+
+/// Whoever breaks into the enclave later opens no reply with a key that it still holds.
+#[test]
+fn a_reply_is_sealed_to_a_key_that_was_made_for_its_request() {
+    let world = World::new(code(), true);
+    let enclave = world.enclave_with(1, |_| {});
+    world.prove_freshness(&enclave).unwrap();
+    let reply_key = || {
+        let ask = Call::KeyRequestFor(pb::KeyRequestFor { epoch: EPOCH });
+        let signed = SignedKeyRequest::decode(&enclave.bytes(ask), 10_000).unwrap();
+        signed.unverified().unwrap().reply_key
+    };
+    let (one, other) = (reply_key(), reply_key());
+    assert_ne!(one, other);
+    assert!(![one, other].contains(&enclave.claims.rek));
 }

@@ -142,7 +142,10 @@ fn a_withheld_batch_costs_its_scheduler_and_nobody_else() {
     let mut net = net();
     let culprit = net.scheduler(0);
     let mut stalled = 0;
+    let mut rounds = 0;
     while !net.state().skipped.contains(&node_key(culprit).public()) {
+        rounds += 1;
+        assert!(rounds < 20, "it stalls for ever");
         let turn = net.scheduler(0) == culprit;
         // Nobody but the culprit has the batch: all others can only fail.
         let made = round(&mut net, |node| Some(u8::from(!turn || node == culprit)));
