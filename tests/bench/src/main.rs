@@ -11,6 +11,7 @@ mod consensus;
 mod dev;
 mod load;
 mod localnet;
+mod private_contract;
 mod process;
 mod report;
 mod runtime;
@@ -26,7 +27,8 @@ usage: bench WHAT
   runtime      calls of the reference runtimes in fresh, metered instances
   dev          start of a development chain to its first final confidential transaction; memory
   localnet     the same on a network of processes; latency, throughput, stall after a kill -9
-`dev` and `localnet` run the `paralith` beside this program, or the one that PARALITH_BIN names;
+  private_contract  a vote of 100 members; INIT to FINI of a private contract beside a public call
+`dev`, `localnet` and `private_contract` run the `paralith` beside this program, or the one that PARALITH_BIN names;
 `consensus` and `localnet` need CometBFT.";
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Some("runtime") => runtime::run(),
         Some("dev") => with_tokio(dev::run()),
         Some("localnet") => with_tokio(localnet::run()),
+        Some("private_contract") => with_tokio(private_contract::run()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
