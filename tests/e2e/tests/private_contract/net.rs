@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use e2e::{Dev, DevOptions, Process, claim, cli};
@@ -85,9 +86,17 @@ pub(crate) fn on_network(test: impl AsyncFnOnce(&mut Session)) {
     });
 }
 
-/// Ports that are free now: a node's configuration names them before it listens.
-pub(crate) fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Ports of one run of these tests.
+const PORTS: u16 = 100;
+
+/// A port that is free now: a node's configuration names it before it listens. It is below those that the system
+/// gives to connections and to listeners that do not choose, so nothing of this machine takes it meanwhile.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 28_000 + u16::try_from(std::process::id() % 40).unwrap() * PORTS;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = (0..PORTS).map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS);
+    ports.find(is_free).expect("a free port")
 }
 
 /// Whether a key of a store names a contract: stores escape zeros.

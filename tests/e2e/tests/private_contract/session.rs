@@ -211,8 +211,15 @@ impl Session {
             policy: Policy::parse(parties.policy, &parties.names()).unwrap(),
             terms,
         };
-        let (id, installed) =
-            self.client.create(&alice, &package, definition.clone()).await.unwrap();
+        let client = &mut self.client;
+        let (id, installed) = until("no other call of alice is in the pool", async || {
+            match client.create(&alice, &package, definition.clone()).await {
+                // The node does not know yet that the call before is final.
+                Err(NodeError::Refused(error)) if error.is("worker", 4) => None,
+                created => Some(created.unwrap()),
+            }
+        })
+        .await;
         let sealed = self.client.seal_for_members(id, &package).await.unwrap();
         let node = &self.net.node;
         let joins = parties.places.iter().zip(sealed).map(|(place, sealed)| {
