@@ -127,7 +127,14 @@ async fn join_one(
         root: Hash::try_from(installed.root.as_slice()).unwrap(),
         bond: definition.terms.bond,
     };
-    client.call(key, "join", join.encode()).await.unwrap();
+    // Members vote for other contracts meanwhile, and a sender has one transaction in the pool.
+    until("the member's join is in a block", async || {
+        match client.call(key, "join", join.encode()).await {
+            Err(NodeError::Refused(refusal)) if refusal.is("worker", 4) => None,
+            joined => Some(joined.unwrap()),
+        }
+    })
+    .await;
 }
 
 /// A package with fresh secrets.
