@@ -82,6 +82,7 @@ fn stakeholder(
     parts: &NodeConfig,
 ) -> Result<StakeholderRole, NodeError> {
     let section = config.stakeholder.as_ref();
+    let origins = section.and_then(|one| one.tls.as_ref()).map(ClientTls::trust);
     StakeholderRole::new(RoleConfig {
         keys,
         key_files,
@@ -89,6 +90,7 @@ fn stakeholder(
         gas_limit: section.and_then(|one| one.gas_limit),
         link_address: config.link_address.clone().unwrap_or_default(),
         origin: section.map(|one| one.origin.clone()).unwrap_or_default(),
+        origins: origins.transpose()?.unwrap_or_default(),
         chain_context: parts.genesis.context,
         kv: parts.kv.clone(),
     })

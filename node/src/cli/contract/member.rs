@@ -154,6 +154,7 @@ impl NewMember<'_> {
                 gas_limit: self.gas_limit,
                 password_file: self.password_file.map(absolute).transpose()?,
                 origin,
+                tls: None,
             }),
             engine: EngineConfig::Light {
                 nodes: vec![self.node.to_string()],

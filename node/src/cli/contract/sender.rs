@@ -48,7 +48,8 @@ pub(super) async fn submit(args: SubmitArgs) -> Result<(), NodeError> {
     let height = client.chain.sync().await?.0;
     if let Some(origin) = origin {
         let chain = client.chain.chain_context();
-        tx.put_at(origin, &key, &certificate, height, &chain).await?;
+        let trust = args.mediator.node.tls.trust()?;
+        tx.put_at((origin, &trust), &key, &certificate, height, &chain).await?;
     }
     for address in &args.member {
         let mut member = args.mediator.member(&client, address).await?;

@@ -63,7 +63,11 @@ async fn follow(
     let submitter = Submitter::new(key, mediator, shared.config.gas_limit, via);
     let outside = Outside {
         links: MemberLinks::new(network, shared.members.clone()),
-        origins: DataOrigins::new(&shared.config.keys, shared.config.chain_context),
+        origins: DataOrigins::new(
+            &shared.config.keys,
+            shared.config.chain_context,
+            shared.config.origins.clone(),
+        ),
         mediator: Arc::clone(&submitter) as _,
     };
     let chain = Arc::clone(&state.chain) as Arc<dyn Chain>;

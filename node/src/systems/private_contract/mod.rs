@@ -94,6 +94,8 @@ pub struct RoleConfig {
     pub link_address: String,
     /// Its data store, as published, or empty.
     pub origin: String,
+    /// Which certificates data stores of `https` addresses must show.
+    pub origins: Trust,
     /// The chain.
     pub chain_context: ChainContext,
     /// Its store.

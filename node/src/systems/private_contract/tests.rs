@@ -131,6 +131,7 @@ fn member(more: Changes) -> Arc<Shared> {
         gas_limit: None,
         link_address: String::new(),
         origin: String::new(),
+        origins: Trust::System,
         chain_context: ChainContext([5; 32]),
         kv: Kv::memory(),
     };

@@ -127,8 +127,14 @@ async fn join_one(
         root: Hash::try_from(installed.root.as_slice()).unwrap(),
         bond: definition.terms.bond,
     };
-    // Beside votes of the same account: the client takes the next nonce.
-    client.call(key, "join", join.encode()).await.unwrap();
+    // The member's node votes by the same account: its vote may come first with the nonce of this call.
+    until("the member's join is in a block", async || {
+        match client.call(key, "join", join.encode()).await {
+            Err(NodeError::Refused(refusal)) if refusal.is("sdk", 1) => None,
+            joined => Some(joined.unwrap()),
+        }
+    })
+    .await;
 }
 
 /// A package with fresh secrets.
