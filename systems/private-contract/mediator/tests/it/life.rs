@@ -5,8 +5,8 @@ use paralith_private_contract_core::messages::{
     Action, Actions, BatchEvent, BatchKind, Canonical, Close, ContractStatus, Emit, FiniEvent,
     InitEvent, TOPIC_ENDED, TOPIC_FINI, TOPIC_INIT, TransactionStatus, Withdraw, keys,
 };
-use paralith_sdk::testing::address;
 use paralith_sdk::Amount;
+use paralith_sdk::testing::address;
 
 use crate::fixture::{FEE, RICH, World, code, definition, no_actions, pay, root};
 
