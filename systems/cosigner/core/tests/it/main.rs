@@ -3,6 +3,7 @@
 
 mod encodings;
 mod federation;
+mod frost;
 mod keygen;
 mod lab;
 mod nonces;
