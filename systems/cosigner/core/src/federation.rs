@@ -97,8 +97,8 @@ impl Federation {
         self.threshold
     }
 
-    /// The members whose acknowledgements commit an update: max(T, N - T + 1). So many cannot be
-    /// without one that the next T need, and the rest is fewer than T.
+    /// The number of members whose acknowledgements commit an update: max(T, N - T + 1). They can sign,
+    /// and fewer than T members are left with shares from before the update.
     #[must_use]
     pub fn quorum(self) -> u8 {
         let rest = self.members.saturating_sub(self.threshold).saturating_add(1);

@@ -62,8 +62,8 @@ impl Curve for Ed25519 {
     fn element_from_bytes(bytes: &[u8]) -> Option<EdwardsPoint> {
         let encoded = CompressedEdwardsY(bytes.try_into().ok()?);
         let point = encoded.decompress()?;
-        // CO-1: decompression takes numbers that are not reduced, and points with torsion. With those a
-        // member could shift what others compute without changing what the equations show.
+        // CO-1: decompression takes numbers that are not reduced, and points with torsion, whose products
+        // depend on more than the scalar modulo the order.
         let canonical = point.compress() == encoded;
         (canonical && point.is_torsion_free() && !point.is_identity()).then_some(point)
     }

@@ -7,7 +7,7 @@ use k256::{AffinePoint, ProjectivePoint, Sec1Point};
 use paralith_cosigner_core::owner::{Blinding, Request};
 use paralith_cosigner_core::sign::{Session, aggregate, verify_partial};
 use paralith_cosigner_core::{
-    CosignerError, Curve, Ed25519, Federation, Member, Scalar, Secp256k1, Set,
+    CosignerError, Curve, Ed25519, Federation, Member, Point, Scalar, Secp256k1, Secret, Set,
 };
 use proptest::prelude::*;
 
@@ -124,7 +124,7 @@ fn signatures_are_valid_for_all_signs() {
 fn bip86_gives_the_output_key_of_its_first_test_vector() {
     let internal = "02cc8a4bc64d897bddc5fbc2f670f7a8ba0b386779106cf1223c6fc5d7cd6fc115";
     let output = "a60869f0dbcf1dc659c9cecbaf8050135ea9e8cdc487053f1dc6880949dc684c";
-    let joint = paralith_cosigner_core::Point::from_bytes(&hex::decode(internal).unwrap()).unwrap();
+    let joint = Point::from_bytes(&hex::decode(internal).unwrap()).unwrap();
     let key = Secp256k1::joint_key(Form::Taproot, joint);
     assert_eq!(hex::encode(key.verifying_key()), output);
 }
@@ -291,6 +291,47 @@ proptest! {
         changed_signatures_do_not_verify::<Secp256k1>(seed, at, &other);
         changed_signatures_do_not_verify::<Ed25519>(seed, at, &other);
     }
+}
+
+/// The signature of one who has the secret, with a nonce of either sign.
+fn with_nonce<C: Curve>(secret: &C::Scalar, key: &[u8; 32], nonce: &C::Scalar) -> [u8; 64] {
+    let r = C::signed_form(&C::multiply_generator(nonce));
+    let product = C::multiply_scalars(&C::challenge(&r, key, b"m"), secret);
+    let s = C::add_scalars(nonce, &product);
+    [r, C::scalar_to_bytes(&s)].concat().try_into().unwrap()
+}
+
+#[test]
+fn a_signature_has_a_nonce_of_even_y_that_is_not_the_identity() {
+    let raw = |purpose: &str, number| {
+        let secret = secret::<Secp256k1>(6, purpose, number);
+        Secp256k1::scalar_from_bytes(&secret.to_bytes()).unwrap()
+    };
+    let mut seen = [0, 0];
+    for number in 0..16 {
+        let (mut secret, nonce) = (raw("secret", number), raw("nonce", number));
+        if Secp256k1::is_negative(&Secp256k1::multiply_generator(&secret)) {
+            secret = -secret;
+        }
+        let point = Secp256k1::element_to_bytes(&Secp256k1::multiply_generator(&secret));
+        let key = Secp256k1::joint_key(Form::Plain, Point::from_bytes(&point).unwrap());
+        let bytes = key.verifying_key();
+        let negative = Secp256k1::is_negative(&Secp256k1::multiply_generator(&nonce));
+        let signature = with_nonce::<Secp256k1>(&secret, &bytes, &nonce);
+        assert_eq!(key.verifies(b"m", &signature), !negative);
+        assert_eq!(Secp256k1::verifies(&bytes, b"m", &signature), !negative);
+        seen[usize::from(negative)] += 1;
+        let without = with_nonce::<Secp256k1>(&secret, &bytes, &Secp256k1::scalar_from_u64(0));
+        assert!(!key.verifies(b"m", &without) && !Secp256k1::verifies(&bytes, b"m", &without));
+    }
+    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
+
+    let secret: Secret<Ed25519> = secret(6, "secret", 0);
+    let key = Ed25519::joint_key(Form::Plain, secret.public());
+    let secret = Ed25519::scalar_from_bytes(&secret.to_bytes()).unwrap();
+    let without =
+        with_nonce::<Ed25519>(&secret, &key.verifying_key(), &Ed25519::scalar_from_u64(0));
+    assert!(!key.verifies(b"m", &without));
 }
 
 /// What a member sees of two sessions with one message is as different as with two messages.
