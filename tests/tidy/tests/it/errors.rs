@@ -31,6 +31,11 @@ const NOT_IN_THE_PAGE: &[(&str, &str, &str)] = &[
     ("consensus/api/src/error.rs", "Error", "gives the code of the module's own error"),
     ("consensus/app/src/error.rs", "AppError", "ends the process and is read by its operator"),
     ("discrepancy/src/error.rs", "ConfigError", "is mapped by consensus/api"),
+    (
+        "systems/cosigner/core/src/error.rs",
+        "CosignerError",
+        "is the reason inside another module's error",
+    ),
     ("discrepancy/src/error.rs", "PartsError", "says that stored state is damaged"),
     ("discrepancy/src/evaluate.rs", "FailReason", "is a field of an event"),
     (

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
         "paralith-chaincode-grpc",
     ],
     &["paralith-crypto", "paralith-policy", "paralith-proto"],
-    &["paralith-storage", "paralith-attest"],
+    &["paralith-storage", "paralith-attest", "paralith-cosigner-core"],
     &["paralith-chaincode-messages"],
     &["paralith-consensus-api"],
     &[
@@ -71,6 +71,7 @@ pub(crate) const PURE: &[&str] = &[
     "paralith-private-contract-core",
     "paralith-chaincode-core",
     "paralith-chaincode-messages",
+    "paralith-cosigner-core",
 ];
 
 /// Who may name a heavy dependency. A name ending in `*` stands for all that begin so.
@@ -109,6 +110,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aes-gcm-siv", &["paralith-crypto"]),
     // The adversary makes a key that cancels another, which `paralith-bls` has no way to make.
     ("blst", &["paralith-bls", "paralith-adversary"]),
+    ("k256", &["paralith-cosigner-core"]),
+    ("curve25519-dalek", &["paralith-cosigner-core"]),
     ("sha3", &["paralith-crypto"]),
 ];
 

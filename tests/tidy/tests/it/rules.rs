@@ -11,6 +11,7 @@ const PAGES: &[(&str, &str)] = &[
     ("abi", "AB"),
     ("attestation", "AT"),
     ("bls", "BL"),
+    ("cosigner", "CO"),
     ("data", "DA"),
     ("discrepancy", "DD"),
     ("enclave", "EN"),

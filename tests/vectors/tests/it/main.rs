@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bls;
+mod cosigner;
 mod wraps;
 
 use std::path::Path;
