@@ -19,7 +19,7 @@ cargo run --release --quiet --package discrepancy --example cost
 say "state tree beside jmt and sparse-merkle-tree"
 cargo run --release --quiet --package paralith-storage --features rocksdb --example state
 
-measures=(application runtime dev private_contract)
+measures=(application runtime dev private_contract chaincode)
 cometbft="${COMETBFT:-$(command -v cometbft || true)}"
 tools="${PARALITH_TOOLS:-${XDG_DATA_HOME:-$HOME/.local/share}/paralith/tools}"
 if [ -n "$cometbft" ] || [ -x "$tools/cometbft" ]; then

@@ -157,6 +157,66 @@ pub(crate) fn mints(to: Vec<Address>) -> impl Iterator<Item = Call> {
     to.into_iter().map(|to| call("mint", &json!({ "to": to, "amount": "1000000" })))
 }
 
+/// A confidential transaction, to its final and verified result.
+pub(crate) async fn confirmed(
+    chain: &mut ChainClient,
+    tokens: &mut ParaTimeClient,
+    key: &SigningKey,
+    method: &str,
+    args: &Value,
+) -> Result<()> {
+    let nonce = tokens.nonce(chain, &address::of_key(&key.public())).await?;
+    let gas = tokens.gas(GAS, None)?;
+    let sent = tokens.prepare(chain, key, nonce, gas, call(method, args)).await?;
+    let confirmed = tokens.submit(chain, &sent, |_| {}).await?;
+    ensure!(matches!(confirmed.output, Output::Ok(_)), "{:?}", confirmed.output);
+    Ok(())
+}
+
+/// Confidential transfers a second by so many users, each of whom waits for the result of one before the next; to
+/// accounts of their own.
+pub(crate) async fn waiting_users(node: &str, users: usize, window: Duration) -> Result<f64> {
+    let alice = account("alice")?;
+    let mut chain = connect(node).await?;
+    let mut tokens = ParaTimeClient::new(&mut chain, "tokens").await?;
+    for number in 0..users {
+        let args = json!({ "to": address::of_key(&sender(number).public()), "amount": "1000000" });
+        confirmed(&mut chain, &mut tokens, &alice, "mint", &args).await?;
+    }
+    let mut clients = Vec::new();
+    for _ in 0..users {
+        let mut chain = connect(node).await?;
+        let tokens = ParaTimeClient::new(&mut chain, "tokens").await?;
+        clients.push((chain, tokens));
+    }
+    let until = Instant::now() + window;
+    let mut sending = tokio::task::JoinSet::new();
+    for (number, (mut chain, mut tokens)) in clients.into_iter().enumerate() {
+        sending.spawn(async move {
+            let mut done = 0_u32;
+            while Instant::now() < until {
+                let args = json!({ "to": address::of_key(&sender(1_000 + number).public()), "amount": "1" });
+                confirmed(&mut chain, &mut tokens, &sender(number), "transfer", &args).await?;
+                done += 1;
+            }
+            anyhow::Ok(done)
+        });
+    }
+    rate(sending, window).await
+}
+
+/// What users have done together, a second.
+pub(crate) async fn rate(
+    mut users: tokio::task::JoinSet<Result<u32>>,
+    window: Duration,
+) -> Result<f64> {
+    let mut all = 0;
+    while let Some(done) = users.join_next().await {
+        all += done??;
+    }
+    Ok(f64::from(all) / window.as_secs_f64())
+}
+
 /// What an account has, as it is told itself.
 pub(crate) async fn balance(
     chain: &mut ChainClient,

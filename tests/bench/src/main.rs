@@ -1,11 +1,12 @@
-//! Measures Paralith. `bench WHAT`, where `WHAT` is `application`, `consensus`, `runtime`, `dev` or
-//! `localnet`; `scripts/bench.sh` runs them all, with the examples that measure single crates.
+//! Measures Paralith. `bench WHAT`, where `WHAT` is one of those that `bench` alone lists; `scripts/bench.sh` runs them all, with the examples that measure single crates.
 //!
 //! Results go to standard output, one JSON object a line; what they mean goes to standard error.
 //! Every run is bounded in time. What is compared is measured in one run, so that ratios carry over
 //! to other machines; absolute numbers do not.
 
 mod application;
+mod chaincode;
+mod commands;
 mod commits;
 mod consensus;
 mod dev;
@@ -27,8 +28,9 @@ usage: bench WHAT
   runtime      calls of the reference runtimes in fresh, metered instances
   dev          start of a development chain to its first final confidential transaction; memory
   localnet     the same on a network of processes; latency, throughput, stall after a kill -9
-  private_contract  a vote of 100 members; INIT to FINI of a private contract beside a public call
-`dev`, `localnet` and `private_contract` run the `paralith` beside this program, or the one that PARALITH_BIN names;
+  private_contract  a vote of 100 members; a private contract's calls beside those of ParaTimes; a NO beside its YES
+  chaincode    endorsed calls beside confidential ones; a commit; an endorser's restart; many users on few entries
+`dev`, `localnet`, `private_contract` and `chaincode` run the `paralith` beside this program, or the one that PARALITH_BIN names;
 `consensus` and `localnet` need CometBFT.";
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("runtime") => runtime::run(),
         Some("dev") => with_tokio(dev::run()),
         Some("localnet") => with_tokio(localnet::run()),
+        Some("chaincode") => with_tokio(chaincode::run()),
         Some("private_contract") => with_tokio(private_contract::run()),
         _ => {
             eprintln!("{USAGE}");

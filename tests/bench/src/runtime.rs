@@ -19,10 +19,10 @@ use serde_json::json;
 use crate::report::{Samples, rounded, tell};
 
 const CALLS: usize = 2_000;
-const GAS: u64 = 50_000_000;
+pub(crate) const GAS: u64 = 50_000_000;
 
-#[derive(Default)]
-struct Memory(BTreeMap<Vec<u8>, Vec<u8>>);
+#[derive(Clone, Default)]
+pub(crate) struct Memory(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl State for Memory {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
@@ -45,8 +45,8 @@ struct Guest {
 }
 
 /// Median nanoseconds, gas of the last call.
-struct Cost {
-    nanos: f64,
+pub(crate) struct Cost {
+    pub(crate) nanos: f64,
     gas: u64,
 }
 
@@ -158,7 +158,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn transfer(engine: &Engine, confidential: bool) -> Result<Cost> {
+pub(crate) fn transfer(engine: &Engine, confidential: bool) -> Result<Cost> {
     let mut tokens = Guest::new(engine, guests::TOKENS, confidential)?;
     let from = address::of_key(&sender().public());
     let to = address::of_key(&SigningKey::from_seed([8; 32]).public());

@@ -147,7 +147,7 @@ impl ContractStore {
     }
 
     /// Writes an executed batch, its log and the vote in one synced write. The tree stays.
-    pub(crate) fn store(
+    pub fn store(
         &self,
         prepared: &Prepared,
         log: &BatchLog,
@@ -180,7 +180,7 @@ impl ContractStore {
     }
 
     /// Applies a prepared batch and removes it, in one atomic write.
-    pub(crate) fn commit(&self, tip: Tip) -> Result<(), ServiceError> {
+    pub fn commit(&self, tip: Tip) -> Result<(), ServiceError> {
         let log = self.log(tip.batch)?.ok_or(ServiceError::Lacks { what: "the prepared batch" })?;
         let base = self.tree.latest()?.map(|(version, _)| version);
         let prepared = self.tree.prepare(base, tip.batch, &log.changes())?;
@@ -192,14 +192,14 @@ impl ContractStore {
     }
 
     /// Removes a batch that has ended otherwise: a fixed number of entries, whatever it wrote.
-    pub(crate) fn drop_batch(&self, number: u64) -> Result<(), ServiceError> {
+    pub fn drop_batch(&self, number: u64) -> Result<(), ServiceError> {
         let mut batch = self.forget(number);
         batch.delete(COLUMN, self.numbered("log", number));
         Ok(self.kv.write(batch, Durability::Synced)?)
     }
 
     /// The root that these changes lead to from the newest version.
-    pub(crate) fn root_after(&self, batch: u64, changes: &Changes) -> Result<Hash, ServiceError> {
+    pub fn root_after(&self, batch: u64, changes: &Changes) -> Result<Hash, ServiceError> {
         let base = self.tree.latest()?.map(|(version, _)| version);
         Ok(self.tree.prepare(base, batch, changes)?.root())
     }
