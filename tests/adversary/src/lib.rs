@@ -10,6 +10,8 @@
 pub mod attack;
 mod chain;
 mod enclave;
+#[cfg(feature = "node")]
+pub mod endorser;
 mod late;
 mod links;
 mod sign;

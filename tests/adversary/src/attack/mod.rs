@@ -13,9 +13,8 @@
 //! | `replay-endorse` | anybody commits an endorsed call again | the ledger knows each call |
 //! | `probe` | a caller has calls endorsed that it never commits | nothing of a result shows before the commit |
 //! | `rollback-seal` | an endorser's host puts an old identity back | freshness (CC-1) |
-//!
-//! An endorser's host that shows its enclave no more blocks, or another history, is in the suite `chaincode` of
-//! `tests/e2e` (t10).
+//! | `freeze` | an endorser's host shows its enclave no more blocks, and has it sign on what was | deadlines at the ledger |
+//! | `fork` | an endorser's host shows its enclave a chain on which a call is committed | the validators' signatures |
 //!
 //! A program ends with 0 if the attack failed, with [`SUCCEEDED`] if the network did not hold. Each defence can be
 //! taken out by a patch of `controls/`: see `scripts/controls.sh`.
@@ -24,6 +23,8 @@ mod change;
 mod commit;
 mod disk;
 mod equivocate;
+mod fork;
+mod freeze;
 mod guess;
 mod probe;
 mod rogue;
@@ -31,16 +32,23 @@ mod sender;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use disk::open;
+
 use clap::{Args, Subcommand};
 use paralith::cli::NodeArgs;
 use paralith::error::NodeError;
 use paralith::network::MEDIATOR;
 use paralith::systems::private_contract::client::ContractClient;
+use paralith_chaincode_core::propose::Proposed;
+use paralith_chaincode_messages::{Message as _, Proposal};
 use paralith_private_contract_messages::ContractId;
 use paralith_private_contract_stakeholder::Keys;
+use paralith_runtime_api::tx::Call;
 use paralith_storage::Files;
-use paralith_types::Error;
+use paralith_types::{Error, Height};
 use serde_json::json;
+
+use crate::endorser::Host;
 
 /// The exit code of an attack that succeeded.
 pub const SUCCEEDED: u8 = 100;
@@ -68,6 +76,10 @@ pub enum Attack {
     Probe(probe::ProbeArgs),
     /// Keeps the sealed identity of a stopped endorser, or puts a kept one back.
     RollbackSeal(disk::RollbackArgs),
+    /// An enclave that sees no more blocks and signs on.
+    Freeze(freeze::FreezeArgs),
+    /// A chain that parts from the real one, on which a call is committed.
+    Fork(fork::ForkArgs),
 }
 
 /// What came of an attack.
@@ -122,6 +134,8 @@ impl Attack {
             Self::ReplayEndorse(_) => "replay-endorse",
             Self::Probe(_) => "probe",
             Self::RollbackSeal(_) => "rollback-seal",
+            Self::Freeze(_) => "freeze",
+            Self::Fork(_) => "fork",
         }
     }
 
@@ -138,6 +152,8 @@ impl Attack {
             Self::ReplayEndorse(args) => args.run().await,
             Self::Probe(args) => args.run().await,
             Self::RollbackSeal(args) => args.run(),
+            Self::Freeze(args) => args.run().await,
+            Self::Fork(args) => args.run().await,
         }
     }
 }
@@ -185,6 +201,45 @@ impl KeyArgs {
         let keys = Keys::open(&self.files()?, self.password()?.as_bytes());
         keys.map_err(|e| NodeError::usage("--keys", e))
     }
+}
+
+/// The host of an endorser's enclave, in the attacker's hands.
+#[derive(Debug, Args)]
+struct HostArgs {
+    /// The configuration of an endorser's node, which does not run.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl HostArgs {
+    /// Registered, and with the application's keys. This program serves the enclave.
+    async fn start(&self) -> Result<Host, NodeError> {
+        let program = std::env::current_exe().map_err(|e| NodeError::io("this program", &e))?;
+        Host::start(&self.config, program).await
+    }
+}
+
+/// A call of the chaincode.
+#[derive(Debug, Args)]
+struct CallArgs {
+    /// The method.
+    #[arg(long)]
+    method: String,
+    /// Its arguments.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    args: String,
+}
+
+impl CallArgs {
+    fn call(&self) -> Call {
+        Call { method: self.method.clone(), args: self.args.clone().into_bytes() }
+    }
+}
+
+/// The height on whose state a proposal asks for a signature.
+fn anchor(proposed: &Proposed) -> Result<Height, NodeError> {
+    let proposal = Proposal::decode(&proposed.signed.proposal);
+    Ok(proposal.map_err(|e| NodeError::internal(&e))?.anchor)
 }
 
 fn contract(text: &str) -> Result<ContractId, String> {

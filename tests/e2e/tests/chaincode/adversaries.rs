@@ -1,15 +1,11 @@
-//! The adversaries of `tests/adversary` against the network, and a host that shows its enclave nothing more. Each
-//! fails; each succeeds where its defence is taken out, by `scripts/controls.sh`.
+//! The adversaries of `tests/adversary` against the network. Each fails; each succeeds where its defence is taken out,
+//! by `scripts/controls.sh`.
 
 use e2e::{DEFENCES, account_key, attack, withstands};
-use paralith_chaincode_messages::{Endorsement, Message as _, NewCommit, Response};
-use paralith_types::Height;
 use serde_json::json;
 
-use crate::host::{Host, Show};
-use crate::hosts::anchor;
-use crate::net::{SECRETS, call, invoke, ledger_code, put, reach};
-use crate::shared::{App, on_application, on_chain, on_own_application};
+use crate::net::{Net, SECRETS, invoke, put};
+use crate::shared::{App, on_application, on_own_application};
 
 #[test]
 fn adversary_replay_endorse() {
@@ -79,27 +75,28 @@ fn adversary_rollback_seal() {
     });
 }
 
-/// `freeze`: the caller's other endorser signs in time; the frozen one signs the same on the old state, too late.
+/// The configuration of an endorser's node that is admitted and does not run: its host is the attacker's.
+fn host_of(net: &Net, organisation: &str) -> String {
+    net.admit(organisation).0.join("node.toml").display().to_string()
+}
+
 #[test]
 fn adversary_freeze() {
-    on_chain(async |net| {
-        net.serve(paralith::guests::COUNTER, &["bob", "carol"], &json!({})).await;
-        let host = Host::start(net, paralith::guests::COUNTER, "dave").await;
-        let (mut client, alice) = (net.client().await, account_key("alice"));
-        client.valid_blocks = Some(10);
-        let asked = client.propose(&alice, call("add", &json!({ "amount": 1 }))).await.unwrap();
-        let in_time = net.endorsed_by(0, &asked).await;
-        let valid_until = Response::decode(&in_time.response).unwrap().valid_until;
-        host.reach(anchor(&asked)).await;
-        host.show(Show::NothingAbove(host.height()));
-        reach(&mut client.chain, Height(valid_until.0 + 2)).await;
-        let late = host.endorse(&asked).await.unwrap();
-        let late = Endorsement::decode(&late.endorsement).unwrap();
-        let both = [in_time.endorsements.clone(), vec![late]].concat();
-        let committed = client.commit(&alice, &NewCommit { endorsements: both, ..in_time }).await;
-        match DEFENCES {
-            true => assert_eq!(ledger_code(committed), 6),
-            false => drop(committed.unwrap()),
-        }
+    on_application(App::Counter, async |net| {
+        let (config, node) = (host_of(net, "dave"), net.node().to_string());
+        let bob = net.endorsers[0].url.clone();
+        let call = ["--method", "add", "--args", r#"{"amount":1}"#];
+        let at = ["--config", &config, "--endorser", &bob, "--from", "alice", "--node", &node];
+        withstands(&[&["freeze"], &call[..], &at[..]].concat());
+    });
+}
+
+#[test]
+fn adversary_fork() {
+    on_application(App::Counter, async |net| {
+        let (config, node) = (host_of(net, "dave"), net.node().to_string());
+        let call = ["--method", "add", "--args", r#"{"amount":1}"#];
+        let at = ["--config", &config, "--from", "alice", "--node", &node];
+        withstands(&[&["fork"], &call[..], &at[..]].concat());
     });
 }

@@ -1,8 +1,9 @@
 //! t10: what a lying or silent host gets out of a real enclave, and what the ledger makes of it. Forks, other
 //! lies, 100 anchors and 1,000 nonces: the tests of `systems/chaincode/endorser`.
 
-use e2e::account_key;
+use e2e::{account_key, binary};
 use paralith::systems::chaincode::client::ChaincodeClient;
+use paralith_adversary::endorser::{Host, Show};
 use paralith_chaincode_core::propose::Proposed;
 use paralith_chaincode_endorser::calls::{Answered, EvaluateRequest};
 use paralith_chaincode_messages::{Endorsement, Message as _, NewCommit, Proposal, Response};
@@ -15,8 +16,7 @@ use paralith_runtime_api::tx::Body;
 use paralith_types::{Hash, Height, Round};
 use serde_json::{Value, json};
 
-use crate::host::{Host, Show};
-use crate::net::{Net, call, invoke, ledger_code, reach};
+use crate::net::{Net, call, endorse_code, invoke, ledger_code, reach, refused};
 use crate::shared::on_chain;
 
 const REPLY_KEY: [u8; 32] = [44; 32];
@@ -55,16 +55,17 @@ async fn add(client: &mut ChaincodeClient, key: &SigningKey) {
 fn t10_a_lying_host_gets_no_signature_and_a_silent_one_none_that_ever_commits() {
     on_chain(async |net| {
         net.serve(paralith::guests::COUNTER, &["bob", "carol"], &json!({})).await;
-        let host = Host::start(net, paralith::guests::COUNTER, "dave").await;
+        let config = net.admit("dave").0.join("node.toml");
+        let host = Host::start(&config, binary()).await.unwrap();
         let (mut client, alice) = (net.client().await, account_key("alice"));
         add(&mut client, &alice).await;
         for show in [Show::OldState, Show::InventedRoot] {
             // On an anchor of which the enclave has seen nothing yet.
             add(&mut client, &alice).await;
             let asked = client.propose(&alice, call("add", &json!({ "amount": 1 }))).await.unwrap();
-            host.reach(anchor(&asked)).await;
-            host.show(show);
-            let refused = host.endorse(&asked).await.unwrap_err();
+            host.reach(anchor(&asked)).await.unwrap();
+            host.show(show.clone());
+            let refused = refused(host.endorse(&asked).await);
             assert!(["enclave", "view", "endorse"].contains(&refused.0.as_str()), "{refused:?}");
             host.show(Show::Truth);
             let honest = net.endorsed_by(0, &asked).await.response;
@@ -75,7 +76,7 @@ fn t10_a_lying_host_gets_no_signature_and_a_silent_one_none_that_ever_commits() 
     });
 }
 
-pub(crate) fn anchor(asked: &Proposed) -> Height {
+fn anchor(asked: &Proposed) -> Height {
     Proposal::decode(&asked.signed.proposal).unwrap().anchor
 }
 
@@ -87,10 +88,10 @@ async fn silent(net: &Net, host: &Host, client: &mut ChaincodeClient, alice: &Si
     let bobs = net.endorsed_by(0, &asked).await;
     let valid_until = Response::decode(&bobs.response).unwrap().valid_until;
     let (old, subject) = question(client, 0).await;
-    host.reach(anchor(&asked)).await;
+    host.reach(anchor(&asked)).await.unwrap();
     host.endorse(&asked).await.unwrap();
     let count = answer(&host.evaluate(old.clone()).await.unwrap(), &subject);
-    let stopped = host.height();
+    let stopped = host.height().unwrap();
     host.show(Show::NothingAbove(stopped));
     add(client, alice).await;
     reach(&mut client.chain, Height(valid_until.0 + 2)).await;
@@ -105,15 +106,15 @@ async fn silent(net: &Net, host: &Host, client: &mut ChaincodeClient, alice: &Si
     let known = answer(&host.evaluate(old.clone()).await.unwrap(), &subject);
     assert_eq!(known, count, "the state where it stopped");
     let (newer, _) = question(client, valid_until.0).await;
-    assert_eq!(host.evaluate(newer).await.unwrap_err(), ("endorse".to_string(), 8));
+    assert_eq!(endorse_code(host.evaluate(newer).await), 8);
     let truth = client.evaluate(None, call("get", &json!({}))).await.unwrap();
     assert_ne!(truth.output, Output::Ok(count.to_string().into_bytes()));
 
     // A restart ends it.
     host.restart();
     host.serve().await.unwrap_err();
-    assert_eq!(host.endorse(&asked).await.unwrap_err(), ("endorse".to_string(), 5));
-    assert_eq!(host.evaluate(old).await.unwrap_err(), ("endorse".to_string(), 5));
+    assert_eq!(endorse_code(host.endorse(&asked).await), 5);
+    assert_eq!(endorse_code(host.evaluate(old).await), 5);
     host.show(Show::Truth);
     host.serve().await.unwrap();
 }
@@ -127,10 +128,9 @@ async fn nonces(host: &Host, client: &mut ChaincodeClient, alice: &SigningKey) {
     }
     let chosen = tried.pop().unwrap();
     client.commit(alice, &chosen).await.unwrap();
-    host.reach(client.chain.sync().await.unwrap()).await;
+    host.reach(client.chain.sync().await.unwrap()).await.unwrap();
     host.release(chosen.response).await.unwrap();
     for one in tried {
-        let refused = host.release(one.response).await.unwrap_err();
-        assert_eq!(refused, ("endorse".to_string(), 22));
+        assert_eq!(endorse_code(host.release(one.response).await), 22);
     }
 }

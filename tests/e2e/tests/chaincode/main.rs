@@ -10,7 +10,6 @@ mod commits;
 mod conflicts;
 mod demo;
 mod enclaves;
-mod host;
 mod hosts;
 mod ledger;
 mod lives;
