@@ -23,6 +23,7 @@ round=0
 cargo test --workspace --all-targets --no-run
 # Once: without their defences the systems fall to the attacks that their tests withstand.
 campaign "attacks without defences" scripts/controls.sh
+campaign "tests without defences" scripts/controls-of-tests.sh
 until [ "$SECONDS" -ge $((minutes * 60)) ]; do
     round=$((round + 1))
     campaign "stores killed at 500 moments" \

@@ -200,10 +200,14 @@ pub struct StakeholderConfig {
     /// where gas costs nothing; where it has a price, this is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gas_limit: Option<u64>,
-    /// "http://host:port" by which members reach this node's store of contents, as published in the
-    /// mediator; empty if it has none.
+    /// "http://host:port" or "https://host:port" by which members reach this node's store of contents, as published in
+    /// the mediator; empty if it has none.
     #[serde(default)]
     pub origin: String,
+    /// Which certificates others' stores of `https` addresses must show; without it those of the system's
+    /// authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientTls>,
 }
 
 /// An endorser of chaincode.
@@ -316,7 +320,8 @@ impl Config {
             .into_iter()
             .chain(config.node_key.as_mut())
             .chain(config.stakeholder.iter_mut().flat_map(|one| {
-                [Some(&mut one.keys), one.password_file.as_mut()].into_iter().flatten()
+                let ca = one.tls.as_mut().and_then(|tls| tls.ca.as_mut());
+                [Some(&mut one.keys), one.password_file.as_mut(), ca].into_iter().flatten()
             }))
             .chain(config.consensus_key.as_mut())
             .chain(config.software_platform_key.as_mut())

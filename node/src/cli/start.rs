@@ -13,7 +13,7 @@ use paralith_crypto::SigningKey;
 use paralith_crypto::hash::{Domain, hash};
 use paralith_genesis::Document;
 use paralith_private_contract_stakeholder::Keys;
-use paralith_storage::Kv;
+use paralith_storage::{Files, Kv};
 use tokio_util::sync::CancellationToken;
 
 use super::StartArgs;
@@ -48,7 +48,7 @@ pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
     let stop = CancellationToken::new();
     let keys = private_contract::keys(&config)?;
     let (source, engine, kv) = source(&config, &stop).await?;
-    let node_key = node_key(&config, keys.as_ref())?;
+    let node_key = node_key(&config, keys.as_ref().map(|(keys, _)| keys))?;
     let mut parts = node_config(&config, node_key, kv, &source, stop.clone(), connect)?;
     let stakeholder = keys.map(|keys| stakeholder(&config, keys, &parts)).transpose()?;
     if let Some(role) = &stakeholder {
@@ -78,16 +78,19 @@ pub async fn run(args: StartArgs, connect: Connect) -> Result<(), NodeError> {
 /// The role of a stakeholder's node.
 fn stakeholder(
     config: &Config,
-    keys: Keys,
+    (keys, key_files): (Keys, Files),
     parts: &NodeConfig,
 ) -> Result<StakeholderRole, NodeError> {
     let section = config.stakeholder.as_ref();
+    let origins = section.and_then(|one| one.tls.as_ref()).map(ClientTls::trust);
     StakeholderRole::new(RoleConfig {
         keys,
+        key_files,
         mediator: section.map(|one| one.mediator.clone()).unwrap_or_default(),
         gas_limit: section.and_then(|one| one.gas_limit),
         link_address: config.link_address.clone().unwrap_or_default(),
         origin: section.map(|one| one.origin.clone()).unwrap_or_default(),
+        origins: origins.transpose()?.unwrap_or_default(),
         chain_context: parts.genesis.context,
         kv: parts.kv.clone(),
     })

@@ -125,7 +125,8 @@ pub async fn connect(address: &str, trust: &Trust) -> Result<Channel, NodeError>
 /// Connects to origins of contents, by this rule if they are spoken to over TLS.
 pub fn contents(trust: Trust) -> paralith_data::Dial {
     Arc::new(move |origin: paralith_data::Origin| {
-        let dialer = endpoint(origin.as_str(), &trust);
+        let by = if origin.is_secure() { &trust } else { &Trust::System };
+        let dialer = endpoint(origin.as_str(), by);
         async move {
             let (_, dialer) = dialer.map_err(std::io::Error::other)?;
             Ok(Box::new(dialer.connect().await?) as Box<dyn paralith_data::Io>)

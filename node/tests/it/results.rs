@@ -97,3 +97,21 @@ async fn a_node_that_has_just_started_answers_for_blocks_and_transactions_before
     assert!(service.submit_and_wait(submit()).await.is_err());
     chain.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_submit_one_transaction_wait_for_its_block() {
+    let chain = Chain::start(Rules::default()).await;
+    let (_node, _, service) = fresh(&chain).await;
+    // Some of them come while it is in the pool, others after its block.
+    for nonce in 0..20 {
+        let raw = transfer(&chain, nonce);
+        let callers = (0..16).map(|_| {
+            let (mut service, transaction) = (service.clone(), raw.clone());
+            async move { service.submit_and_wait(SubmitRequest { transaction }).await }
+        });
+        let results = futures::future::join_all(callers).await;
+        let results: Vec<_> = results.into_iter().map(|one| one.unwrap().into_inner()).collect();
+        assert!(results.iter().all(|one| one.code == 0 && *one == results[0]), "{results:?}");
+    }
+    chain.end().await;
+}

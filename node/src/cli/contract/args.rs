@@ -164,6 +164,17 @@ pub struct JoinArgs {
     pub mediator: MediatorArgs,
 }
 
+/// Options of `contract new-key`.
+#[derive(Debug, Clone, Args)]
+pub struct NewKeyArgs {
+    /// The member's keys.
+    #[command(flatten)]
+    pub keys: MemberKeysArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A call of a member for one contract.
 #[derive(Debug, Clone, Args)]
 pub struct MemberCallArgs {
@@ -199,25 +210,6 @@ pub struct CertifyArgs {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// The issuer.
-    #[command(flatten)]
-    pub signer: SignerArgs,
-    /// The mediator.
-    #[command(flatten)]
-    pub mediator: MediatorArgs,
-}
-
-/// Options of `contract fund`.
-#[derive(Debug, Clone, Args)]
-pub struct FundArgs {
-    /// The contract.
-    #[arg(value_parser = contract)]
-    pub contract: ContractId,
-    /// Base units.
-    pub amount: Amount,
-    /// A number for the contract's code.
-    #[arg(long, default_value_t = 0)]
-    pub tag: u64,
-    /// The signer.
     #[command(flatten)]
     pub signer: SignerArgs,
     /// The mediator.

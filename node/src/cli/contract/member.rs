@@ -14,7 +14,7 @@ use paralith_types::{Hash, PublicKey};
 use serde_json::json;
 
 use super::files::{self, AgreementFile};
-use super::{InitArgs, JoinArgs, MemberCallArgs, RestoreArgs, SignChangeArgs};
+use super::{InitArgs, JoinArgs, MemberCallArgs, NewKeyArgs, RestoreArgs, SignChangeArgs};
 use crate::cli::output;
 use crate::config::{
     Config, DataConfig, EnclavePlacement, EngineConfig, ParaTimeConfig, Role, StakeholderConfig,
@@ -154,6 +154,7 @@ impl NewMember<'_> {
                 gas_limit: self.gas_limit,
                 password_file: self.password_file.map(absolute).transpose()?,
                 origin,
+                tls: None,
             }),
             engine: EngineConfig::Light {
                 nodes: vec![self.node.to_string()],
@@ -270,6 +271,19 @@ pub(super) async fn leave(args: MemberCallArgs) -> Result<(), NodeError> {
         "round": confirmed.header.round,
     });
     output::print(&shown, args.mediator.node.json)
+}
+
+/// Makes a key to which calls are sealed from then on.
+pub(super) fn new_key(args: &NewKeyArgs) -> Result<(), NodeError> {
+    let (keys, files, password) = args.keys.open_files()?;
+    let made = keys.add_kem(&files, password.as_bytes(), KdfParams::RECOMMENDED);
+    let what = || args.keys.keys.display().to_string();
+    let made = made.map_err(|e| NodeError::usage(what(), e))?;
+    let shown = json!({
+        "member": keys.account(), "key": hex::encode(made.key), "keys": what(),
+        "next": "start the member's node again: it publishes the key, and erases the one before when nothing is sealed to it",
+    });
+    output::print(&shown, args.json)
 }
 
 /// Agrees to a definition.

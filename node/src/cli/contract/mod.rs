@@ -4,18 +4,21 @@ mod args;
 mod files;
 mod look;
 pub(crate) mod member;
+mod money;
 mod owner;
 mod proofs;
 mod sender;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use args::*;
 use clap::{Args, Subcommand};
+pub use money::{CollectFeesArgs, FundArgs, WithdrawArgs};
 use paralith_private_contract_messages::ContractId;
 use paralith_private_contract_stakeholder::Keys;
 use paralith_storage::Files;
 use paralith_types::Amount;
+use zeroize::Zeroizing;
 
 use super::NodeArgs;
 use crate::client::TxOptions;
@@ -66,6 +69,12 @@ pub enum ContractCommand {
     /// Leave a contract as a member. The bond returns after the contract's retention time.
     #[command(after_help = "Example:\n  paralith contract leave CONTRACT --keys ./bank-a/keys")]
     Leave(MemberCallArgs),
+    /// Make a new key to which calls are sealed. The member's node, started again, publishes it, has its contracts
+    /// adopt it, and erases the old one once nothing is sealed to it: who steals keys then opens no older calls.
+    #[command(
+        after_help = "Example:\n  paralith contract new-key --keys ./bank-a/keys\n  paralith start --config ./bank-a/node.toml"
+    )]
+    NewKey(NewKeyArgs),
     /// Certify that a key may send to a contract.
     #[command(
         after_help = "Example:\n  paralith contract certify CONTRACT SUBJECT-KEY --serial 1 --blocks 100000 --out bob.certificate --from alice"
@@ -76,6 +85,12 @@ pub enum ContractCommand {
         after_help = "Example:\n  paralith tx deposit mediator 1000 --from alice\n  paralith contract fund CONTRACT 500 --from alice"
     )]
     Fund(FundArgs),
+    /// Take money out of the mediator, to an account of the consensus layer.
+    #[command(after_help = "Example:\n  paralith contract withdraw 200 --from alice")]
+    Withdraw(WithdrawArgs),
+    /// Take the fees that the mediator holds, as its collector.
+    #[command(after_help = "Example:\n  paralith contract collect-fees --from alice")]
+    CollectFees(CollectFeesArgs),
     /// Send a call to a contract, sealed for its members.
     #[command(
         after_help = "Example:\n  paralith contract submit CONTRACT transfer '{\"to\":\"paralith1…\",\"amount\":\"5\"}' --certificate alice.certificate --member http://127.0.0.1:27000 --save transfer.tx --from alice"
@@ -129,6 +144,10 @@ pub enum ContractCommand {
     /// Open an empty batch: it takes deposits, and shows whether the members still decide.
     #[command(after_help = "Example:\n  paralith contract probe CONTRACT --from alice")]
     Probe(SignedContractArgs),
+    /// Cancel a contract that not all members have joined, as its owner. Members then get their bonds back with
+    /// `leave`.
+    #[command(after_help = "Example:\n  paralith contract cancel CONTRACT --from alice")]
+    Cancel(SignedContractArgs),
     /// Close a contract: a dormant one, or one whose members agree.
     #[command(
         after_help = "Examples:\n  paralith contract close CONTRACT --sign-with ./bank-a/keys --out a.agreement\n  paralith contract close CONTRACT --agreement a.agreement --agreement b.agreement --from alice"
@@ -206,16 +225,29 @@ impl MemberKeysArgs {
     fn open(&self) -> Result<Keys, NodeError> {
         open_keys(&self.keys, self.password_file.clone())
     }
+
+    /// The same, with where they are and the password.
+    fn open_files(&self) -> Result<(Keys, Files, Zeroizing<String>), NodeError> {
+        open_files(&self.keys, self.password_file.clone())
+    }
 }
 
-fn open_keys(folder: &std::path::Path, password: Option<PathBuf>) -> Result<Keys, NodeError> {
+fn open_keys(folder: &Path, password: Option<PathBuf>) -> Result<Keys, NodeError> {
+    open_files(folder, password).map(|(keys, _, _)| keys)
+}
+
+fn open_files(
+    folder: &Path,
+    password: Option<PathBuf>,
+) -> Result<(Keys, Files, Zeroizing<String>), NodeError> {
     let what = folder.display().to_string();
     if !folder.is_dir() {
         return Err(NodeError::usage(what, "there is no such folder of keys"));
     }
     let files = Files::folder(folder).map_err(|e| NodeError::usage(&what, e))?;
     let password = Passwords::from_file(password).of_key("the member")?;
-    Keys::open(&files, password.as_bytes()).map_err(|e| NodeError::usage(what, e))
+    let keys = Keys::open(&files, password.as_bytes()).map_err(|e| NodeError::usage(what, e))?;
+    Ok((keys, files, password))
 }
 
 /// A contract's id: 64 hexadecimal digits.
@@ -236,7 +268,10 @@ pub async fn run(command: ContractCommand) -> Result<(), NodeError> {
         ContractCommand::Install(args) => member::install(args).await,
         ContractCommand::Leave(args) => member::leave(args).await,
         ContractCommand::Certify(args) => owner::certify(args).await,
-        ContractCommand::Fund(args) => sender::fund(args).await,
+        ContractCommand::NewKey(args) => member::new_key(&args),
+        ContractCommand::Fund(args) => money::fund(args).await,
+        ContractCommand::Withdraw(args) => money::withdraw(args).await,
+        ContractCommand::CollectFees(args) => money::collect_fees(args).await,
         ContractCommand::Submit(args) => sender::submit(args).await,
         ContractCommand::Result(args) => sender::result(args).await,
         ContractCommand::Watch(args) => look::watch(args).await,
@@ -251,6 +286,7 @@ pub async fn run(command: ContractCommand) -> Result<(), NodeError> {
         ContractCommand::Change(ChangeCommand::Submit(args)) => owner::submit_change(args).await,
         ContractCommand::Revoke(args) => owner::revoke(args).await,
         ContractCommand::Probe(args) => sender::probe(args).await,
+        ContractCommand::Cancel(args) => owner::cancel(args).await,
         ContractCommand::Close(args) => owner::close(args).await,
     }
 }

@@ -7,7 +7,7 @@ use paralith_crypto::Domain;
 use paralith_policy::{CERTIFICATE_DOMAIN, CERTIFICATE_VERSION, Certificate};
 use paralith_private_contract_core::ids::{code_id, definition_hash, package_hash};
 use paralith_private_contract_core::messages::{
-    Canonical as _, Change, Close, Definition, Package, Revoke, Terms,
+    Canonical as _, Change, Close, Definition, OfContract, Package, Revoke, Terms,
 };
 use paralith_private_contract_core::terms;
 use paralith_private_contract_stakeholder::Agreement;
@@ -17,7 +17,7 @@ use serde_json::json;
 use super::files::{self, AgreementFile};
 use super::{
     CertifyArgs, CloseArgs, CreateArgs, MediatorModuleArgs, PackageArgs, ProposeChangeArgs,
-    RevokeArgs, SubmitChangeArgs, TermsArgs, open_keys,
+    RevokeArgs, SignedContractArgs, SubmitChangeArgs, TermsArgs, open_keys,
 };
 use crate::cli::output;
 use crate::error::NodeError;
@@ -236,6 +236,19 @@ pub(super) async fn revoke(args: RevokeArgs) -> Result<(), NodeError> {
     let shown = json!({
         "contract": args.contract.to_hex(), "issuer": issuer, "serial": args.serial,
         "round": confirmed.header.round,
+    });
+    output::print(&shown, args.mediator.node.json)
+}
+
+/// Cancels a contract that was proposed.
+pub(super) async fn cancel(args: SignedContractArgs) -> Result<(), NodeError> {
+    let mut client = args.mediator.connect().await?;
+    let key = args.signer.key(client.chain.genesis())?;
+    let call = OfContract { contract_id: args.contract }.encode();
+    let (confirmed, _) = client.call(&key, "cancel", call).await?;
+    let shown = json!({
+        "contract": args.contract.to_hex(), "cancelled": true, "round": confirmed.header.round,
+        "next": "members that have joined get their bonds back with `paralith contract leave`",
     });
     output::print(&shown, args.mediator.node.json)
 }

@@ -1,15 +1,15 @@
-//! What senders do: submit, read results, fund, probe.
+//! What senders do: submit, read results, probe.
 
 use paralith_private_contract_core::sealing::SealedCall;
 use paralith_private_contract_messages::{
-    Canonical as _, ContentHash, ContractId, Fund, OfContract, keys as places,
+    Canonical as _, ContentHash, ContractId, OfContract, keys as places,
 };
 use paralith_runtime_abi as abi;
 use paralith_types::Hash;
 use serde_json::json;
 
 use super::files::{self, ChainProof, Disclosed, SentCall};
-use super::{FundArgs, ResultArgs, SignedContractArgs, SubmitArgs, look};
+use super::{ResultArgs, SignedContractArgs, SubmitArgs, look};
 use crate::cli::output;
 use crate::error::NodeError;
 use crate::systems::private_contract::client::PrivateTx;
@@ -48,7 +48,8 @@ pub(super) async fn submit(args: SubmitArgs) -> Result<(), NodeError> {
     let height = client.chain.sync().await?.0;
     if let Some(origin) = origin {
         let chain = client.chain.chain_context();
-        tx.put_at(origin, &key, &certificate, height, &chain).await?;
+        let trust = args.mediator.node.tls.trust()?;
+        tx.put_at((origin, &trust), &key, &certificate, height, &chain).await?;
     }
     for address in &args.member {
         let mut member = args.mediator.member(&client, address).await?;
@@ -108,19 +109,6 @@ pub(super) async fn result(args: ResultArgs) -> Result<(), NodeError> {
         "result": look::shown_output(&verified.result.output),
         "leaf": leaf, "verified": true,
         "receipt": args.receipt.as_ref().map(|file| file.display().to_string()),
-    });
-    output::print(&shown, args.mediator.node.json)
-}
-
-/// Deposits into a contract.
-pub(super) async fn fund(args: FundArgs) -> Result<(), NodeError> {
-    let mut client = args.mediator.connect().await?;
-    let key = args.signer.key(client.chain.genesis())?;
-    let fund = Fund { contract_id: args.contract, tag: args.tag, amount: args.amount };
-    let (confirmed, _) = client.call(&key, "fund", fund.encode()).await?;
-    let shown = json!({
-        "contract": args.contract.to_hex(), "amount": args.amount, "tag": args.tag,
-        "round": confirmed.header.round,
     });
     output::print(&shown, args.mediator.node.json)
 }

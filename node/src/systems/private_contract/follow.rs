@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::links::MemberLinks;
 use super::mediator::Submitter;
 use super::origins::DataOrigins;
+use super::rotation::Rotation;
 use super::{Shared, Via};
 use crate::error::NodeError;
 use crate::links::{Member, Network};
@@ -62,7 +63,11 @@ async fn follow(
     let submitter = Submitter::new(key, mediator, shared.config.gas_limit, via);
     let outside = Outside {
         links: MemberLinks::new(network, shared.members.clone()),
-        origins: DataOrigins::new(&shared.config.keys, shared.config.chain_context),
+        origins: DataOrigins::new(
+            &shared.config.keys,
+            shared.config.chain_context,
+            shared.config.origins.clone(),
+        ),
         mediator: Arc::clone(&submitter) as _,
     };
     let chain = Arc::clone(&state.chain) as Arc<dyn Chain>;
@@ -79,7 +84,7 @@ async fn follow(
         Err(error) => tracing::error!(%error, "the contracts of this member cannot be read"),
     }
     let mut applied = follower.applied();
-    let mut published = KeysPublished::default();
+    let (mut published, mut rotation) = (KeysPublished::default(), Rotation::default());
     loop {
         tokio::select! {
             changed = applied.changed() => {
@@ -92,6 +97,7 @@ async fn follow(
                     continue;
                 }
                 published.publish(&shared, &submitter, now.height.0).await;
+                rotation.advance(&shared, &submitter, now.height.0).await;
             }
             id = to_start.recv() => match id {
                 Some(id) => {

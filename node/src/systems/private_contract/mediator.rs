@@ -15,6 +15,7 @@ use ppb::para_time_service_client::ParaTimeServiceClient;
 use tokio::sync::Mutex;
 
 use super::Via;
+use super::client::NONCE_TAKEN;
 use crate::client::{ChainClient, ClientOptions, ParaTimeClient, TxOptions, connect_over, refused};
 use crate::error::NodeError;
 
@@ -131,6 +132,9 @@ impl Connected {
                     if tries < NONCES =>
                 {
                     nonce = *right;
+                }
+                NodeError::Refused(error) if error.is("worker", NONCE_TAKEN) && tries < NONCES => {
+                    nonce = nonce.saturating_add(1);
                 }
                 _ => {
                     *next = 0;

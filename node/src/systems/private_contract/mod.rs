@@ -2,7 +2,7 @@
 //! specification.
 //!
 //! * [`StakeholderRole`] follows the mediator, runs a member for each contract whose package is installed,
-//!   and publishes the member's keys.
+//!   and publishes the member's keys; `rotation` brings new ones into force and erases old ones.
 //! * `links` carries what members ask each other, `mediator` submits their calls, `origins` fetches contents
 //!   from data stores, `tickets` says who may use this node's own one.
 //! * `member` and `public` are the services for users; [`request`] is how their requests are signed.
@@ -16,6 +16,7 @@ mod member;
 mod origins;
 mod public;
 pub mod request;
+mod rotation;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -50,13 +51,13 @@ const INSTALLED: &[u8] = b"private-contracts/";
 /// Most contracts of a member.
 const MAX_CONTRACTS: usize = 1024;
 
-/// Opens the keys of a stakeholder's configuration; none if the node is no stakeholder.
-pub fn keys(config: &Config) -> Result<Option<Keys>, NodeError> {
+/// Opens the keys of a stakeholder's configuration, and where their files are; none if the node is no stakeholder.
+pub fn keys(config: &Config) -> Result<Option<(Keys, Files)>, NodeError> {
     let Some(section) = &config.stakeholder else { return Ok(None) };
     open_keys(section).map(Some)
 }
 
-fn open_keys(section: &StakeholderConfig) -> Result<Keys, NodeError> {
+fn open_keys(section: &StakeholderConfig) -> Result<(Keys, Files), NodeError> {
     let what = section.keys.display().to_string();
     if !section.keys.is_dir() {
         let reason = "there are no keys: make them with `paralith contract init`";
@@ -65,7 +66,8 @@ fn open_keys(section: &StakeholderConfig) -> Result<Keys, NodeError> {
     let files = Files::folder(&section.keys).map_err(|e| NodeError::usage(&what, e))?;
     let passwords = Passwords::from_file(section.password_file.clone());
     let password = passwords.of_key("the stakeholder")?;
-    Keys::open(&files, password.as_bytes()).map_err(|e| NodeError::usage(what, e))
+    let keys = Keys::open(&files, password.as_bytes()).map_err(|e| NodeError::usage(what, e))?;
+    Ok((keys, files))
 }
 
 /// A node through which calls to the mediator are submitted.
@@ -82,6 +84,8 @@ pub struct Via {
 pub struct RoleConfig {
     /// Its keys.
     pub keys: Keys,
+    /// Where their files are.
+    pub key_files: Files,
     /// The mediator's name or id.
     pub mediator: String,
     /// Gas limit of its calls to the mediator; none: the most there is, where gas costs nothing.
@@ -90,6 +94,8 @@ pub struct RoleConfig {
     pub link_address: String,
     /// Its data store, as published, or empty.
     pub origin: String,
+    /// Which certificates data stores of `https` addresses must show.
+    pub origins: Trust,
     /// The chain.
     pub chain_context: ChainContext,
     /// Its store.

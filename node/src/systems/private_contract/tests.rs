@@ -1,5 +1,6 @@
 //! Whom this member answers, and what it keeps, by what the mediator's state says.
 
+use paralith_crypto::keystore::KdfParams;
 use paralith_crypto::sha3::sha3_256;
 use paralith_crypto::{Domain, SigningKey};
 use paralith_data::{Action, Ticket};
@@ -9,14 +10,16 @@ use paralith_private_contract_grpc::pb;
 use paralith_private_contract_grpc::pb::request::What;
 use paralith_private_contract_grpc::pb::stakeholder_service_server::StakeholderService as _;
 use paralith_private_contract_messages::{
-    Canonical as _, ContentHash, ContractRecord, ContractStatus, Definition, DefinitionRecord,
-    Stored, Terms, TransactionRecord, TransactionStatus, Upload, keys as places,
+    AccountKeys, Canonical as _, ContentHash, ContractRecord, ContractStatus, Definition,
+    DefinitionRecord, KEYS_BLOCKS, KeySet, Stored, Terms, TransactionRecord, TransactionStatus,
+    Upload, keys as places,
 };
 use paralith_proto::status::error_of;
 use paralith_storage::{Changes, Tree};
 use paralith_types::{Address, Amount, Hash, Height, Signature};
 use tonic::{Request, Status};
 
+use super::follow::own_keys;
 use super::member::MemberService;
 use super::*;
 
@@ -123,10 +126,12 @@ fn transaction_record(sender: &SigningKey) -> TransactionRecord {
 fn member(more: Changes) -> Arc<Shared> {
     let config = RoleConfig {
         keys: Keys::from_seeds(key(1), &key(11), &key(21)),
+        key_files: Files::memory(),
         mediator: "mediator".to_string(),
         gas_limit: None,
         link_address: String::new(),
         origin: String::new(),
+        origins: Trust::System,
         chain_context: ChainContext([5; 32]),
         kv: Kv::memory(),
     };
@@ -307,4 +312,73 @@ async fn the_operator_alone_manages_and_the_sender_alone_gets_results() {
     let package = pb::InstallPackage { sealed: vec![1; 100], definition: None };
     let refused = service.install_package(ask(1, What::InstallPackage(package))).await;
     assert!(is_refused(&refused.unwrap_err(), 3));
+}
+
+/// A key set of the contract with one member: its number, whether it has the new key, and how many transactions
+/// hold it.
+type Set = (u64, bool, u64);
+
+/// A member with an old key and a new one that the mediator has; whether the old one stays, and which
+/// contracts may adopt the new one.
+fn rotated(record: ContractRecord, sets: &[Set], is_published: bool) -> (bool, Vec<ContractId>) {
+    let shared = member(Changes::new());
+    let (keys, files) = (shared.config.keys.clone(), shared.config.key_files.clone());
+    let old = keys.kem_key().unwrap();
+    let params = KdfParams { memory_kib: 1024, iterations: 1, lanes: 1 };
+    let new = keys.add_kem(&files, b"secret", params).unwrap();
+    let own = own_keys(&shared).unwrap();
+    let published = AccountKeys {
+        number: 2,
+        address: address(),
+        kem_id: own.kem_id,
+        kem_key: if is_published { new.key.clone() } else { old.key.clone() },
+        vote_key: own.vote_key,
+        link_address: own.link_address,
+        origin: own.origin,
+    };
+    let mut state = Changes::from([
+        (places::contract(&CONTRACT), Some(record.encode())),
+        (places::definition(&CONTRACT, 1), Some(definition_record().encode())),
+        (places::account(&shared.account()), Some(published.encode())),
+    ]);
+    for (version, is_new, held) in sets {
+        let key = if *is_new { new.clone() } else { old.clone() };
+        let set = KeySet { version: 1, keys: vec![key.clone(), key], gone: vec![], held: *held };
+        state.insert(places::key_set(&CONTRACT, *version), Some(set.encode()));
+    }
+    let tree = Tree::new(Kv::memory(), b"mediator");
+    let prepared = tree.prepare(None, 1, &state).unwrap();
+    tree.commit(prepared, WriteBatch::new(), Durability::Synced).unwrap();
+    let state: MediatorState = Arc::new(paralith_storage::Snapshot::new(tree, Some(1)));
+    shared.snapshots.send_replace(Some(Snapshot { height: HEIGHT, state }));
+    let stale = rotation::look(&shared).unwrap();
+    assert_eq!(keys.kem_key(), Some(new), "the newest key stays");
+    (keys.has_old_kem(), stale)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_key_goes_once_no_key_set_that_serves_or_is_held_has_it() {
+    let record = |keys_version, previous_keys_version, keys_height| ContractRecord {
+        keys_version,
+        previous_keys_version,
+        keys_height,
+        ..contract_record()
+    };
+    let (none, this) = (Vec::new(), vec![CONTRACT]);
+    let long_ago = HEIGHT - KEYS_BLOCKS - 30;
+    // The contract seals to the old key still: it may adopt the new one after its time.
+    assert_eq!(rotated(record(1, 0, long_ago), &[(1, false, 0)], true), (true, this));
+    assert_eq!(
+        rotated(record(1, 0, HEIGHT - KEYS_BLOCKS + 1), &[(1, false, 0)], true),
+        (true, none.clone())
+    );
+    // Adopted: senders may use the set before for a while.
+    let sets = [(1, false, 0), (2, true, 0)];
+    assert_eq!(rotated(record(2, 1, HEIGHT - KEYS_BLOCKS), &sets, true), (true, none.clone()));
+    assert_eq!(rotated(record(2, 1, long_ago), &sets, true), (false, none.clone()));
+    // A transaction that was sealed to it has not ended, however old.
+    let held = [(1, false, 1), (2, true, 0), (3, true, 0)];
+    assert_eq!(rotated(record(3, 2, long_ago), &held, true), (true, none.clone()));
+    // The mediator has the old key: nothing goes, and nothing is to be adopted.
+    assert_eq!(rotated(record(2, 1, long_ago), &sets, false), (true, none));
 }

@@ -44,6 +44,12 @@ pub fn key_set(contract: &ContractId, keys_version: u64) -> Vec<u8> {
     numbered(b'y', contract, keys_version)
 }
 
+/// What all key sets of a contract begin with.
+#[must_use]
+pub fn key_sets(contract: &ContractId) -> Vec<u8> {
+    key(b'y', &[&contract.0])
+}
+
 /// [`crate::TransactionRecord`] of a transaction.
 #[must_use]
 pub fn transaction(contract: &ContractId, seq: u64) -> Vec<u8> {

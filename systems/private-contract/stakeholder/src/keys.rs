@@ -8,6 +8,8 @@
 //!
 //! The BLS and KEM keys are derived from their seeds by HKDF, so that no seed serves two algorithms.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use paralith_bls::BlsSecret;
 use paralith_crypto::kdf::derive;
 use paralith_crypto::kem::KemSecret;
@@ -106,13 +108,22 @@ impl Agreement {
     }
 }
 
-/// The keys. `Debug` shows public ones only.
+/// The keys. `Debug` shows public ones only. Clones share the KEM keys: one that is erased is gone from all.
 #[derive(Clone)]
 pub struct Keys {
     account: SigningKey,
     vote: BlsSecret,
     /// By their number.
-    kem: Vec<(u64, KemSecret)>,
+    kem: Arc<Mutex<Vec<(u64, KemSecret)>>>,
+}
+
+/// A panic of another thread leaves the keys whole: each change is one call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn public(secret: &KemSecret) -> KemKey {
+    KemKey { kem_id: secret.kem(), key: secret.public() }
 }
 
 impl std::fmt::Debug for Keys {
@@ -131,7 +142,11 @@ impl Keys {
     #[must_use]
     pub fn from_seeds(account: SigningKey, vote: &SigningKey, kem: &SigningKey) -> Self {
         let ikm = derive(vote.seed().as_slice(), b"", VOTE_KEY, &[]);
-        Self { account, vote: BlsSecret::from_ikm(&ikm), kem: vec![(1, kem_of(kem))] }
+        Self::new(account, BlsSecret::from_ikm(&ikm), vec![(1, kem_of(kem))])
+    }
+
+    fn new(account: SigningKey, vote: BlsSecret, kem: Vec<(u64, KemSecret)>) -> Self {
+        Self { account, vote, kem: Arc::new(Mutex::new(kem)) }
     }
 
     /// Makes keys and writes their files.
@@ -159,33 +174,52 @@ impl Keys {
         if kem.is_empty() {
             return Err(KeyFileError::Missing { name: "kem-1.json".into() });
         }
-        Ok(Self { account, vote: BlsSecret::from_ikm(&ikm), kem })
+        Ok(Self::new(account, BlsSecret::from_ikm(&ikm), kem))
     }
 
     /// Adds a KEM key. `set_keys` publishes it from now on; older ones still open what was sealed to them.
     pub fn add_kem(
-        &mut self,
+        &self,
         files: &Files,
         password: &[u8],
         params: KdfParams,
-    ) -> Result<(), KeyFileError> {
-        let number = self.kem.last().map_or(1, |(number, _)| number.saturating_add(1));
+    ) -> Result<KemKey, KeyFileError> {
+        let mut kem = lock(&self.kem);
+        let number = kem.last().map_or(1, |(number, _)| number.saturating_add(1));
         let key = fresh()?;
         write(files, &format!("kem-{number}.json"), &key, password, params)?;
         files.sync()?;
-        self.kem.push((number, kem_of(&key)));
-        Ok(())
+        let secret = kem_of(&key);
+        let made = public(&secret);
+        kem.push((number, secret));
+        Ok(made)
     }
 
-    /// Erases KEM keys before this number: stolen keys then open no older wraps. The newest one stays.
-    pub fn erase_kem_before(&mut self, files: &Files, number: u64) -> Result<(), KeyFileError> {
-        let newest = self.kem.last().map_or(0, |(newest, _)| *newest);
-        for (old, _) in self.kem.iter().filter(|(old, _)| *old < number.min(newest)) {
-            files.remove(&format!("kem-{old}.json"))?;
+    /// Whether there are KEM keys besides the newest one.
+    #[must_use]
+    pub fn has_old_kem(&self) -> bool {
+        lock(&self.kem).len() > 1
+    }
+
+    /// Erases the KEM keys that are not needed: stolen keys then open no older wraps. The newest one stays. Gives how
+    /// many went.
+    pub fn erase_kem(
+        &self,
+        files: &Files,
+        is_needed: impl Fn(&KemKey) -> bool,
+    ) -> Result<usize, KeyFileError> {
+        let mut kem = lock(&self.kem);
+        let newest = kem.last().map_or(0, |(newest, _)| *newest);
+        let stays =
+            |(number, secret): &(u64, KemSecret)| *number == newest || is_needed(&public(secret));
+        let gone = kem.iter().filter(|one| !stays(one)).map(|(number, _)| *number);
+        let gone: Vec<u64> = gone.collect();
+        for number in &gone {
+            files.remove(&format!("kem-{number}.json"))?;
         }
         files.sync()?;
-        self.kem.retain(|(old, _)| *old >= number.min(newest));
-        Ok(())
+        kem.retain(|(number, _)| !gone.contains(number));
+        Ok(gone.len())
     }
 
     /// The account.
@@ -209,14 +243,13 @@ impl Keys {
     /// The newest KEM key.
     #[must_use]
     pub fn kem_key(&self) -> Option<KemKey> {
-        let (_, secret) = self.kem.last()?;
-        Some(KemKey { kem_id: secret.kem(), key: secret.public() })
+        lock(&self.kem).last().map(|(_, secret)| public(secret))
     }
 
     /// The secret of a published KEM key, if it is here.
-    pub(crate) fn kem_secret(&self, key: &KemKey) -> Option<&KemSecret> {
-        let is_it = |secret: &&KemSecret| secret.kem() == key.kem_id && secret.public() == key.key;
-        self.kem.iter().map(|(_, secret)| secret).find(is_it)
+    pub(crate) fn kem_secret(&self, key: &KemKey) -> Option<KemSecret> {
+        let kem = lock(&self.kem);
+        kem.iter().map(|(_, secret)| secret).find(|secret| public(secret) == *key).cloned()
     }
 
     /// Opens a package that the owner sealed to this member; none if it was sealed to no key that is here, or
@@ -233,7 +266,7 @@ impl Keys {
         let open = |(_, secret): &(u64, KemSecret)| {
             open_package(place, owner, package_hash, index, secret, sealed).ok()
         };
-        self.kem.iter().rev().find_map(open)
+        lock(&self.kem).iter().rev().find_map(open)
     }
 
     /// Agrees to a change or to a closing, by its hash. Votes have other domains, so this is never one.

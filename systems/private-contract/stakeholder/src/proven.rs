@@ -131,6 +131,17 @@ impl Contract {
         Ok(inputs_hash(batch, &inputs))
     }
 
+    /// Whether a member lost a part of its bond for two verdicts of a batch under a definition.
+    pub fn is_slashed(
+        &self,
+        version: u64,
+        batch: u64,
+        member: &PublicKey,
+    ) -> Result<bool, ServiceError> {
+        let mark = keys::slashed(&self.place.contract_id, version, batch, member);
+        Ok(self.snapshot.state.get(&mark)?.is_some())
+    }
+
     /// The definition that comes into force next.
     pub fn next_definition(&self) -> Result<DefinitionRecord, ServiceError> {
         let record = self.record()?.ok_or(ServiceError::Lacks { what: "the contract" })?;

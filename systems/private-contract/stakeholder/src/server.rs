@@ -9,10 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use paralith_policy::Members;
 use paralith_private_contract_core::StakeholderError;
 use paralith_private_contract_core::ids::Place;
 use paralith_private_contract_core::messages::{
-    ContentHash, ContractVote, DefinitionRecord, OpenBatch,
+    Accuse, ContentHash, ContractVote, DefinitionRecord, Evidence, OpenBatch,
 };
 use paralith_private_contract_core::vote::{actions_hash, vote_hash};
 use paralith_types::PublicKey;
@@ -40,6 +41,20 @@ struct Held {
 struct Votes {
     held: BTreeMap<(u64, u32), Held>,
     refused: BTreeMap<(u64, u32), u32>,
+    /// Members that signed two verdicts of a batch.
+    equivocated: BTreeSet<(u64, u32)>,
+    /// What proves it, until the service takes it.
+    evidence: Vec<Equivocation>,
+}
+
+/// A member signed two verdicts of one batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Equivocation {
+    pub(crate) member: PublicKey,
+    pub(crate) index: u32,
+    /// Members of the batch's definition.
+    pub(crate) members: u32,
+    pub(crate) accuse: Accuse,
 }
 
 /// What the service and its server share.
@@ -81,6 +96,7 @@ impl Shared {
             let mut votes = lock(&self.votes);
             votes.held.retain(|(batch, _), _| *batch >= first);
             votes.refused.retain(|(batch, _), _| *batch >= first);
+            votes.equivocated.retain(|(batch, _)| *batch >= first);
             let unverified = votes.held.values().filter(|held| !held.verified);
             unverified.map(|held| held.vote.clone()).collect()
         };
@@ -115,6 +131,52 @@ impl Shared {
         Ok(is_right)
     }
 
+    /// A member whose vote is held sends another one. If it signed that, too, the mediator is told.
+    fn compare(
+        &self,
+        contract: &Contract,
+        open: &OpenBatch,
+        first: &ContractVote,
+        second: &ContractVote,
+    ) -> Result<(), ServiceError> {
+        let place = (second.batch, second.index);
+        let definition = contract.definition(open.batch.version)?;
+        if !is_signed(contract, open, &definition, second)? {
+            let mut votes = lock(&self.votes);
+            let refused = votes.refused.entry(place).or_insert(0);
+            *refused = refused.saturating_add(1);
+            return Ok(());
+        }
+        let members = definition.definition.members;
+        let member = usize::try_from(second.index).ok().and_then(|index| members.get(index));
+        let Some(member) = member.copied() else { return Ok(()) };
+        let signed = |vote: &ContractVote| Evidence {
+            verdict: vote.verdict.clone(),
+            signers: [vote.index].into_iter().collect::<Members>().to_bytes(),
+            signature: vote.signature,
+        };
+        let accuse = Accuse {
+            contract_id: self.place.contract_id,
+            version: open.batch.version,
+            batch: open.batch.number,
+            inputs_hash: contract.inputs_hash(&open.batch)?,
+            first: signed(first),
+            second: signed(second),
+        };
+        let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        let mut votes = lock(&self.votes);
+        if votes.equivocated.insert(place) {
+            let index = second.index;
+            votes.evidence.push(Equivocation { member, index, members: count, accuse });
+        }
+        Ok(())
+    }
+
+    /// Takes what proves that members signed two verdicts.
+    pub(crate) fn take_evidence(&self) -> Vec<Equivocation> {
+        std::mem::take(&mut lock(&self.votes).evidence)
+    }
+
     /// Whom this member gives the tree: members of the definition in force, of the newest accepted one, and of the
     /// next one if this member's operator has installed its package.
     fn tree_members(&self, contract: &Contract) -> Result<BTreeSet<PublicKey>, ServiceError> {
@@ -140,11 +202,21 @@ pub(crate) fn is_vote(
     definition: &DefinitionRecord,
     vote: &ContractVote,
 ) -> Result<bool, ServiceError> {
+    Ok(actions_hash(&vote.actions) == vote.verdict.actions_hash
+        && is_signed(contract, open, definition, vote)?)
+}
+
+/// Whether a member signed this verdict of the open batch, whatever actions came with it.
+fn is_signed(
+    contract: &Contract,
+    open: &OpenBatch,
+    definition: &DefinitionRecord,
+    vote: &ContractVote,
+) -> Result<bool, ServiceError> {
     let place = contract.place();
     let key = usize::try_from(vote.index).ok().and_then(|index| definition.vote_keys.get(index));
     let Some(key) = key else { return Ok(false) };
-    let is_here = vote.contract_id == place.contract_id && vote.batch == open.batch.number;
-    if !is_here || actions_hash(&vote.actions) != vote.verdict.actions_hash {
+    if vote.contract_id != place.contract_id || vote.batch != open.batch.number {
         return Ok(false);
     }
     let inputs = contract.inputs_hash(&open.batch)?;
@@ -188,19 +260,31 @@ impl Server {
             return Err(StakeholderError::NotAMember.into());
         }
         let place = (vote.batch, vote.index);
-        {
+        let held = {
             let mut votes = lock(&self.0.votes);
             let refused = votes.refused.get(&place).is_some_and(|refused| *refused >= MAX_FALSE);
-            if refused || votes.held.get(&place).is_some_and(|held| held.verified) {
+            if refused || votes.equivocated.contains(&place) {
+                return Ok(());
+            }
+            let held = votes.held.get(&place).filter(|held| held.verified);
+            let held = held.map(|held| held.vote.clone());
+            if held.as_ref().is_some_and(|held| held.verdict == vote.verdict) {
                 return Ok(());
             }
             if open.is_none() {
+                if held.is_some() {
+                    return Ok(());
+                }
                 let ahead = record.next_batch..record.next_batch.saturating_add(BATCHES_AHEAD);
                 if ahead.contains(&vote.batch) {
                     votes.held.insert(place, Held { vote, verified: false });
                 }
                 return Ok(());
             }
+            held
+        };
+        if let (Some(open), Some(held)) = (&open, held) {
+            return self.0.compare(&contract, open, &held, &vote);
         }
         if let Some(open) = open
             && self.0.verify(&contract, &open, &vote)?

@@ -17,6 +17,7 @@ mod net;
 mod origins;
 mod python;
 mod recorder;
+mod rotation;
 mod secrecy;
 mod sender;
 mod session;

@@ -104,7 +104,9 @@ fn test_02_nobody_but_the_members_sees_code_calls_state_or_secrets() {
         let sealed = it.client.seal(contract.id, &alice.public(), &transfer, Some(&origin)).await;
         let tx = sealed.unwrap();
         let (height, chain) = (it.height().await, it.client.chain.chain_context());
-        tx.put_at(&origin, &alice, &contract.certificate, height, &chain).await.unwrap();
+        tx.put_at((&origin, &Trust::System), &alice, &contract.certificate, height, &chain)
+            .await
+            .unwrap();
         let content = tx.sealed.content_hash.to_hex();
         refused_without_a_members_ticket(it, &contract.id.0, &content).await;
         let seq = it.submit(&contract, &tx, 0).await.unwrap();

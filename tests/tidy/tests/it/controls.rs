@@ -1,5 +1,7 @@
 //! The patches that take defences out, for the controls of attacks.
 
+use std::path::PathBuf;
+
 use super::{files, holds, read};
 
 /// What a hunk expects to find: its context and the lines that it removes.
@@ -46,6 +48,17 @@ fn every_control_applies_and_says_what_it_takes_out() {
         let hunks = hunks(&text);
         if hunks.is_empty() {
             offences.push(format!("{place}: it changes nothing"));
+        }
+        for test in text.lines().filter_map(|line| line.strip_prefix("Fails: ")) {
+            let (suite, name) = test.split_once(' ').unwrap_or(("no suite", test));
+            let defines = |path: &PathBuf| {
+                let suite = format!("/{suite}/");
+                path.display().to_string().contains(&suite)
+                    && read(path).contains(&format!("fn {name}("))
+            };
+            if !files(|path| path.extension().is_some_and(|e| e == "rs")).iter().any(defines) {
+                offences.push(format!("{place}: the suite {suite} has no test {name}"));
+            }
         }
         for (file, before) in hunks {
             if read(file.as_ref()).matches(&before).count() != 1 {

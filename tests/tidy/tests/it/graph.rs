@@ -108,7 +108,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["paralith", "paralith-adversary"]),
     ("hpke", &["paralith-crypto"]),
     ("aes-gcm-siv", &["paralith-crypto"]),
-    ("blst", &["paralith-bls"]),
+    // The adversary makes a key that cancels another, which `paralith-bls` has no way to make.
+    ("blst", &["paralith-bls", "paralith-adversary"]),
     ("k256", &["paralith-cosigner-core"]),
     ("curve25519-dalek", &["paralith-cosigner-core"]),
     ("sha3", &["paralith-crypto"]),

@@ -41,6 +41,8 @@ use crate::error::NodeError;
 
 /// How often a call is signed anew when its nonce is taken.
 const NONCES: u32 = 4;
+/// The code of a pool that has another transaction with the nonce.
+pub(super) const NONCE_TAKEN: u32 = 4;
 
 /// The mediator as a user sees it.
 #[derive(Debug)]
@@ -163,6 +165,12 @@ impl ContractClient {
                     retry: Retry::NonceIs { nonce: right }, ..
                 })) if tries < NONCES => {
                     nonce = right;
+                }
+                // Another call of this account waits for its round: this one comes after it.
+                Err(NodeError::Refused(error))
+                    if error.is("worker", NONCE_TAKEN) && tries < NONCES =>
+                {
+                    nonce = nonce.saturating_add(1);
                 }
                 done => return done,
             }

@@ -1,7 +1,7 @@
 //! A sealed call, and where its content is kept.
 
 use paralith_crypto::SigningKey;
-use paralith_data::{Action, Client as DataClient, ClientLimits, DataError, Origin, Ticket, tcp};
+use paralith_data::{Action, Client as DataClient, ClientLimits, DataError, Origin, Ticket};
 use paralith_policy::Certificate;
 use paralith_private_contract_core::sealing::SealedCall;
 use paralith_private_contract_messages::{ContractId, Receipt, Upload};
@@ -10,6 +10,7 @@ use tonic::codegen::Bytes;
 
 use super::MemberClient;
 use crate::error::NodeError;
+use crate::links::endpoint::{Trust, contents};
 
 /// Blocks for which an upload's ticket is valid.
 const UPLOAD_BLOCKS: u64 = 500;
@@ -36,10 +37,10 @@ impl PrivateTx {
         u32::try_from(self.sealed.content.len()).map_err(|e| NodeError::usage("the call", e))
     }
 
-    /// Stores the content at a data store.
+    /// Stores the content at a data store. `trust`: which certificate one of an `https` address must show.
     pub async fn put_at(
         &self,
-        origin: &str,
+        (origin, trust): (&str, &Trust),
         sender: &SigningKey,
         certificate: &Certificate,
         height: u64,
@@ -47,10 +48,6 @@ impl PrivateTx {
     ) -> Result<(), NodeError> {
         let failed = |error: DataError| NodeError::usage(origin, error);
         let at = Origin::parse(origin).map_err(failed)?;
-        if at.is_secure() {
-            let reason = "contents are stored over http only in this version";
-            return Err(NodeError::usage(origin, reason));
-        }
         let (content, length) = (Hash(self.sealed.content_hash.0), u64::from(self.length()?));
         let ticket = Ticket {
             action: Action::Put,
@@ -62,7 +59,8 @@ impl PrivateTx {
             credential: certificate.encode(),
         };
         let authorization = ticket.sign(sender, chain).authorization();
-        let store = DataClient::new(vec![at.clone()], tcp(), ClientLimits::default());
+        let store =
+            DataClient::new(vec![at.clone()], contents(trust.clone()), ClientLimits::default());
         let body = futures::stream::iter([Bytes::from(self.sealed.content.clone())]);
         store.put(&at, &content, &authorization, length, body).await.map_err(failed)
     }

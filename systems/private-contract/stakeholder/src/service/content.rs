@@ -99,7 +99,7 @@ impl Stakeholder {
         let secret = self.keys.kem_secret(published).ok_or(foreign.clone())?;
         let of = call_of(contract, &record);
         let set = KeySetRef { version: record.keys_version, set: &keys };
-        let (complain, sk, uri) = match open_wraps(&of, set, &record, &wraps, secret, me) {
+        let (complain, sk, uri) = match open_wraps(&of, set, &record, &wraps, &secret, me) {
             OpenedWraps::ForeignKey => return Err(foreign),
             OpenedWraps::Own => return self.found(seq, Found::Malformed { complain: None }),
             OpenedWraps::Others { sk, uri, index } => (Some(index), sk, uri),

@@ -3,6 +3,7 @@
 //! [`Stakeholder::step`] carries out one effect. The process may die before or after each: what is on the
 //! disk then is what [`Stakeholder::start`] begins with, and the machine does the rest again.
 
+mod accuse;
 mod content;
 mod effects;
 mod heal;
@@ -25,6 +26,7 @@ use paralith_runtime_vm::limits::MIN_THREAD_STACK_BYTES;
 use paralith_types::Hash;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::accuse::Accusation;
 use crate::server::Shared;
 use crate::{
     Code, Contract, ContractStore, Executed, Keys, Outside, Server, ServiceError, Snapshot,
@@ -91,6 +93,7 @@ pub struct Stakeholder {
     wanted: BTreeSet<u64>,
     executed: Option<Executed>,
     probing: Probing,
+    accusations: Vec<Accusation>,
     /// Votes on their way; they end with the member.
     sends: TaskSet,
 }
@@ -172,6 +175,7 @@ impl Stakeholder {
             wanted: BTreeSet::new(),
             executed: None,
             probing: Probing::default(),
+            accusations: Vec::new(),
             sends: TaskSet::new(),
         };
         Ok((stakeholder, server))
@@ -234,6 +238,7 @@ impl Stakeholder {
         }
         self.fetch_votes(&contract).await?;
         self.probe(&contract).await?;
+        self.accuse(&contract).await?;
         self.shared.store.expire_contents(contract.height())
     }
 

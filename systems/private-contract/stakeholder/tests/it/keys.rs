@@ -13,7 +13,7 @@ const PARAMS: KdfParams = KdfParams { memory_kib: 1024, iterations: 1, lanes: 1 
 #[test]
 fn keys_come_back_with_their_password_and_older_kem_keys_can_be_erased() {
     let files = Files::memory();
-    let mut keys = Keys::create(&files, b"secret", PARAMS).unwrap();
+    let keys = Keys::create(&files, b"secret", PARAMS).unwrap();
     let first = keys.kem_key().unwrap();
     keys.add_kem(&files, b"secret", PARAMS).unwrap();
     assert_ne!(keys.kem_key().unwrap(), first);
@@ -22,10 +22,15 @@ fn keys_come_back_with_their_password_and_older_kem_keys_can_be_erased() {
     assert_eq!(again.kem_key(), keys.kem_key());
     assert!(matches!(Keys::open(&files, b"other"), Err(KeyFileError::Key { .. })));
     assert!(matches!(Keys::create(&files, b"secret", PARAMS), Err(KeyFileError::Exists { .. })));
-    keys.erase_kem_before(&files, 2).unwrap();
-    assert_eq!(files.list().unwrap(), ["account.json", "kem-2.json", "vote.json"]);
-    // The newest one stays, whatever is asked.
-    keys.erase_kem_before(&files, 9).unwrap();
+    let (clone, second) = (keys.clone(), keys.kem_key().unwrap());
+    keys.add_kem(&files, b"secret", PARAMS).unwrap();
+    assert_eq!(keys.erase_kem(&files, |key| *key == first || *key == second).unwrap(), 0);
+    assert_eq!(keys.erase_kem(&files, |key| *key == second).unwrap(), 1);
+    assert_eq!(files.list().unwrap(), ["account.json", "kem-2.json", "kem-3.json", "vote.json"]);
+    // The newest one stays, whatever is needed. Clones have no more than their original.
+    assert_eq!(clone.erase_kem(&files, |_| false).unwrap(), 1);
+    assert!(!keys.has_old_kem() && !clone.has_old_kem());
+    assert_eq!(files.list().unwrap(), ["account.json", "kem-3.json", "vote.json"]);
     assert_eq!(Keys::open(&files, b"secret").unwrap().kem_key(), keys.kem_key());
 }
 

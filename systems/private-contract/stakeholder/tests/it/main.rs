@@ -3,6 +3,7 @@
 
 mod crash;
 mod disk;
+mod equivocation;
 mod executor;
 mod golden;
 mod guests;

@@ -7,9 +7,10 @@ use paralith_policy::Members;
 use paralith_private_contract_core::class::{Class, Classes};
 use paralith_private_contract_core::ids::{Place, definition_hash};
 use paralith_private_contract_core::messages::{
-    Actions, Batch, BatchKind, Canonical, ContentHash, ContractId, ContractRecord, ContractStatus,
-    Definition, DefinitionRecord, DepositRecord, FinalBatch, KemKey, KeySet, OpenBatch, Tally,
-    Terms, TransactionRecord, TransactionStatus, Verdict, Vote, VoteKey, WrapsRecord, keys,
+    Accuse, Actions, Batch, BatchKind, Canonical, ContentHash, ContractId, ContractRecord,
+    ContractStatus, Definition, DefinitionRecord, DepositRecord, FinalBatch, KemKey, KeySet,
+    OpenBatch, Tally, Terms, TransactionRecord, TransactionStatus, Verdict, Vote, VoteKey,
+    WrapsRecord, keys,
 };
 use paralith_private_contract_core::sealing::{CallOf, KeySetRef, seal_call};
 use paralith_private_contract_core::vote::{
@@ -348,6 +349,30 @@ impl Model {
         }
         self.write();
         Ok(())
+    }
+
+    /// `accuse`, without the money. Says why it is refused.
+    pub(crate) fn accuse(&mut self, accuse: &Accuse) -> Result<(), &'static str> {
+        let members = self.definition.definition.members.len();
+        let mut both = Members::first(members.try_into().unwrap());
+        for one in [&accuse.first, &accuse.second] {
+            let signers = Members::from_bytes(&one.signers, members).map_err(|_| "20")?;
+            let (batch, inputs) = (accuse.batch, &accuse.inputs_hash);
+            let hash = vote_hash(&PLACE, accuse.version, batch, inputs, &one.verdict);
+            let key = |signer: u32| self.definition.vote_keys[signer as usize].0;
+            let keys: Vec<[u8; 96]> = signers.iter().map(key).collect();
+            if !paralith_bls::verify(&keys, &hash.0, &one.signature.0) {
+                return Err("21");
+            }
+            both = both.iter().filter(|signer| signers.contains(*signer)).collect();
+        }
+        let mut any = false;
+        for signer in both.iter().filter(|_| accuse.first.verdict != accuse.second.verdict) {
+            let member = self.definition.definition.members[signer as usize];
+            let mark = keys::slashed(ID, accuse.version, accuse.batch, &member);
+            any |= self.state.insert(mark, vec![1]).is_none();
+        }
+        if any { Ok(()) } else { Err("25") }
     }
 
     fn end(&mut self, status: TransactionStatus, yes: Option<(&Verdict, &Actions)>) {

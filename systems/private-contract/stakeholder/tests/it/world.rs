@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use paralith_crypto::SigningKey;
 use paralith_policy::Policy;
 use paralith_private_contract_core::messages::{
-    Canonical, ContentHash, ContractId, ContractVote, Definition, Package, Vote,
+    Accuse, Canonical, ContentHash, ContractId, ContractVote, Definition, Package, Vote,
 };
 use paralith_private_contract_stakeholder::{
     BatchLog, Contract, ContractStore, Keys, LinkError, LinkFuture, Links, Mediator, Origins,
@@ -168,6 +168,7 @@ impl Mediator for Net {
                 model.complaints.push(arguments);
                 None
             }
+            "accuse" => model.accuse(&Accuse::decode(&arguments, 1 << 20).unwrap()).err(),
             "probe" => {
                 model.probe();
                 outer.probes += 1;
