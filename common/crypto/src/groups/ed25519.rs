@@ -32,6 +32,6 @@ fn point(encoded: [u8; POINT_LEN]) -> Option<EdwardsPoint> {
     }
     let encoded = CompressedEdwardsY(encoded);
     let point = encoded.decompress()?;
-    // Decompression takes numbers that are not reduced, and the identity with a sign.
+    // AB-6: decompression takes numbers that are not reduced, the identity with a sign, and torsion.
     (point.compress() == encoded && point.is_torsion_free()).then_some(point)
 }

@@ -36,6 +36,7 @@ fn scalar(encoded: [u8; SCALAR_LEN]) -> Option<Scalar> {
 
 fn point(encoded: [u8; POINT_LEN]) -> Option<ProjectivePoint> {
     let (sign, x) = encoded.split_first()?;
+    // AB-6: SEC 1 has other forms of this length.
     match sign {
         2 | 3 => Some(lift(x.try_into().ok()?, *sign == 3)?.into()),
         _ => (encoded == [0; POINT_LEN]).then_some(ProjectivePoint::GENERATOR),

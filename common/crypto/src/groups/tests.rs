@@ -114,7 +114,7 @@ fn no_key_is_recovered_from_numbers_out_of_range_or_if_it_is_the_identity() {
     assert!(recover(&[8; 32], &signature, odd).is_some());
 }
 
-/// Two of each computed in `tests/vectors/groups.py`, too; this freezes the layout.
+/// `tests/vectors/groups.json` has more.
 #[test]
 fn the_layout_of_pairs_is_frozen() {
     let golden = [
