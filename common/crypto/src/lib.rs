@@ -10,6 +10,8 @@
 //! | encryption to a public key | HPKE base mode (RFC 9180) | [`hpke`], [`kem`] |
 //! | one content for several recipients | AES-256-GCM-SIV, its key by HPKE | [`wrap`] |
 //! | name of content outside the chain | SHA3-256 (FIPS 202) | [`sha3`] |
+//! | hash, recovered keys and signatures of other chains | Keccak-256, ECDSA and BIP340 on secp256k1 | [`sha3`], `groups` (a feature) |
+//! | sums of public points | secp256k1, Ed25519 | `groups` (a feature) |
 //! | password-protected key files | Argon2id over AES-256-GCM-SIV | `keystore` (a feature) |
 //!
 //! Every function is pure: randomness arrives as bytes, there is no clock and no input or output.
@@ -18,6 +20,8 @@
 
 mod constant_time;
 pub mod ed25519;
+#[cfg(feature = "groups")]
+pub mod groups;
 pub mod hash;
 pub mod hpke;
 pub mod kdf;

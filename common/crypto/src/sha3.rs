@@ -1,12 +1,18 @@
-//! SHA3-256 (FIPS 202), for names of content that other systems compute too. What the chain itself
-//! hashes is under a domain: [`mod@crate::hash`].
+//! SHA3-256 (FIPS 202), for names of content that other systems compute too, and Keccak-256, which
+//! Ethereum hashes with. What the chain itself hashes is under a domain: [`mod@crate::hash`].
 
-use ::sha3::{Digest, Sha3_256};
+use ::sha3::{Digest, Keccak256, Sha3_256};
 
 /// The SHA3-256 of these bytes.
 #[must_use]
 pub fn sha3_256(data: &[u8]) -> [u8; 32] {
     Sha3_256::digest(data).into()
+}
+
+/// The Keccak-256 of these bytes: SHA3-256 with the padding from before FIPS 202.
+#[must_use]
+pub fn keccak256(data: &[u8]) -> [u8; 32] {
+    Keccak256::digest(data).into()
 }
 
 /// [`sha3_256`] of bytes that come one after another.
@@ -48,6 +54,21 @@ mod tests {
         ];
         for (input, digest) in cases {
             assert_eq!(hex::encode(sha3_256(input.as_bytes())), digest);
+        }
+    }
+
+    /// The hash of nothing and of an empty RLP string stand in Ethereum's yellow paper; the others are
+    /// those of the Keccak team.
+    #[test]
+    fn keccak256_is_keccak256() {
+        let cases = [
+            ("", "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"),
+            ("80", "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"),
+            ("cc", "eead6dbfc7340a56caedc044696a168870549a6a7f6f56961e84a54bd9970b8a"),
+            ("616263", "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"),
+        ];
+        for (input, digest) in cases {
+            assert_eq!(hex::encode(keccak256(&hex::decode(input).unwrap())), digest);
         }
     }
 

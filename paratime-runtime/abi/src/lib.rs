@@ -54,6 +54,17 @@
 //! | `bls_verify` | `(keys, len, message, len, signature48) -> i32` | 1 if the aggregate signature of at most [`MAX_BLS_KEYS`] keys is valid, else 0 |
 //! | `hpke_seal` | `(kem: i32, key, len, info, len, plain, len, ikm32) -> i64` | HPKE in base mode with given randomness: the encapsulated key, then the ciphertext; [`ABSENT`]: the key is not usable |
 //!
+//! | `keccak256` | `(data, len, out32)` | hash |
+//! | `secp256k1_recover` | `(digest32, signature64, parity: i32, out64) -> i32` | 1 and the key (x, y) of an ECDSA signature (r, s), or 0 if there is none; parity 1: the nonce's y is odd, 0: it is even |
+//! | `crypto` | `(function: i32, input, len) -> i64` | the function's result, or [`ABSENT`]; traps if the number has no function |
+//!
+//! | function of `crypto` | input | result |
+//! |---|---|---|
+//! | [`CRYPTO_SCHNORR_VERIFY`] | key 32, signature 64, message | empty if valid by BIP340, else [`ABSENT`] |
+//! | [`CRYPTO_COMBINE_SECP256K1`] | at most [`MAX_GROUP_PAIRS`] pairs: scalar 32 (big-endian), point 33 (compressed; zeros: the generator) | the sum of the multiples, 33 bytes; [`ABSENT`]: an input is not in its encoding, or the sum is the identity |
+//! | [`CRYPTO_COMBINE_ED25519`] | as many: scalar 32 (little-endian), point 32 (zeros: the generator) | likewise, 32 bytes; [`ABSENT`] also if a point has torsion |
+//! | [`CRYPTO_SHA3_256`] | data | the hash, 32 bytes |
+//!
 //! [`RESERVED_IMPORTS`] are further names of version 2. A module that imports one is refused at
 //! upload until this host has it.
 //!
@@ -108,14 +119,20 @@ pub const IMPORTS: [&str; 11] = [
 ];
 
 /// Every function that a guest may import from [`IMPORT_MODULE_V2`].
-pub const IMPORTS_V2: [&str; 6] =
-    ["consensus_get", "wake_at", "commit_before", "bls_possession", "bls_verify", "hpke_seal"];
+pub const IMPORTS_V2: [&str; 9] = [
+    "consensus_get",
+    "wake_at",
+    "commit_before",
+    "bls_possession",
+    "bls_verify",
+    "hpke_seal",
+    "keccak256",
+    "secp256k1_recover",
+    "crypto",
+];
 
 /// Names of version 2 that have a fixed signature and no body in this host yet, with the signature.
-pub const RESERVED_IMPORTS: [(&str, &str); 12] = [
-    ("keccak256", "(data: i32, len: i32, out32: i32)"),
-    ("secp256k1_recover", "(digest32: i32, signature64: i32, parity: i32, out64: i32) -> i32"),
-    ("crypto", "(function: i32, input: i32, len: i32) -> i64"),
+pub const RESERVED_IMPORTS: [(&str, &str); 9] = [
     ("attest_verify", "(evidence: i32, len: i32, policy: i32, len: i32) -> i64"),
     ("emit_final_event", "(topic: i32, len: i32, data: i32, len: i32)"),
     ("contract_check", "(code: i32, len: i32) -> i64"),
@@ -152,6 +169,22 @@ pub const MAX_BLS_KEYS: usize = 512;
 
 /// Longest info and longest plaintext of `hpke_seal`.
 pub const MAX_HPKE_BYTES: usize = 64 * 1024;
+
+/// Most pairs of one sum of `crypto`.
+pub const MAX_GROUP_PAIRS: usize = 64;
+
+/// Verifies a signature of BIP340. A number of a function of `crypto`, like the following; no number
+/// ever gets another function.
+pub const CRYPTO_SCHNORR_VERIFY: u32 = 48;
+
+/// Adds multiples of points of secp256k1.
+pub const CRYPTO_COMBINE_SECP256K1: u32 = 49;
+
+/// Adds multiples of points of the prime-order group of Ed25519.
+pub const CRYPTO_COMBINE_ED25519: u32 = 50;
+
+/// SHA3-256.
+pub const CRYPTO_SHA3_256: u32 = 60;
 
 /// HPKE's number of DHKEM(X25519, HKDF-SHA256), for `hpke_seal`.
 pub const KEM_X25519: u32 = 0x0020;

@@ -17,7 +17,7 @@ use crate::{
 /// write to a key that starts with 0xff, which is the host's. Keys that start with 0 belong to the
 /// SDK (collections, nonces); any other first byte is the runtime's own.
 pub struct Context {
-    host: Box<dyn Host>,
+    pub(crate) host: Box<dyn Host>,
     place: Place,
     transaction: Option<Transaction>,
     caller: Option<Address>,

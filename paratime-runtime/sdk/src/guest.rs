@@ -132,6 +132,39 @@ impl Host for Imports {
     }
 
     #[cfg(feature = "abi-2")]
+    fn keccak256(&self, data: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        // SAFETY: the host reads `data` and writes 32 bytes into `out` during the call.
+        unsafe { keccak256(data.as_ptr(), data.len(), out.as_mut_ptr()) }
+        out
+    }
+
+    #[cfg(feature = "abi-2")]
+    fn secp256k1_recover(
+        &self,
+        digest: &[u8; 32],
+        signature: &[u8; 64],
+        odd: bool,
+    ) -> Option<[u8; 64]> {
+        let mut out = [0; 64];
+        let (digest, signature) = (digest.as_ptr(), signature.as_ptr());
+        // SAFETY: the host reads 32 and 64 bytes and writes 64 into `out` during the call.
+        let found = unsafe { secp256k1_recover(digest, signature, odd.into(), out.as_mut_ptr()) };
+        (found == 1).then_some(out)
+    }
+
+    #[cfg(feature = "abi-2")]
+    fn crypto(&self, function: u32, input: &[u8]) -> Option<Vec<u8>> {
+        // SAFETY: the host reads `input` during the call and keeps no pointer to it.
+        let packed = unsafe { crypto(function as i32, input.as_ptr(), input.len()) };
+        if packed == ABSENT {
+            return None;
+        }
+        let (ptr, len) = unpack(packed);
+        Some(take(ptr, len))
+    }
+
+    #[cfg(feature = "abi-2")]
     fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>> {
         // SAFETY: the host reads `key` during the call and keeps no pointer to it.
         let packed = unsafe { consensus_get(key.as_ptr(), key.len()) };
@@ -198,6 +231,10 @@ unsafe extern "C" {
         len: usize,
         signature: *const u8,
     ) -> i32;
+    fn keccak256(data: *const u8, len: usize, out: *mut u8);
+    fn secp256k1_recover(digest: *const u8, signature: *const u8, parity: i32, out: *mut u8)
+    -> i32;
+    fn crypto(function: i32, input: *const u8, len: usize) -> i64;
     fn hpke_seal(
         kem: i32,
         key: *const u8,

@@ -33,6 +33,20 @@ pub(crate) trait Host {
         plaintext: &[u8],
         ikm: &[u8; 32],
     ) -> Option<Vec<u8>>;
+    /// Keccak-256. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn keccak256(&self, data: &[u8]) -> [u8; 32];
+    /// The key, x and y, of an ECDSA signature on secp256k1, if there is one. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn secp256k1_recover(
+        &self,
+        digest: &[u8; 32],
+        signature: &[u8; 64],
+        odd: bool,
+    ) -> Option<[u8; 64]>;
+    /// A function of `crypto`. Version 2.
+    #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+    fn crypto(&self, function: u32, input: &[u8]) -> Option<Vec<u8>>;
     /// Consensus state at the pinned height. Version 2.
     #[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
     fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>>;

@@ -25,6 +25,8 @@ mod accounts;
 mod args;
 mod collections;
 mod context;
+#[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+mod crypto;
 mod entry;
 mod error;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -53,6 +55,8 @@ pub use accounts::{Accounts, AccountsError, Ends, Lock, MINT_MAX, Purpose, Settl
 pub use args::{NoArgs, args, reply, unknown_method};
 pub use collections::{List, Map, Table};
 pub use context::{Context, IncomingMessage, Transaction};
+#[cfg(any(feature = "abi-2", not(target_arch = "wasm32")))]
+pub use crypto::Curve;
 #[doc(hidden)]
 pub use entry::Export;
 pub use error::{Error, Result, SdkError, fail};

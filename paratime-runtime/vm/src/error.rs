@@ -296,6 +296,9 @@ pub enum TrapKind {
     /// `commit_before` with a height that the round has reached.
     #[error("the transaction was ordered too late for its deadline")]
     TooLate = 32,
+    /// `crypto` with a number that this version of the contract gives no function.
+    #[error("`crypto` has no function of this number")]
+    UnknownFunction = 33,
 }
 
 impl TrapKind {

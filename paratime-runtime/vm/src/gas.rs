@@ -88,7 +88,20 @@ pub const HPKE_SEAL_X_WING: u64 = 3_000_000;
 /// A byte that is sealed, or of its info.
 pub const HPKE_SEAL_BYTE: u64 = 2;
 
-/// Hashing `bytes` bytes with SHA-256, padding included.
+/// Recovering a key from an ECDSA signature on secp256k1. `paralith-crypto` has an example, `cost`, that
+/// measures this and the following.
+pub const SECP256K1_RECOVER: u64 = 1_000_000;
+
+/// Verifying a signature of BIP340, beside hashing.
+pub const SCHNORR_VERIFY: u64 = 1_000_000;
+
+/// Adding multiples of points, beside the pairs.
+pub const GROUP_COMBINE: u64 = 300_000;
+
+/// A pair of a scalar and a point.
+pub const GROUP_COMBINE_PAIR: u64 = 600_000;
+
+/// Hashing `bytes` bytes with SHA-256, padding included. Keccak and SHA-3 cost as much.
 #[must_use]
 pub fn hashing(bytes: usize) -> u64 {
     (bytes as u64 / 64).saturating_add(2).saturating_mul(HASH_BLOCK)
@@ -359,7 +372,7 @@ mod tests {
     ];
 
     /// What version 2 adds.
-    const ADDED_IN_VERSION_2: [u64; 8] = [
+    const ADDED_IN_VERSION_2: [u64; 12] = [
         CONSENSUS_READ,
         CONSENSUS_READ_BYTE,
         BLS_POSSESSION,
@@ -368,6 +381,10 @@ mod tests {
         HPKE_SEAL_X25519,
         HPKE_SEAL_X_WING,
         HPKE_SEAL_BYTE,
+        SECP256K1_RECOVER,
+        SCHNORR_VERIFY,
+        GROUP_COMBINE,
+        GROUP_COMBINE_PAIR,
     ];
 
     fn digest(version: u32, constants: &[u64]) -> String {
@@ -385,6 +402,6 @@ mod tests {
     fn no_price_changes_without_a_new_version_of_the_schedule() {
         let constants = [&VERSION_1[..], &ADDED_IN_VERSION_2].concat();
         let digest = digest(GAS_SCHEDULE_VERSION, &constants);
-        assert_eq!(digest, "f1f016e0d78dbee82eaf1f6981c69e8acc521d9fbf23572123408105d74c6307");
+        assert_eq!(digest, "ae4880d24003c3e24be5d638e67ef903473108d6766fc56a495cb2a99d4906c0");
     }
 }

@@ -78,6 +78,9 @@ fn signature_v2(name: &str) -> Option<Signature> {
         "wake_at" | "commit_before" => (&[I64], &[]),
         "bls_possession" => (&[I32, I32, I32, I32], &[I32]),
         "bls_verify" => (&[I32, I32, I32, I32, I32], &[I32]),
+        "keccak256" => (&[I32, I32, I32], &[]),
+        "secp256k1_recover" => (&[I32, I32, I32, I32], &[I32]),
+        "crypto" => (&[I32, I32, I32], &[I64]),
         "hpke_seal" => (&[I32, I32, I32, I32, I32, I32, I32, I32], &[I64]),
         _ => return None,
     })

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ed25519_zebra::{Signature, VerificationKey};
+use paralith_crypto::groups::{self, Group};
+use paralith_crypto::sha3;
 use paralith_runtime_abi as abi;
 use prost::Message;
 
@@ -178,6 +180,33 @@ impl Host for Imports {
         paralith_crypto::kem::hpke_seal(kem, key, info, plaintext, ikm)
     }
 
+    fn keccak256(&self, data: &[u8]) -> [u8; 32] {
+        sha3::keccak256(data)
+    }
+
+    fn secp256k1_recover(
+        &self,
+        digest: &[u8; 32],
+        signature: &[u8; 64],
+        odd: bool,
+    ) -> Option<[u8; 64]> {
+        groups::recover(digest, signature, odd)
+    }
+
+    fn crypto(&self, function: u32, input: &[u8]) -> Option<Vec<u8>> {
+        match function {
+            abi::CRYPTO_SCHNORR_VERIFY => {
+                let (key, rest) = input.split_first_chunk()?;
+                let (signature, message) = rest.split_first_chunk()?;
+                groups::schnorr_verify(key, signature, message).then(Vec::new)
+            }
+            abi::CRYPTO_COMBINE_SECP256K1 => combine(Group::Secp256k1, input),
+            abi::CRYPTO_COMBINE_ED25519 => combine(Group::Ed25519, input),
+            abi::CRYPTO_SHA3_256 => Some(sha3::sha3_256(input).to_vec()),
+            _ => trap(format!("`crypto` has no function {function}")),
+        }
+    }
+
     fn consensus_get(&self, key: &[u8]) -> Option<Vec<u8>> {
         check_key(key);
         if self.access == Access::Reveal {
@@ -210,6 +239,13 @@ impl Host for Imports {
         VerificationKey::try_from(*key)
             .is_ok_and(|key| key.verify(&Signature::from(*signature), message).is_ok())
     }
+}
+
+fn combine(group: Group, pairs: &[u8]) -> Option<Vec<u8>> {
+    if pairs.len() > abi::MAX_GROUP_PAIRS * group.pair_len() {
+        trap(format!("a sum of more than {} pairs", abi::MAX_GROUP_PAIRS));
+    }
+    groups::combine(group, pairs)
 }
 
 fn check_key(key: &[u8]) {
@@ -267,6 +303,26 @@ mod tests {
         let long = vec![0; abi::MAX_HPKE_BYTES + 1];
         let seal = || host.hpke_seal(abi::KEM_X25519, &[9; 32], &long, b"", &[7; 32]);
         assert!(catch_unwind(AssertUnwindSafe(seal)).is_err());
+    }
+
+    #[test]
+    fn functions_of_crypto_are_real_and_bounded_as_by_the_host() {
+        let host = imports(Access::Read);
+        assert_eq!(host.crypto(60, b"abc"), Some(sha3::sha3_256(b"abc").to_vec()));
+        assert_eq!(host.crypto(48, &[0; 95]), None, "no signature");
+        for (function, group) in [(49, Group::Secp256k1), (50, Group::Ed25519)] {
+            let mut pair = vec![0; group.pair_len()];
+            pair[if function == 49 { 31 } else { 0 }] = 1;
+            let most = pair.repeat(abi::MAX_GROUP_PAIRS);
+            assert_eq!(host.crypto(function, &most), groups::combine(group, &most));
+            assert!(host.crypto(function, &most).is_some());
+            let more = || host.crypto(function, &[&most[..], &pair].concat());
+            assert!(catch_unwind(AssertUnwindSafe(more)).is_err());
+        }
+        for function in [0, 1, 16, 47, 51, 59, 61, u32::MAX] {
+            let call = || host.crypto(function, b"");
+            assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "function {function}");
+        }
     }
 
     #[test]

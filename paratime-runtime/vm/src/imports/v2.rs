@@ -1,5 +1,7 @@
 //! The host functions that version 2 of the contract adds.
 
+mod crypto;
+
 use paralith_bls::{KEY_LEN, SIGNATURE_LEN};
 use paralith_crypto::kem;
 use paralith_runtime_abi::{
@@ -22,7 +24,7 @@ pub(super) fn link(linker: &mut Linker<HostData>) -> Result<()> {
     linker.func_wrap(module, "bls_possession", bls_possession)?;
     linker.func_wrap(module, "bls_verify", bls_verify)?;
     linker.func_wrap(module, "hpke_seal", hpke_seal)?;
-    Ok(())
+    crypto::link(linker)
 }
 
 /// Gives a byte string, or [`ABSENT`], to the guest.

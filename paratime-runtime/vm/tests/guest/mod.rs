@@ -159,6 +159,9 @@ pub const IMPORTS_V2: &str = r#"
   (import "paralith_v2" "commit_before" (func $commit_before (param i64)))
   (import "paralith_v2" "bls_possession" (func $bls_possession (param i32 i32 i32 i32) (result i32)))
   (import "paralith_v2" "bls_verify" (func $bls_verify (param i32 i32 i32 i32 i32) (result i32)))
+  (import "paralith_v2" "keccak256" (func $keccak256 (param i32 i32 i32)))
+  (import "paralith_v2" "secp256k1_recover" (func $secp256k1_recover (param i32 i32 i32 i32) (result i32)))
+  (import "paralith_v2" "crypto" (func $crypto (param i32 i32 i32) (result i64)))
   (import "paralith_v2" "hpke_seal" (func $hpke_seal (param i32 i32 i32 i32 i32 i32 i32 i32) (result i64)))
 "#;
 

@@ -110,8 +110,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aes-gcm-siv", &["paralith-crypto"]),
     // The adversary makes a key that cancels another, which `paralith-bls` has no way to make.
     ("blst", &["paralith-bls", "paralith-adversary"]),
-    ("k256", &["paralith-cosigner-core"]),
-    ("curve25519-dalek", &["paralith-cosigner-core"]),
+    ("k256", &["paralith-crypto", "paralith-cosigner-core"]),
+    ("curve25519-dalek", &["paralith-crypto", "paralith-cosigner-core"]),
     ("sha3", &["paralith-crypto"]),
 ];
 
@@ -313,7 +313,7 @@ fn guests_see_only_the_contract_and_the_types() {
     for (manifest, allowed) in [
         (
             "paratime-runtime/sdk/Cargo.toml",
-            // BLS and HPKE serve the chain for tests, which is not built for WebAssembly.
+            // BLS, HPKE and groups serve the chain for tests, which is not built for WebAssembly.
             &[
                 "paralith-bls",
                 "paralith-crypto",

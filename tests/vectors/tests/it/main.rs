@@ -3,6 +3,7 @@
 
 mod bls;
 mod cosigner;
+mod groups;
 mod wraps;
 
 use std::path::Path;
