@@ -53,7 +53,7 @@ pub(crate) async fn run() -> Result<()> {
     let banner =
         values(chain.output()?).next().context("`paralith dev` has not said where it is")?;
     let node = banner.get("node").and_then(Value::as_str).context("the banner names no node")?;
-    let network = Network::make(node, folder.path()).await?;
+    let network = Network::make(node, folder.path())?;
     network.calls().await?;
     network.transfers().await
 }
@@ -136,7 +136,7 @@ struct Network {
 
 impl Network {
     /// Three members.
-    async fn make(node: &str, folder: &Path) -> Result<Self> {
+    fn make(node: &str, folder: &Path) -> Result<Self> {
         let password = folder.join("password").display().to_string();
         std::fs::write(&password, "correct horse battery")?;
         let mut network = Self {
@@ -184,12 +184,12 @@ impl Network {
             let join = ["contract", "join", &id, &package, "--member", url, "--keys", &keys];
             patiently(node, &[&join[..], &["--password-file", &password]].concat()).await?;
         }
-        let certificate = self.certify(&id, "alice", 1).await?;
+        let certificate = self.certify(&id, "alice", 1)?;
         Ok(Contract { id: hex_id(&id)?, certificate })
     }
 
     /// Alice certifies a key.
-    async fn certify(&self, id: &str, subject: &str, serial: usize) -> Result<Certificate> {
+    fn certify(&self, id: &str, subject: &str, serial: usize) -> Result<Certificate> {
         let (out, serial) = (self.file(&format!("{id}.{serial}")), serial.to_string());
         let certify = ["contract", "certify", id, subject, "--serial", &serial, "--out", &out];
         command(&self.node, &[&certify[..], &["--from", "alice"]].concat())?;
@@ -282,7 +282,7 @@ impl Network {
                 fini(&mut client, &contract.id, seq).await?;
             }
             let subject = sender(number).public().to_string();
-            let certificate = self.certify(&id, &subject, number + 2).await?;
+            let certificate = self.certify(&id, &subject, number + 2)?;
             let client = self.client().await?;
             let member = self.member(&client, number).await?;
             senders.push((client, member, certificate));
