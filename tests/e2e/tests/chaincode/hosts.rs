@@ -88,6 +88,7 @@ async fn silent(net: &Net, host: &Host, client: &mut ChaincodeClient, alice: &Si
     let bobs = net.endorsed_by(0, &asked).await;
     let valid_until = Response::decode(&bobs.response).unwrap().valid_until;
     let (old, subject) = question(client, 0).await;
+    host.renew().await.unwrap();
     host.reach(anchor(&asked)).await.unwrap();
     host.endorse(&asked).await.unwrap();
     let count = answer(&host.evaluate(old.clone()).await.unwrap(), &subject);
