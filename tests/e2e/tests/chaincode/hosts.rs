@@ -68,6 +68,8 @@ fn t10_a_lying_host_gets_no_signature_and_a_silent_one_none_that_ever_commits() 
             let refused = refused(host.endorse(&asked).await);
             assert!(["enclave", "view", "endorse"].contains(&refused.0.as_str()), "{refused:?}");
             host.show(Show::Truth);
+            // An epoch may have begun.
+            host.renew().await.unwrap();
             let honest = net.endorsed_by(0, &asked).await.response;
             assert_eq!(host.endorse(&asked).await.unwrap().response, honest, "{show:?}");
         }
