@@ -14,8 +14,8 @@ use super::{Outcome, read};
 /// Most entries of a store that are looked at.
 const MAX_ENTRIES: usize = 1_000_000;
 
-/// The store of a node that does not run.
-pub(crate) fn open(config: &Config) -> Result<Kv, NodeError> {
+fn open(config: &Path) -> Result<Kv, NodeError> {
+    let config = Config::load(config)?;
     let options = KvOptions { compression: config.compression };
     Kv::open(&config.home.join("store"), options).map_err(|e| NodeError::internal(&e))
 }
@@ -41,7 +41,7 @@ pub struct LiarArgs {
 impl LiarArgs {
     /// From the false value on the member computes other roots, and votes for them.
     pub(super) fn run(&self) -> Result<Outcome, NodeError> {
-        let kv = open(&Config::load(&self.config)?)?;
+        let kv = open(&self.config)?;
         // Stores escape zeros in keys.
         let escape = |byte: &u8| if *byte == 0 { vec![0, 0xff] } else { vec![*byte] };
         let id: Vec<u8> = self.contract.0.iter().flat_map(escape).collect();
@@ -88,7 +88,7 @@ pub struct RollbackArgs {
 
 impl RollbackArgs {
     pub(super) fn run(&self) -> Result<Outcome, NodeError> {
-        let kv = open(&Config::load(&self.config)?)?;
+        let kv = open(&self.config)?;
         let key = [b"endorser/identity/".as_slice(), self.chaincode.as_bytes()].concat();
         if let Some(file) = &self.keep {
             let sealed = kv.get(Column::Meta, &key).map_err(|e| NodeError::internal(&e))?;

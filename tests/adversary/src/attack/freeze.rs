@@ -51,6 +51,7 @@ impl FreezeArgs {
         let response = Response::decode(&in_time.response)
             .map_err(|e| NodeError::Unverifiable { reason: e.to_string() })?;
 
+        host.renew().await?;
         host.reach(anchor(&asked)?).await?;
         // The header after the newest state proves it.
         host.show(Show::NothingAbove(host.height()?.saturating_add(1)));

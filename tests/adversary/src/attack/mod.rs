@@ -32,8 +32,6 @@ mod sender;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use disk::open;
-
 use clap::{Args, Subcommand};
 use paralith::cli::NodeArgs;
 use paralith::error::NodeError;

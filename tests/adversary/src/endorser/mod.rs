@@ -80,7 +80,6 @@ struct Node {
     application: RuntimeId,
     nodes: Vec<String>,
     trust: Trust,
-    kv: Kv,
     modules: PathBuf,
 }
 
@@ -102,8 +101,6 @@ impl Node {
         let platform = config.software_platform_key.as_ref();
         let platform = platform.ok_or_else(|| lacks("`software_platform_key`"))?;
         let key = config.node_key.as_ref().ok_or_else(|| lacks("`node_key`"))?;
-        std::fs::create_dir_all(&config.home)
-            .map_err(|e| NodeError::io(config.home.display().to_string(), &e))?;
         Ok(Self {
             genesis: GenesisInfo::parse(&text)?,
             key: read_key(key)?,
@@ -112,7 +109,6 @@ impl Node {
             application: endorser.application.parse().map_err(|_| lacks("its chaincode's id"))?,
             nodes: nodes.clone(),
             trust,
-            kv: crate::attack::open(&config)?,
             modules: config.home.join("modules"),
         })
     }
@@ -137,16 +133,16 @@ async fn with_blocks<T>(
 
 impl Host {
     /// Of the endorser's node with this configuration, which does not run: registered and with its keys. `program`
-    /// serves the enclave.
+    /// serves the enclave. Its store is not the node's: each start registers a new enclave.
     pub async fn start(config: &Path, program: PathBuf) -> Result<Self, NodeError> {
-        let node = Node::load(config)?;
+        let (node, kv) = (Node::load(config)?, Kv::memory());
         let stop = CancellationToken::new();
         let remote = RemoteChain::start(&node.genesis, &node.nodes, &node.trust, stop.clone())?;
         let chain =
             ChainAccess::new(Source::Remote(remote), node.genesis.context, node.key.clone());
         let links = NodeLinks::new(TlsNetwork::new(node.key.clone(), None), Arc::clone(&chain));
         let placement = Placement::Process { program };
-        let code = CodeStore::new(node.kv.clone(), Arc::clone(&chain), placement.clone());
+        let code = CodeStore::new(kv.clone(), Arc::clone(&chain), placement.clone());
         code.import(&node.modules)?;
         let services = Services::new(code);
         let runtime: Runtime = with_blocks(&chain, async || {
@@ -159,11 +155,11 @@ impl Host {
         let me = node.key.public();
         let code = module(&definition.code, &me, &chain, &links, &services).await?;
         let (follower, _) =
-            Follower::start(ledger, node.kv.clone(), chain.clone() as _, links.clone() as _);
-        let own = HostStore::new(chain.clone(), node.kv.clone(), &ledger, Handle::current());
+            Follower::start(ledger, kv.clone(), chain.clone() as _, links.clone() as _);
+        let own = HostStore::new(chain.clone(), kv.clone(), &ledger, Handle::current());
         let shown = Arc::new(Shown::new(own, ledger));
         let start = start_call(&node.genesis, &node.key, &runtime.id, code);
-        let enclave = enclave(runtime.id, node.kv.clone(), start, placement, Arc::clone(&shown));
+        let enclave = enclave(runtime.id, kv.clone(), start, placement, Arc::clone(&shown));
         let identity = Identity {
             node: node.key.clone(),
             consensus: SigningKey::from_seed(hash(NO_VALIDATOR, &[&node.key.seed()[..]]).0),
@@ -185,7 +181,7 @@ impl Host {
             stop,
         };
         host.register(&node.platform).await?;
-        with_blocks(&host.chain, async || host.serve().await).await?;
+        host.renew().await?;
         Ok(host)
     }
 
@@ -216,6 +212,11 @@ impl Host {
         let (chain, links, services) = (&*self.chain, &*self.links, &*self.services);
         let source = KeySource { node, chain, links, services };
         source.fetch(&id, &client, epoch).await
+    }
+
+    /// Serves, once the key manager has the keys of the epoch. An epoch may begin at any time.
+    pub async fn renew(&self) -> Result<(), NodeError> {
+        with_blocks(&self.chain, async || self.serve().await).await
     }
 
     /// The chaincode.

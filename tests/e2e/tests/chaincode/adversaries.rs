@@ -97,6 +97,8 @@ fn adversary_fork() {
         let (config, node) = (host_of(net, "dave"), net.node().to_string());
         let call = ["--method", "add", "--args", r#"{"amount":1}"#];
         let at = ["--config", &config, "--from", "alice", "--node", &node];
-        withstands(&[&["fork"], &call[..], &at[..]].concat());
+        for more in [&[][..], &["--own-validators"]] {
+            withstands(&[&["fork"], &call[..], &at[..], more].concat());
+        }
     });
 }

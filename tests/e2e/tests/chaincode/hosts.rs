@@ -68,6 +68,8 @@ fn t10_a_lying_host_gets_no_signature_and_a_silent_one_none_that_ever_commits() 
             let refused = refused(host.endorse(&asked).await);
             assert!(["enclave", "view", "endorse"].contains(&refused.0.as_str()), "{refused:?}");
             host.show(Show::Truth);
+            // An epoch may have begun.
+            host.renew().await.unwrap();
             let honest = net.endorsed_by(0, &asked).await.response;
             assert_eq!(host.endorse(&asked).await.unwrap().response, honest, "{show:?}");
         }
@@ -88,6 +90,7 @@ async fn silent(net: &Net, host: &Host, client: &mut ChaincodeClient, alice: &Si
     let bobs = net.endorsed_by(0, &asked).await;
     let valid_until = Response::decode(&bobs.response).unwrap().valid_until;
     let (old, subject) = question(client, 0).await;
+    host.renew().await.unwrap();
     host.reach(anchor(&asked)).await.unwrap();
     host.endorse(&asked).await.unwrap();
     let count = answer(&host.evaluate(old.clone()).await.unwrap(), &subject);
