@@ -153,7 +153,8 @@ pub(super) fn commit() -> Result<()> {
         Ok(result.gas_used)
     };
     let mut before = Memory::default();
-    let init = abi::InitRequest { context: context(), argument: b"{}".to_vec() };
+    let init =
+        abi::InitRequest { context: context(), argument: br#"{"retention_blocks":20}"#.to_vec() };
     call(Export::Init, &init.encode_to_vec(), &mut before)?;
     for number in 0..ENTRIES {
         let value = entry(Version { round: 3, position: 0 }, &[1; 64]);
